@@ -1,0 +1,11 @@
+"""Ablation: conv3-4 alone.
+
+python -m hcft_jax.main --config=c3 --data_dir=OTB100
+"""
+
+from hcft_jax.config import Experiment, derive
+
+
+def get_config() -> Experiment:
+    """``hcft`` on one layer."""
+    return derive("hcft", layers=("conv3_4",), gamma=(1.0,))

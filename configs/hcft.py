@@ -1,0 +1,11 @@
+"""HCFT by the paper's equations: Eq. 5's coarse-to-fine search and Eq. 6's update.
+
+python -m hcft_jax.main --config=hcft --data_dir=OTB100
+"""
+
+from hcft_jax.config import Experiment, TrackerConfig
+
+
+def get_config() -> Experiment:
+    """The defaults of ``TrackerConfig`` are the paper's."""
+    return Experiment("hcft", TrackerConfig())

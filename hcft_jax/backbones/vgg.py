@@ -1,0 +1,92 @@
+"""VGG-19 up to conv5_4 (Simonyan and Zisserman, 2015) as a pure Linen module.
+
+Contract: images are RGB in [0, 255], NHWC or HWC, any float dtype; the network's own normalisation
+(mean and standard deviation, which belong to its training) is its first step, so weights and
+preprocessing cannot be paired wrongly. Parameters are a plain nested dict::
+
+    {"normalization": {"mean": [3] or [H, W, 3], "std": [3]},
+     "conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, ..., "conv5_4": {...}}
+
+Every map is taken after its ReLU and before pooling (REFERENCE section 1).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Params = dict[str, Any]
+
+WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
+_DEPTHS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
+
+LAYERS: tuple[str, ...] = tuple(
+    f"conv{block}_{index}" for block, depth in _DEPTHS.items() for index in range(1, depth + 1)
+)
+"""The sixteen layer names, shallow to deep."""
+
+
+def shapes() -> dict[str, tuple[int, int, int, int]]:
+    """Kernel shape (HWIO) of each layer."""
+    widths = [3, *(WIDTHS[_block(name)] for name in LAYERS)]
+    return {name: (3, 3, widths[i], widths[i + 1]) for i, name in enumerate(LAYERS)}
+
+
+def _block(name: str) -> int:
+    return int(name[len("conv")])
+
+
+class Normalization(nn.Module):
+    """(x - mean) / std with the constants of the network's training, kept beside its weights."""
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> jax.Array:
+        """RGB in [0, 255], ``[..., H, W, 3]``, to what the first layer was trained on."""
+        mean, std = (self._constant(name, image) for name in ("mean", "std"))
+        return (image - mean) / std
+
+    def _constant(self, name: str, image: jax.Array) -> jax.Array:
+        if self.is_initializing():
+            value = self.param(name, nn.initializers.ones, (3,))
+        else:  # [3], or a mean image [H, W, 3]: Linen's param() would insist on one of them
+            value = self.get_variable("params", name)
+        return jnp.broadcast_to(value.astype(image.dtype), image.shape)
+
+
+class VGG19(nn.Module):
+    """The convolutional part of VGG-19, no deeper than the deepest of ``layers``.
+
+    Attributes:
+        layers: names out of ``LAYERS`` whose maps are wanted, in any order.
+    """
+
+    layers: tuple[str, ...]
+
+    @nn.compact
+    def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
+        """Named post-ReLU maps of an RGB image in [0, 255].
+
+        Args:
+            image: float ``[..., H, W, 3]``; H and W at least 16 for block 5.
+
+        Returns:
+            ``{name: [..., H / 2^(b-1), W / 2^(b-1), widths of block b]}`` (halves rounded down).
+        """
+        deepest = max(LAYERS.index(name) for name in self.layers)
+        x = Normalization(name="normalization")(image)
+        maps = {}
+        for i, name in enumerate(LAYERS[: deepest + 1]):
+            if i and name.endswith("_1"):
+                x = nn.max_pool(x, (2, 2), (2, 2))
+            width = WIDTHS[_block(name)]
+            x = nn.relu(nn.Conv(width, (3, 3), precision=jax.lax.Precision.HIGHEST, name=name)(x))
+            if name in self.layers:
+                maps[name] = x
+        return maps
+
+
+def features(params: Params, image: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
+    """``VGG19(layers)`` applied as a pure function of its parameters and an image."""
+    return VGG19(tuple(layers)).apply({"params": params}, image)  # type: ignore[return-value]

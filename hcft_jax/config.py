@@ -1,0 +1,214 @@
+"""What can be set: the tracker's constants (the paper's symbols) and one experiment around them.
+
+A configuration is a frozen dataclass made by ``get_config()`` of a small Python file, ``configs/``
+or one's own; the command line's flags are generated from the same fields. ``TrackerConfig`` is also
+a pytree: gamma, eta, lambda, sigma and the radius are its leaves, hence traced (a new value needs no
+new compilation and can be differentiated or batched); everything else is static.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import importlib.util
+import json
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from hcft_jax.backbones.vgg import LAYERS
+from hcft_jax.data.synthetic import Synthetic
+from hcft_jax.errors import InputError
+
+
+def _traced(default: Any, text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, "traced": True, **more})
+
+
+def _static(default: Any, text: str, **more: Any) -> Any:
+    return field(default=default, metadata={"help": text, "traced": False, **more})
+
+
+@dataclass(frozen=True)
+class TrackerConfig:
+    """The method's choices and constants. Defaults: the paper's equations, the authors' constants."""
+
+    layers: tuple[str, ...] = _static(
+        ("conv5_4", "conv4_4", "conv3_4"), "VGG-19 layers, after their ReLU, in any order"
+    )
+    gamma: tuple[float, ...] = _traced(
+        (1.0, 0.5, 0.02), "weight of each layer's response, in the order of --layers (Eq. 5)"
+    )
+    eta: float = _traced(0.01, "learning rate in [0, 1] (Eq. 6)")
+    lambda_: float = _traced(1e-4, "regularisation, > 0 (Eq. 3)", flag="lambda")
+    sigma: float = _traced(0.1, "label width: times sqrt(w h) / cell, in cells")
+    radius: float = _traced(
+        8.0, "r of Eq. 5 in cells: how far a finer layer may leave the coarser one's maximum"
+    )
+    update: str = _static(
+        "paper",
+        "paper: numerator and denominator averaged (Eq. 6); cf2: the authors' program",
+        choices=("paper", "cf2"),
+    )
+    search: str = _static(
+        "paper",
+        "paper: coarse to fine within the radius (Eq. 5); sum: the whole weighted sum",
+        choices=("paper", "sum"),
+    )
+    hypercolumn: bool = _static(
+        False, "one filter on the concatenated layers; gamma has no response to weigh then"
+    )
+    input_size: int = _static(224, "side of the network's input in pixels")
+    dft: str = _static(
+        "matmul",
+        "matmul: grid, window and DFT as one small matrix an axis; fft: one after the other",
+        choices=("matmul", "fft"),
+    )
+
+    def validate(self) -> "TrackerConfig":
+        """Itself, when every field is in range.
+
+        Raises:
+            InputError: names the flag, its value and what is allowed.
+        """
+        if not self.layers:
+            raise InputError("--layers: name at least one layer")
+        for name in self.layers:
+            if name not in LAYERS:
+                near = _near(name, LAYERS)
+                raise InputError(f"--layers: no layer {name!r} in VGG-19{near}; {_listed(LAYERS)}")
+        if len(set(self.layers)) < len(self.layers):
+            raise InputError(f"--layers: {','.join(self.layers)} names a layer twice")
+        if len(self.gamma) != len(self.layers):
+            raise InputError(
+                f"--gamma: {len(self.gamma)} values for {len(self.layers)} layers "
+                f"({','.join(self.layers)}): give one a layer, in that order"
+            )
+        for name in ("update", "search", "dft"):
+            choices = _field(name).metadata["choices"]
+            if getattr(self, name) not in choices:
+                raise InputError(f"--{name}: {getattr(self, name)!r} is not one of {choices}")
+        self._in_range("gamma", self.gamma, 0.0, math.inf)
+        self._in_range("eta", (self.eta,), 0.0, 1.0)
+        self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
+        self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
+        self._in_range("radius", (self.radius,), 0.0, math.inf)
+        # a map of one cell cannot say where the target is
+        least = 2 ** int(max(self.layers)[len("conv")])
+        if self.input_size < least:
+            raise InputError(f"--input_size: {self.input_size} leaves no map of {max(self.layers)}")
+        return self
+
+    @staticmethod
+    def _in_range(
+        flag: str, values: Iterable[float], low: float, high: float, above: bool = False
+    ) -> None:
+        for value in values:
+            if isinstance(value, jax.core.Tracer | jax.Array):
+                continue  # inside a transformation: the caller's values, not a flag's
+            if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
+                bound = f"above {low:g}" if above else f"at least {low:g}"
+                upper = f" and at most {high:g}" if math.isfinite(high) else ""
+                raise InputError(f"--{flag}: {value!r} must be finite, {bound}{upper}")
+
+
+jax.tree_util.register_dataclass(
+    TrackerConfig,
+    data_fields=[f.name for f in fields(TrackerConfig) if f.metadata["traced"]],
+    meta_fields=[f.name for f in fields(TrackerConfig) if not f.metadata["traced"]],
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run of the main job: a tracker, what it tracks and where the results go."""
+
+    name: str
+    tracker: TrackerConfig = TrackerConfig()
+    synthetic: Synthetic | None = None  # options of a drawn sequence; None: an OTB folder
+    data_dir: str | None = _static(None, "folder of sequences in the OTB layout")
+    sequences: tuple[str, ...] = _static((), "names to track; none: all that are found")
+    weights: str | None = _static(
+        None, "network weights file (see hcft_jax.backbones.weights), or 'random'"
+    )
+    output_dir: str = _static("results", "results go to OUTPUT_DIR/<config>-<hash>/")
+    overlay: bool = _static(False, "also write an .mp4 per sequence: boxes and response maps")
+
+    def folder(self, weights_digest: str) -> str:
+        """``<config>-<hash>``: the hash covers whatever the boxes depend on."""
+        parts = {
+            "tracker": dataclasses.asdict(self.tracker),
+            "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
+            "weights": weights_digest,
+        }
+        text = json.dumps(parts, sort_keys=True)
+        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+
+def load(name: str) -> Experiment:
+    """The experiment of a configuration's name (``otb``) or Python file (``my/config.py``).
+
+    Raises:
+        InputError: no such configuration (near ones are listed), or the file has no
+            ``get_config()`` that returns an ``Experiment``.
+    """
+    known = available()
+    if name.endswith(".py"):
+        path = Path(name)
+        if not path.is_file():
+            raise InputError(f"--config: no file {name}")
+    elif name in known:
+        path = known[name]
+    else:
+        raise InputError(f"--config: no {name!r}{_near(name, known)}; {_listed(known)}")
+    spec = importlib.util.spec_from_file_location(f"hcft_jax_config_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        experiment = module.get_config()
+    except InputError:
+        raise
+    except Exception as error:  # the file is the user's: say where it broke, in one line
+        raise InputError(f"{path}: {type(error).__name__}: {error}") from error
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"{path}: get_config() must return an Experiment")
+    return replace(experiment, name=path.stem)
+
+
+def derive(name: str, **changes: Any) -> Experiment:
+    """The experiment ``name`` with some of the tracker's or its own fields changed."""
+    return override(load(name), changes)
+
+
+def override(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
+    """``experiment`` with fields, of the tracker or its own, replaced by name."""
+    own = {f.name for f in fields(TrackerConfig)}
+    tracker = replace(experiment.tracker, **{k: v for k, v in changes.items() if k in own})
+    rest = {k: v for k, v in changes.items() if k not in own}
+    return replace(experiment, tracker=tracker, **rest)
+
+
+def available() -> dict[str, Path]:
+    """The shipped configurations: name to file."""
+    here = Path(__file__).parent
+    # installed inside the package (setup.py), beside it in a checkout
+    folder = next(p for p in (here / "configs", here.parent / "configs") if p.is_dir())
+    return {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem != "__init__"}
+
+
+def _field(name: str) -> "dataclasses.Field[Any]":
+    return next(f for f in fields(TrackerConfig) if f.name == name)
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
+
+
+def _listed(names: Iterable[str]) -> str:
+    return f"there are {', '.join(names)}"

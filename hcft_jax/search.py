@@ -1,0 +1,62 @@
+"""Eq. 5: from the layers' response maps to one displacement."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+_SIDELOBE = 5  # cells to each side of the peak that are not sidelobe: an 11 x 11 window
+
+
+def locate(response: jax.Array) -> jax.Array:
+    """(row, column) of the maximum of ``[gh, gw]``, int32; of equal ones MATLAB's first.
+
+    MATLAB stores columns one after the other, so the leftmost column wins, then the topmost row.
+    """
+    index = jnp.argmax(response.T)
+    return jnp.stack([index % response.shape[0], index // response.shape[0]]).astype(jnp.int32)
+
+
+def combine(
+    responses: Sequence[jax.Array], gamma: Sequence[jax.Array | float], radius: float | None
+) -> tuple[jax.Array, jax.Array]:
+    """Weighted responses added layer by layer, deepest first.
+
+    Args:
+        responses: maps ``[gh, gw]``, deepest layer first.
+        gamma: their weights.
+        radius: cells; the maximum of each sum is sought within this L1 distance of the coarser
+            one's (Eq. 5). None: only the maximum of the whole sum counts.
+
+    Returns:
+        The weighted sum of all the maps ``[gh, gw]``, and (row, column) of its admitted maximum.
+    """
+    total = gamma[0] * responses[0]
+    peak = locate(total)
+    for response, weight in zip(responses[1:], gamma[1:], strict=True):
+        total = total + weight * response
+        if radius is None:
+            peak = locate(total)
+        else:
+            peak = locate(jnp.where(_distance(total.shape, peak, 1) <= radius, total, -jnp.inf))
+    return total, peak
+
+
+def peak_to_sidelobe(response: jax.Array, peak: jax.Array) -> jax.Array:
+    """(maximum - mean) / deviation, the latter two outside an 11 x 11 window around the peak.
+
+    From Bolme et al., CVPR 2010, section 3.5. A scalar, >= 0; 0 where the window leaves no sidelobe.
+    """
+    outside = (_distance(response.shape, peak, jnp.inf) > _SIDELOBE).astype(response.dtype)
+    count = jnp.maximum(jnp.sum(outside), 1.0)
+    mean = jnp.sum(outside * response) / count
+    variance = jnp.sum(outside * jnp.square(response - mean)) / count
+    ratio = (response[peak[0], peak[1]] - mean) / jnp.sqrt(jnp.where(variance > 0, variance, 1.0))
+    return jnp.where(variance > 0, ratio, 0.0)
+
+
+def _distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:
+    """L1 or maximum-norm distance in cells of every cell from ``centre``, ``[gh, gw]``."""
+    rows = jnp.abs(jnp.arange(shape[0]) - centre[0])[:, None]
+    columns = jnp.abs(jnp.arange(shape[1]) - centre[1])[None, :]
+    return rows + columns if norm == 1 else jnp.maximum(rows, columns)

@@ -1,0 +1,15 @@
+"""Where the packages lie: ``configs`` and ``experiments`` are installed inside ``hcft_jax``.
+
+Everything else about the distribution stands in pyproject.toml.
+"""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[
+        *find_packages(include=["hcft_jax", "hcft_jax.*"]),
+        "hcft_jax.configs",
+        "hcft_jax.experiments",
+    ],
+    package_dir={"hcft_jax.configs": "configs", "hcft_jax.experiments": "experiments"},
+)

@@ -1,0 +1,26 @@
+"""Strict numerics for every test, and the third-party data that some of them read."""
+
+import os
+from pathlib import Path
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+jax.config.update("jax_numpy_dtype_promotion", "strict")
+
+SHARED = Path(os.environ.get("HCFT_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def shared(*parts: str) -> Path:
+    """A path in the shared folder; the test is skipped, with the reason, where it is absent."""
+    path = SHARED.joinpath(*parts)
+    if not path.exists():
+        pytest.skip(f"{path} is not there (third-party data: set HCFT_SHARED)")
+    return path
+
+
+@pytest.fixture(params=[True, False], ids=["jit", "eager"])
+def maybe_jit(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+    """``jax.jit``, or its absence: numeric tests run under both."""
+    return jax.jit if request.param else lambda function, **_: function
