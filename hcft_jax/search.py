@@ -57,6 +57,9 @@ def peak_to_sidelobe(response: jax.Array, peak: jax.Array) -> jax.Array:
 
 def _distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:
     """L1 or maximum-norm distance in cells of every cell from ``centre``, ``[gh, gw]``."""
-    rows = jnp.abs(jnp.arange(shape[0]) - centre[0])[:, None]
-    columns = jnp.abs(jnp.arange(shape[1]) - centre[1])[None, :]
+    rows, columns = (
+        jnp.abs(jnp.arange(size) - c).astype(jnp.float32)
+        for size, c in zip(shape, centre, strict=True)
+    )
+    rows, columns = rows[:, None], columns[None, :]
     return rows + columns if norm == 1 else jnp.maximum(rows, columns)

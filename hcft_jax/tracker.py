@@ -146,7 +146,8 @@ def step(
         for f, spectra in zip(state.filters, z, strict=True)
     ]
     # a hypercolumn has one response, and nothing to weigh it against
-    gamma = [1.0] if config.hypercolumn else [config.gamma[i] for i in _deepest_first(config)]
+    weights = dict(zip(config.layers, config.gamma, strict=True))
+    gamma = [1.0] if config.hypercolumn else [weights[name] for name in _deepest_first(config)]
     radius = config.radius if config.search == "paper" else None
     total, peak = search.combine(responses, gamma, radius)
     moved = peak - np.array([grid[0] // 2, grid[1] // 2], np.int32)
@@ -213,6 +214,11 @@ def box(state: State) -> jax.Array:
     return jnp.concatenate([corner[::-1], state.target[::-1]])
 
 
+def response_names(config: TrackerConfig) -> list[str]:
+    """What the response maps of ``Output`` come from, in their order: layers, deepest first."""
+    return ["hypercolumn"] if config.hypercolumn else _deepest_first(config)
+
+
 def _spectra(
     params: Params, config: TrackerConfig, geometry: Geometry, image: jax.Array, position: jax.Array
 ) -> tuple[jax.Array, ...]:
@@ -220,7 +226,7 @@ def _spectra(
     patch = sampling.patch(image, position, geometry.window, (config.input_size,) * 2)
     maps = vgg.features(params, patch, config.layers)
     spectra = tuple(
-        spectrum(maps[config.layers[i]], geometry.grid, config.dft) for i in _deepest_first(config)
+        spectrum(maps[name], geometry.grid, config.dft) for name in _deepest_first(config)
     )
     return (jnp.concatenate(spectra, axis=-1),) if config.hypercolumn else spectra
 
@@ -239,6 +245,6 @@ def _label(config: TrackerConfig, geometry: Geometry, target: jax.Array) -> jax.
     return split(jnp.fft.rfft2(label(geometry.grid, target, config.sigma, CELL)))
 
 
-def _deepest_first(config: TrackerConfig) -> list[int]:
-    """Indices into ``config.layers`` and ``config.gamma``, in the order of the search (Eq. 5)."""
-    return sorted(range(len(config.layers)), key=lambda i: -vgg.LAYERS.index(config.layers[i]))
+def _deepest_first(config: TrackerConfig) -> list[str]:
+    """The layers in the order of the search (Eq. 5), whatever order they were given in."""
+    return sorted(config.layers, key=vgg.LAYERS.index, reverse=True)

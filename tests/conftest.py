@@ -6,6 +6,9 @@ from pathlib import Path
 import jax
 import pytest
 
+from hcft_jax.backbones import weights
+from hcft_jax.backbones.vgg import Params
+
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
@@ -18,6 +21,18 @@ def shared(*parts: str) -> Path:
     if not path.exists():
         pytest.skip(f"{path} is not there (third-party data: set HCFT_SHARED)")
     return path
+
+
+@pytest.fixture(scope="session")
+def params() -> Params:
+    """Untrained VGG-19 parameters, the same everywhere: enough for whatever needs no accuracy."""
+    return jax.device_put(weights.random().params)
+
+
+@pytest.fixture(scope="session")
+def imagenet() -> Params:
+    """The trained parameters."""
+    return jax.device_put(weights.load(shared("weights", "vgg19_imagenet.npz")).params)
 
 
 @pytest.fixture(params=[True, False], ids=["jit", "eager"])

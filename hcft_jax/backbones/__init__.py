@@ -1,0 +1,1 @@
+"""Networks whose feature maps are tracked on, and where their parameters come from."""

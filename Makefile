@@ -1,0 +1,50 @@
+# Everything that is needed is set up by the first target that needs it, in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+# Third-party data for the tests (see README); not part of the project.
+HCFT_SHARED ?= ../shared
+export HCFT_SHARED
+
+# VGG-19 weights: those of HCFT_SHARED where they are there, else looked up or fetched (README).
+SHARED_WEIGHTS := $(wildcard $(HCFT_SHARED)/weights/vgg19_imagenet.npz)
+ifneq ($(SHARED_WEIGHTS),)
+export HCFT_WEIGHTS ?= $(SHARED_WEIGHTS)
+endif
+
+RUN := $(VENV)/bin/python -m
+
+.PHONY: demo test test-slow format clean
+
+## The main job on a drawn sequence: leaves a video, a plot and the scores in demo/.
+demo: $(VENV)/installed
+	$(RUN) hcft_jax.main --config=demo
+
+## Lint, types and the tests that take minutes in all.
+test: $(VENV)/installed-dev
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) pytest
+
+## The tests that take minutes each: whole trajectories of the authors' program, long videos.
+test-slow: $(VENV)/installed-dev
+	$(RUN) pytest -m slow
+
+format: $(VENV)/installed-dev
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+$(VENV)/bin/python:
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/bin/python pyproject.toml setup.py
+	$(RUN) pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml setup.py
+	$(RUN) pip install --quiet --editable ".[dev]"
+	touch $@ $(VENV)/installed
+
+clean:
+	rm -rf $(VENV) build *.egg-info

@@ -1,0 +1,1 @@
+"""Scripts that use the package as its users would; installed as ``hcft_jax.experiments``."""

@@ -1,0 +1,361 @@
+"""The main job: one-pass evaluation of an experiment over sequences, one result file each.
+
+The unit of work is one sequence under one configuration. Its result appears whole or not at all,
+and present means done: an interrupted run goes on where it stopped.
+"""
+
+import contextlib
+import dataclasses
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+import numpy.typing as npt
+from tqdm import tqdm
+
+import hcft_jax
+from hcft_jax import boxes as conventions
+from hcft_jax import compilation, sampling, tracker, visualize
+from hcft_jax.backbones.weights import Weights
+from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax.data import frames, otb
+from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.data.synthetic import synthetic
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation import metrics, results
+from hcft_jax.evaluation.metrics import Scores
+from hcft_jax.tracker import Output, Params
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A sequence to be tracked: its name now, its ground truth and frames when their turn comes."""
+
+    name: str
+    load: Callable[[], Sequence]
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """Of one tracked sequence."""
+
+    frames: int  # after the first
+    seconds: float  # their wall time: decoding is included, compilation is not
+    compile_seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second; 0 where there was but one frame."""
+        return self.frames / self.seconds if self.frames else 0.0
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a run has so far, by sequence."""
+
+    scores: dict[str, Scores] = dataclasses.field(default_factory=dict)
+    speeds: dict[str, Speed] = dataclasses.field(default_factory=dict)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def attempt(self, name: str) -> Iterator[None]:
+        """Notes and prints, in one line, what is wrong with a sequence: the others go on."""
+        try:
+            yield
+        except InputError as error:
+            self.failed[name] = str(error)
+            print(f"error: {name}: {error}", file=sys.stderr)
+
+
+def jobs(experiment: Experiment) -> list[Job]:
+    """The sequences of an experiment, none of them read yet.
+
+    Raises:
+        InputError: no data folder, nothing in it, or an unknown name.
+    """
+    if experiment.synthetic is not None:
+        sequence = synthetic(experiment.synthetic)
+        return [Job(sequence.name, lambda: sequence)]
+    if experiment.data_dir is None:
+        raise InputError("--data_dir: name the folder that holds the sequences (OTB layout)")
+    targets = otb.find(experiment.data_dir, experiment.sequences or None)
+    return [Job(t.name, lambda t=t: otb.load(t)) for t in targets]  # type: ignore[misc]
+
+
+def track_sequence(
+    params: Params,
+    config: TrackerConfig,
+    sequence: Sequence,
+    *,
+    chunk: int | None = None,
+    with_responses: bool = False,
+) -> Iterator[tuple[npt.NDArray[np.uint8], Output]]:
+    """Tracks a sequence from its first box, frames decoded ahead, in chunks of one length.
+
+    Args:
+        params: the network's parameters.
+        config: the tracker's constants.
+        sequence: T frames; of the boxes only the first is used.
+        chunk: frames handed to the device at once. None: 4 on a CPU (where a chunk takes seconds),
+            32 elsewhere.
+        with_responses: also every layer's response maps.
+
+    Yields:
+        Frames ``[n, H, W, 3]`` and their outputs (NumPy, leading axis n), in order. The first is
+        the first frame alone, its box the given one as the tracker keeps it, without responses;
+        its peak and PSR are not a number.
+
+    Raises:
+        InputError: a frame cannot be read or the first box cannot be tracked; what came before the
+            frame has been yielded.
+    """
+    chunk = chunk or (4 if jax.default_backend() == "cpu" else 32)
+    with contextlib.closing(frames.stream(sequence.frames, ahead=2 * chunk)) as stream:
+        first = next(stream)
+        state = tracker.init(params, config, first, sequence.boxes[0])
+        empty = np.zeros((chunk, *first.shape), np.uint8)  # compiles, and tracks none of them
+        state, _ = tracker.track(
+            params, config, state, empty, 0, with_responses=with_responses
+        )
+        unknown = np.full(1, np.nan, np.float32)
+        yield first[None], Output(np.asarray(tracker.box(state))[None], unknown, unknown, None)
+        pending: tuple[npt.NDArray[np.uint8], Output] | None = None
+        try:
+            for images in _chunks(stream, chunk):
+                padded = np.zeros((chunk, *first.shape), np.uint8)
+                padded[: len(images)] = images
+                state, output = tracker.track(
+                    params, config, state, padded, len(images), with_responses=with_responses
+                )
+                # only now wait for the chunk before: the device has its next one already
+                if pending is not None:
+                    yield _fetched(*pending)
+                pending = padded[: len(images)], output
+        except InputError:
+            if pending is not None:
+                yield _fetched(*pending)
+            raise
+        if pending is not None:
+            yield _fetched(*pending)
+
+
+def _chunks(stream: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    """Lists of ``size`` frames, the last one shorter; those before a bad frame come before it."""
+    images: list[Frame] = []
+    try:
+        for image in stream:
+            images.append(image)
+            if len(images) == size:
+                yield images
+                images = []
+    except InputError:
+        if images:
+            yield images
+        raise
+    if images:
+        yield images
+
+
+def _fetched(images: npt.NDArray[np.uint8], output: Output) -> tuple[npt.NDArray[np.uint8], Output]:
+    return images, jax.tree.map(lambda a: np.asarray(a)[: len(images)], output)
+
+
+def run(experiment: Experiment, weights: Weights) -> Outcome:
+    """Tracks what has no result yet, scores everything, and writes the summary after each sequence.
+
+    Below ``OUTPUT_DIR/<config>-<hash>/``: ``ope/<Sequence>.txt`` (the boxes), ``summary.json``, with
+    ``--overlay`` also ``overlay/<Sequence>.mp4`` and ``.png``, and ``partial/<Sequence>.txt`` with
+    the boxes up to a frame that could not be read.
+
+    A sequence that fails is reported in one line and the others go on. On Ctrl-C the summary of
+    what is finished is written before ``KeyboardInterrupt`` goes on to the caller.
+
+    Raises:
+        InputError: a setting, the data folder or the output folder is at fault.
+    """
+    experiment.tracker.validate()
+    folder = Path(experiment.output_dir) / experiment.folder(weights.digest)
+    outcome = Outcome()
+    missing = []
+    for job in jobs(experiment):
+        with outcome.attempt(job.name):
+            sequence = job.load()
+            if _finished(experiment, folder, sequence):
+                print(f"{job.name}: kept, {_result(folder, job.name)} is there", file=sys.stderr)
+                _score(outcome, folder, sequence)
+            else:
+                missing.append(sequence)
+
+    def save() -> None:
+        results.write_json(folder / "summary.json", _summary(experiment, weights, outcome))
+
+    save()  # an output folder that cannot be written to shows before the first frame is tracked
+    params = jax.device_put(weights.params)
+    for number, sequence in enumerate(missing, 1):
+        with outcome.attempt(sequence.name):
+            _track(experiment, folder, params, sequence, f"[{number}/{len(missing)}]")
+            _score(outcome, folder, sequence)
+        save()
+    return outcome
+
+
+def report(outcome: Outcome) -> str:
+    """The table of a run for the terminal."""
+    if not outcome.scores:
+        return "no sequence was finished"
+    rows = [
+        (name, scores, outcome.speeds[name].fps)
+        for name, scores in sorted(outcome.scores.items(), key=lambda item: item[0].lower())
+    ]
+    return results.table(rows, metrics.mean(list(outcome.scores.values())))
+
+
+def _result(folder: Path, name: str) -> Path:
+    return folder / "ope" / f"{name}.txt"
+
+
+def _overlay(folder: Path, name: str) -> Path:
+    return folder / "overlay" / f"{name}.mp4"
+
+
+def _partial(folder: Path, name: str) -> Path:
+    return folder / "partial" / f"{name}.txt"
+
+
+def _speed(folder: Path, name: str) -> Path:
+    return folder / "speed" / f"{name}.json"
+
+
+def _finished(experiment: Experiment, folder: Path, sequence: Sequence) -> bool:
+    path = _result(folder, sequence.name)
+    if not path.exists() or (experiment.overlay and not _overlay(folder, sequence.name).exists()):
+        return False
+    boxes = results.read_boxes(path)
+    # the tracker's centre is rounded down by half a pixel at most
+    same_start = np.allclose(boxes[0], conventions.to_file(sequence.boxes[0]), rtol=0, atol=0.501)
+    if len(boxes) != len(sequence) or not same_start:
+        raise InputError(
+            f"{path}: holds another sequence of this name ({len(boxes)} boxes for "
+            f"{len(sequence)} frames, or another first box); give another --output_dir"
+        )
+    return True
+
+
+def _score(outcome: Outcome, folder: Path, sequence: Sequence) -> None:
+    name = sequence.name
+    boxes = results.read_boxes(_result(folder, name))
+    outcome.scores[name] = metrics.score(boxes, conventions.to_file(sequence.boxes))
+    outcome.speeds[name] = Speed(**results.read_json(_speed(folder, name)))
+
+
+def _track(
+    experiment: Experiment, folder: Path, params: Params, sequence: Sequence, progress: str
+) -> None:
+    """Tracks one sequence and writes its files, the boxes last: present means done."""
+    name = sequence.name
+    boxes, psr = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    before = compilation.total()
+    started = compiled = 0.0
+    with contextlib.ExitStack() as stack:
+        bar = stack.enter_context(tqdm(total=len(sequence), desc=f"{progress} {name}", unit="frame"))
+        video = None
+        if experiment.overlay:
+            layers = tracker.response_names(experiment.tracker)
+            writer = visualize.OverlayWriter(_overlay(folder, name), layers=layers)
+            video = stack.enter_context(writer)
+        try:
+            for images, output in track_sequence(
+                params, experiment.tracker, sequence, with_responses=experiment.overlay
+            ):
+                if video is not None:
+                    _draw(video, sequence, images, output, boxes)
+                boxes = np.concatenate([boxes, output.box])
+                psr = np.concatenate([psr, output.psr])
+                bar.update(len(images))
+                if not started:
+                    started = time.perf_counter()
+                    compiled = (compilation.total() - before).seconds
+        except InputError:
+            if len(boxes):
+                results.write_boxes(_partial(folder, name), boxes)
+            raise
+    speed = Speed(len(boxes) - 1, time.perf_counter() - started, compiled)
+    results.write_json(_speed(folder, name), dataclasses.asdict(speed))
+    if experiment.overlay:
+        plot = _overlay(folder, name).with_suffix(".png")
+        visualize.plot_track(plot, boxes, sequence.boxes, psr, name)
+    results.write_boxes(_result(folder, name), boxes)
+    _partial(folder, name).unlink(missing_ok=True)
+
+
+def _summary(experiment: Experiment, weights: Weights, outcome: Outcome) -> dict[str, Any]:
+    device = jax.devices()[0]
+    rows = {
+        name: dataclasses.asdict(scores)
+        | {
+            "fps": outcome.speeds[name].fps,
+            "compile_seconds": outcome.speeds[name].compile_seconds,
+        }
+        for name, scores in outcome.scores.items()
+    }
+    summary: dict[str, Any] = {
+        "config": experiment.name,
+        "experiment": dataclasses.asdict(experiment),
+        "weights": {"digest": weights.digest, **weights.metadata},
+        "versions": {
+            "hcft_jax": hcft_jax.__version__,
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "flax": flax.__version__,
+            "numpy": np.__version__,
+        },
+        "device": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+            "host_cores": os.cpu_count(),
+        },
+        "command": sys.argv,
+        "sequences": rows,
+        "failed": outcome.failed,
+    }
+    if rows:
+        speeds = outcome.speeds.values()
+        total = Speed(*(sum(part) for part in zip(*map(dataclasses.astuple, speeds), strict=True)))
+        mean = dataclasses.asdict(metrics.mean(list(outcome.scores.values())))
+        times = {"fps": total.fps, "compile_seconds": total.compile_seconds}
+        summary["mean"] = mean | times
+    return summary
+
+
+def _draw(
+    video: visualize.OverlayWriter,
+    sequence: Sequence,
+    images: npt.NDArray[np.uint8],
+    output: Output,
+    boxes: npt.NDArray[np.float32],
+) -> None:
+    """Adds frames to the overlay video; ``boxes`` are those of all the frames before them."""
+    _, _, w, h = sequence.boxes[0]
+    window = sampling.geometry((h, w), images.shape[1:3]).window
+    for i, image in enumerate(images):
+        box = output.box[i]
+        # the maps of a frame span the search window around where the target was before
+        before = output.box[i - 1] if i else boxes[-1] if len(boxes) else box
+        row, column = before[1] + 0.5 * before[3], before[0] + 0.5 * before[2]
+        corner = (row - window[0] // 2, column - window[1] // 2)
+        video.write(
+            image,
+            box,
+            sequence.boxes[len(boxes) + i],
+            None if output.responses is None else output.responses[i],
+            (*corner, *window),
+            "" if np.isnan(output.psr[i]) else f"PSR {output.psr[i]:.1f}",
+        )

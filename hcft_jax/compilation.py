@@ -1,0 +1,39 @@
+"""How often and how long this process has compiled, from JAX's own events."""
+
+import threading
+from dataclasses import dataclass
+
+import jax
+
+
+@dataclass(frozen=True)
+class Compilations:
+    """Totals since the process began to count."""
+
+    executables: int
+    seconds: float  # lowering and compiling
+
+    def __sub__(self, earlier: "Compilations") -> "Compilations":
+        return Compilations(self.executables - earlier.executables, self.seconds - earlier.seconds)
+
+
+_BACKEND = "/jax/core/compile/backend_compile_duration"
+# tracing is left out: its events nest, so their sum says nothing
+_EVENTS = (_BACKEND, "/jax/core/compile/jaxpr_to_mlir_module_duration")
+_lock = threading.Lock()
+_total = Compilations(0, 0.0)
+
+
+def _listen(event: str, duration: float, **_: str | int) -> None:
+    global _total
+    if event in _EVENTS:
+        with _lock:
+            _total = Compilations(_total.executables + (event == _BACKEND), _total.seconds + duration)
+
+
+jax.monitoring.register_event_duration_secs_listener(_listen)
+
+
+def total() -> Compilations:
+    """The count so far; take the difference of two."""
+    return _total

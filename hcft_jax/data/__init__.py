@@ -1,0 +1,1 @@
+"""Sequences: data set layouts, frame streams and drawn ones."""

@@ -1,0 +1,250 @@
+"""The layout of the OTB benchmark.
+
+::
+
+    <root>/<Name>/img/0001.jpg ...          frames, numbered
+    <root>/<Name>/groundtruth_rect.txt      a row x, y, w, h a frame, 1-based
+    <root>/<Name>/groundtruth_rect.<k>.txt  or one file a target: target <Name>-<k>
+
+The benchmark evaluates some videos on a part of their frames (``RANGES``).
+"""
+
+import dataclasses
+import difflib
+import itertools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from hcft_jax import boxes as box_conventions
+from hcft_jax.boxes import Boxes
+from hcft_jax.data.frames import SUFFIXES, ImageFiles
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.errors import InputError
+from hcft_jax.files import replacing
+
+LAYOUT = "expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it"
+
+# First and last evaluated frame, by file number; the annotation has a row for each of them.
+RANGES = {
+    "blurcar1": (247, 988),
+    "blurcar3": (3, 359),
+    "blurcar4": (18, 397),
+    "david": (300, 770),
+    "diving": (1, 215),
+    "football1": (1, 74),
+    "freeman3": (1, 460),
+    "freeman4": (1, 283),
+    "tiger1": (6, 354),
+}
+# Tiger1 alone is annotated from an earlier frame than the one its evaluation starts at.
+ANNOTATED_FROM = {"tiger1": 1}
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_SEPARATOR = re.compile(r"\s*,\s*|\s+")
+_GROUND_TRUTH = re.compile(r"groundtruth_rect(?:\.([0-9]+))?\.txt")
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A target that ``find`` has listed; nothing of it has been read yet."""
+
+    name: str  # as in reports: <Name>, or <Name>-<k> where a video has several targets
+    folder: Path  # the folder <Name>
+    ground_truth: Path
+
+
+def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
+    """Lists the targets below ``root``, in natural order, without opening a file.
+
+    A sequence that lacks its frames or its ground truth is listed too: ``load`` says what is wrong
+    with it, so that a run can report it and go on with the others.
+
+    Args:
+        root: The folder that holds the sequence folders.
+        names: Those wanted, in any case: targets (``Jogging-1``) or videos (``Jogging``: all its
+            targets). None: all.
+
+    Raises:
+        InputError: no such folder, no sequence in it, two of one name, or an unknown name.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder")
+    try:
+        targets = [target for folder in root.iterdir() for target in _targets(folder)]
+    except OSError as error:
+        raise InputError(f"{root}: cannot list it ({error})") from error
+    if not targets:
+        hint = "; this is a sequence itself, give its parent folder" if _targets(root) else ""
+        raise InputError(f"{root}: no sequence there, {LAYOUT}{hint}")
+    targets.sort(key=lambda target: _natural(target.name))
+    for one, other in itertools.pairwise(targets):
+        if one.name == other.name:  # their results would go to one file
+            raise InputError(
+                f"{root}: {one.ground_truth} and {other.ground_truth} are both {one.name}"
+            )
+    if names is None:
+        return targets
+    wanted = set().union(*(_select(root, targets, name) for name in names))
+    return [target for target in targets if target in wanted]
+
+
+def _targets(folder: Path) -> list[Target]:
+    if not folder.is_dir():
+        return []
+    try:
+        paths = list(folder.iterdir())
+    except PermissionError:  # to be reported by load, with the other broken ones
+        return [Target(folder.name, folder, folder / "groundtruth_rect.txt")]
+    found = []
+    for path in paths:
+        if match := _GROUND_TRUTH.fullmatch(path.name):
+            number = match[1]
+            name = folder.name if number is None else f"{folder.name}-{int(number)}"
+            found.append(Target(name, folder, path))
+    if not found and (folder / "img").is_dir():
+        found.append(Target(folder.name, folder, folder / "groundtruth_rect.txt"))
+    return found
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """Sort key: digits by value, letters without case (Human2 before Human10)."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+
+
+def _select(root: Path, targets: list[Target], name: str) -> set[Target]:
+    key = name.lower()
+    selected = {t for t in targets if key in (t.name.lower(), t.folder.name.lower())}
+    if not selected:
+        known = {target.name.lower(): target.name for target in targets}
+        near = [known[match] for match in difflib.get_close_matches(key, known)]
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise InputError(f"{root}: no sequence {name!r}; {hint}{len(targets)} targets are there")
+    return selected
+
+
+def load(target: Target) -> Sequence:
+    """Reads the ground truth of ``target`` and lists its frames; decodes no frame.
+
+    Raises:
+        InputError: no frames, a gap in their numbers, a ground truth that cannot be read, or one
+            whose rows are not as many as the frames.
+    """
+    numbered = _numbered_frames(target.folder / "img")
+    rows = parse_boxes(target.ground_truth)
+    key = target.folder.name.lower()
+    if key in RANGES:
+        first, last = RANGES[key]
+        before = first - ANNOTATED_FROM.get(key, first)
+        if len(rows) == before + last - first + 1:
+            rows = rows[before:]
+    else:
+        first, last = min(numbered), max(numbered)
+    if key in RANGES and len(numbered) == last - first + 1:
+        # A copy of the evaluated frames only, whatever numbers they were given.
+        first, last = min(numbered), max(numbered)
+    for number in range(first, last + 1):
+        if number not in numbered:
+            raise InputError(
+                f"{target.folder / 'img'}: frame {number} is missing (frames {first} to {last} are"
+                " needed)"
+            )
+    total = last - first + 1
+    if len(rows) != total:
+        raise InputError(
+            f"{target.ground_truth}: {len(rows)} boxes, but {total} frames ({first} to {last}) in"
+            f" {target.folder / 'img'}: the ground truth is"
+            f" {'shorter' if len(rows) < total else 'longer'} than the frames"
+        )
+    files = ImageFiles(tuple(numbered[number] for number in range(first, last + 1)))
+    return Sequence(target.name, files, box_conventions.from_file(rows), first)
+
+
+def _numbered_frames(folder: Path) -> dict[int, Path]:
+    """The images whose names are numbers, by number; other files are no frames."""
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{folder}: no frames, cannot list the folder ({reason})") from error
+    numbered: dict[int, Path] = {}
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES or not re.fullmatch("[0-9]+", path.stem):
+            continue
+        number = int(path.stem)
+        if number in numbered:
+            raise InputError(f"{path}: frame {number} is there twice, also as {numbered[number]}")
+        numbered[number] = path
+    if not numbered:
+        raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
+    return numbered
+
+
+def parse_boxes(path: str | Path) -> Boxes:
+    """Reads a ground truth file as it stands: 1-based (x, y, w, h), float64 ``[T, 4]``.
+
+    Separators are commas, blanks or tabs. Values <= 0 are legal: they mark invalid ground truth.
+
+    Raises:
+        InputError: no such file, no row in it, or a row that is not four finite numbers.
+    """
+    path = Path(path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
+    try:
+        text = raw.decode("utf-8-sig")  # -sig: editors on Windows put a byte order mark
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line}: not UTF-8 text") from error
+    # Not splitlines(), which also breaks at characters that editors show within a line.
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+    if lines == [""]:
+        raise InputError(f"{path}: the file is empty, expected a row x,y,w,h a frame")
+    return np.array([_row(path, number, line) for number, line in enumerate(lines, 1)])
+
+
+def _row(path: Path, number: int, line: str) -> list[float]:
+    parts = _SEPARATOR.split(line.strip())
+    if len(parts) != 4:
+        count = len(parts) if parts != [""] else 0
+        raise InputError(f"{path}, line {number}: {count} columns, expected x,y,w,h")
+    for part in parts:
+        if not _NUMBER.fullmatch(part) or not np.isfinite(float(part)):
+            raise InputError(f"{path}, line {number}: {part[:40]!r} is not a finite number")
+    return [float(part) for part in parts]
+
+
+def write(
+    sequence: Sequence, root: str | Path, *, image_format: Literal["png", "jpg"] = "png"
+) -> Path:
+    """Writes ``sequence`` below ``root`` in the OTB layout; returns its folder, ``root/<name>``.
+
+    Frames keep their numbers (from ``sequence.first_frame``); boxes have four decimals. "png" keeps
+    every pixel, "jpg" (quality 95) is smaller. The ground truth is written last: a folder without
+    one was interrupted.
+
+    Raises:
+        InputError: the folder exists and holds something, or cannot be written to.
+    """
+    folder = Path(root) / sequence.name
+    if Path(sequence.name).name != sequence.name or sequence.name in ("", ".."):
+        raise InputError(f"{sequence.name!r}: not usable as the name of a folder")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{folder}: exists already, remove it or choose another name")
+    for index in range(len(sequence)):
+        path = folder / "img" / f"{sequence.first_frame + index:04d}.{image_format}"
+        with replacing(path) as temporary:
+            # Pillow's PNG writer knows no quality and ignores it.
+            Image.fromarray(sequence.frames.read(index)).save(temporary, quality=95)
+    path = folder / "groundtruth_rect.txt"
+    with replacing(path) as temporary:
+        np.savetxt(temporary, box_conventions.to_file(sequence.boxes), "%.4f", delimiter=",")
+    return folder

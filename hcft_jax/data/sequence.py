@@ -1,0 +1,46 @@
+"""What a tracker is run on: frames that can be read by index, and where the target is in each."""
+
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.boxes import Boxes
+
+Frame = npt.NDArray[np.uint8]
+
+
+class FrameSource(Protocol):
+    """Frames by index. ``read`` is called from several threads at once."""
+
+    def __len__(self) -> int: ...
+
+    def read(self, index: int) -> Frame:
+        """Frame ``index`` (0-based) as RGB, uint8 ``[H, W, 3]``."""
+        ...
+
+    def label(self, index: int) -> str:
+        """What an error message calls frame ``index``: its file, or a description."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Sequence:
+    """One target in one video.
+
+    Attributes:
+        name: What reports and result files call it.
+        frames: T frames.
+        boxes: Ground truth, float64 ``[T, 4]``, 0-based (x, y, w, h) in pixels (hcft_jax.boxes). A
+            row with a size <= 0 marks a frame without valid ground truth.
+        first_frame: The number that frame 0 has in the file names.
+    """
+
+    name: str
+    frames: FrameSource
+    boxes: Boxes
+    first_frame: int = 1
+
+    def __len__(self) -> int:
+        return len(self.frames)

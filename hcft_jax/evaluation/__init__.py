@@ -1,0 +1,1 @@
+"""Scores, result files and tables. Nothing here knows the tracker."""

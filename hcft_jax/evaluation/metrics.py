@@ -1,0 +1,134 @@
+"""The OTB toolkit's measures (tracker_benchmark v1.0/v1.1), number for number. NumPy only.
+
+EVERY box here, tracked or true, is in the FILE convention: ``(x, y, w, h)``, **1-based**, because
+the toolkit's test for valid ground truth (all four entries > 0) is stated on the numbers in the
+file. Give 0-based boxes through ``hcft_jax.boxes.to_file``.
+
+Ground truth with an entry <= 0 (or NaN) is *invalid*: its overlap and its centre error are both
+-1, so that the frame fails every success threshold and passes every precision threshold.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.boxes import Boxes
+from hcft_jax.errors import InputError
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+
+# MATLAB builds 0:0.05:1 from both ends (0 + k d up to the middle, 1 - k d above it). Overlaps of
+# small integer boxes hit the thresholds exactly, so another rounding moves curve points by 0.01.
+_RISING = 0.05 * np.arange(11)
+SUCCESS_THRESHOLDS: Floats = np.concatenate([_RISING, (1.0 - _RISING)[-2::-1]])  # [21], overlap
+PRECISION_THRESHOLDS: Floats = np.arange(51.0)  # [51], pixels
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The measures of one sequence, or their mean over sequences."""
+
+    dp20: float  # distance precision at 20 px, a fraction in [0, 1]
+    os50: float  # overlap success at 0.5, a fraction in [0, 1]
+    auc: float  # mean of the 21 success values, in [0, 1]
+    cle: float  # mean centre location error over the frames with valid ground truth, pixels
+    frames: int  # annotated frames; their sum in a mean
+
+
+def valid(truth: Boxes) -> Bools:
+    """Which frames of 1-based ground truth ``[T, 4]`` count: all of x, y, w, h > 0. ``[T]``."""
+    return np.asarray((truth > 0).all(axis=-1))
+
+
+def overlap(boxes: Boxes, truth: Boxes) -> Floats:
+    """Intersection over union of 1-based boxes ``[T, 4]``: ``[T]`` in [0, 1], -1 where invalid.
+
+    The toolkit's calcRectInt: the last pixel is x + w - 1, and a length last - first + 1.
+    """
+    ok = valid(truth)
+    a, b = boxes[ok], truth[ok]
+    last = np.minimum(a[:, :2] + a[:, 2:] - 1, b[:, :2] + b[:, 2:] - 1)
+    common = np.maximum(0.0, last - np.maximum(a[:, :2], b[:, :2]) + 1).prod(axis=1)
+    result = np.full(len(truth), -1.0)
+    result[ok] = common / (a[:, 2:].prod(axis=1) + b[:, 2:].prod(axis=1) - common)
+    return result
+
+
+def centre_error(boxes: Boxes, truth: Boxes) -> Floats:
+    """Distance of the centres of 1-based boxes ``[T, 4]`` in pixels: ``[T]``, -1 where invalid.
+
+    The toolkit's centre is x + (w - 1) / 2.
+    """
+    centres = boxes[:, :2] + (boxes[:, 2:] - 1) / 2
+    true_centres = truth[:, :2] + (truth[:, 2:] - 1) / 2
+    distance = np.sqrt(((centres - true_centres) ** 2).sum(axis=1))
+    return np.where(valid(truth), distance, -1.0)
+
+
+def success_curve(overlaps: Floats) -> Floats:
+    """The fraction of all frames whose overlap ``[T]`` is *strictly above* each threshold: [21]."""
+    return np.asarray((overlaps[:, None] > SUCCESS_THRESHOLDS).mean(axis=0))
+
+
+def precision_curve(errors: Floats) -> Floats:
+    """The fraction of all frames whose error ``[T]`` is *at most* 0, 1, ... 50 pixels: [51]."""
+    return np.asarray((errors[:, None] <= PRECISION_THRESHOLDS).mean(axis=0))
+
+
+def repair(boxes: Boxes, truth: Boxes) -> Boxes:
+    """The boxes ``[T, 4]`` that the toolkit judges, a new array.
+
+    A box with w <= 0, h <= 0 or NaN becomes the one before it; then frame 1 becomes the given box,
+    ``truth[0]``. (In this order: a broken second box takes what the tracker wrote for frame 1.)
+    """
+    broken = np.asarray(np.isnan(boxes).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
+    source = np.maximum.accumulate(np.where(broken, 0, np.arange(len(boxes))))
+    first = truth[0] if broken[0] else boxes[0]
+    repaired = np.where((source == 0)[:, None], first, boxes[source])
+    repaired[0] = truth[0]
+    return np.asarray(repaired, np.float64)
+
+
+def score(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Scores:
+    """All measures of one sequence from 1-based boxes and ground truth, both ``[T, 4]``.
+
+    Raises:
+        InputError: the arrays have different lengths or another shape, or no valid first frame.
+    """
+    boxes, truth = np.asarray(boxes, np.float64), np.asarray(truth, np.float64)
+    if truth.ndim != 2 or truth.shape[1] != 4 or not len(truth) or boxes.shape != truth.shape:
+        raise InputError(f"boxes {boxes.shape} do not fit ground truth {truth.shape}: want [T, 4]")
+    if not valid(truth)[0]:
+        raise InputError("the ground truth of the first frame is invalid: nothing could be tracked")
+    judged = repair(boxes, truth)
+    errors = centre_error(judged, truth)
+    success, precision = success_curve(overlap(judged, truth)), precision_curve(errors)
+    return Scores(
+        dp20=float(precision[20]),
+        os50=float(success[10]),
+        auc=float(success.mean()),
+        cle=float(errors[valid(truth)].mean()),
+        frames=len(truth),
+    )
+
+
+def mean(scores: Sequence[Scores]) -> Scores:
+    """The mean over sequences, each counting once however long it is; frames are summed.
+
+    Every measure is linear in the curves, so this is also the measure of the mean curve.
+
+    Raises:
+        InputError: there are no scores.
+    """
+    if not scores:
+        raise InputError("no sequences were scored: there is no mean")
+    return Scores(
+        dp20=float(np.mean([s.dp20 for s in scores])),
+        os50=float(np.mean([s.os50 for s in scores])),
+        auc=float(np.mean([s.auc for s in scores])),
+        cle=float(np.mean([s.cle for s in scores])),
+        frames=sum(s.frames for s in scores),
+    )

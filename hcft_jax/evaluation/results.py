@@ -1,0 +1,124 @@
+"""Result files and their summary on the terminal. Knows no tracker.
+
+A box file has one line ``x,y,w,h`` a frame, **1-based**, as MATLAB programs expect.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.boxes import Boxes, to_file
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation.metrics import Scores
+from hcft_jax.files import replacing
+
+
+def write_boxes(path: str | Path, boxes: npt.ArrayLike) -> None:
+    """Writes 0-based boxes ``[T, 4]`` as 1-based lines with four decimals, whole or not at all.
+
+    Raises:
+        InputError: a box is not finite, or the folder cannot be written to.
+    """
+    rows = to_file(boxes)
+    if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
+        raise ValueError(f"boxes of shape {rows.shape}, want [T, 4]")
+    bad = ~np.isfinite(rows).all(axis=1)
+    if bad.any():
+        raise InputError(
+            f"{path}: not written, box {int(bad.argmax()) + 1} of {len(rows)} is not finite "
+            "(check the tracker's settings)"
+        )
+    with replacing(path) as temporary:
+        np.savetxt(temporary, rows, fmt="%.4f", delimiter=",")
+
+
+def read_boxes(path: str | Path) -> Boxes:
+    """Reads the boxes of a file as they stand there: **1-based**, ``[T, 4]`` float64.
+
+    Commas, tabs and blanks separate; blank lines may only end the file.
+
+    Raises:
+        InputError: the file is missing or empty, or a line is not four finite numbers.
+    """
+    lines = _read_text(path).rstrip().splitlines()
+    if not lines:
+        raise InputError(f"{path}: empty, want one box x,y,w,h a line")
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = [float(word) for word in re.split(r"\s*,\s*|\s+", line.strip())]
+        except ValueError:
+            row = []
+        if len(row) != 4 or not np.isfinite(row).all():
+            raise InputError(f"{path}, line {number}: want four numbers x,y,w,h, not {line!r:.60}")
+        rows.append(row)
+    return np.array(rows)
+
+
+def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
+    """Writes indented JSON with sorted keys, whole or not at all.
+
+    Raises:
+        InputError: a number is not finite (JSON has none such), or the folder cannot be written to.
+    """
+    try:
+        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+    except ValueError as error:
+        raise InputError(f"{path}: not written, a number is not finite ({error})") from error
+    with replacing(path) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Reads what ``write_json`` wrote.
+
+    Raises:
+        InputError: the file is missing or holds no JSON object.
+    """
+    try:
+        content = json.loads(_read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(
+            f"{path}, line {error.lineno}: not JSON ({error.msg}); remove it"
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: not a JSON object")
+    return content
+
+
+def _read_text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+
+
+def table(rows: Sequence[tuple[str, Scores, float | None]], mean: Scores) -> str:
+    """The aligned table of a run: one line a sequence, the last one the mean.
+
+    Args:
+        rows: Name, scores and frames per second (None: not known) of each sequence.
+        mean: The mean scores. Their fps is all tracked frames (the first of a sequence is given)
+            over the time they took, where every fps is known.
+    """
+    tracked = [(scores.frames - 1, fps) for _, scores, fps in rows if fps]
+    seconds = sum(count / fps for count, fps in tracked)
+    known = seconds and len(tracked) == len(rows)
+    total_fps = sum(count for count, _ in tracked) / seconds if known else None
+    cells = [("Sequence", "frames", "DP@20", "OS@0.5", "AUC", "CLE", "fps")]
+    for name, s, fps in [*rows, ("mean", mean, total_fps)]:
+        percent = (f"{100 * s.dp20:.2f}", f"{100 * s.os50:.2f}")
+        rate = f"{fps:.1f}" if fps else "-"
+        cells.append((name, str(s.frames), *percent, f"{s.auc:.4f}", f"{s.cle:.2f}", rate))
+    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    lines = []
+    for name, *numbers in cells:
+        right = [text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True)]
+        lines.append("  ".join([name.ljust(widths[0]), *right]))
+    return "\n".join(lines)

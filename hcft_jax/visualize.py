@@ -1,0 +1,307 @@
+"""What a person looks at: a video of the track with its response maps, and a page of plots.
+
+Boxes are 0-based (x, y, w, h) in pixels (hcft_jax.boxes), frames RGB uint8 ``[H, W, 3]``. Nothing
+here opens a window: both write files, whole or not at all.
+"""
+
+import contextlib
+import functools
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from hcft_jax.boxes import to_file
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation import metrics
+from hcft_jax.files import replacing
+
+Image = npt.NDArray[np.uint8]
+Array = npt.NDArray[np.floating[Any]]
+Colour = tuple[int, int, int]
+
+RED: Colour = (255, 40, 40)  # the tracked box
+GREEN: Colour = (40, 220, 40)  # the ground truth
+GREY: Colour = (200, 200, 200)  # the search window
+WHITE: Colour = (255, 255, 255)
+
+_MIN_HEIGHT = 360  # frames below are enlarged, so that text and the panel's maps are legible
+_MARGIN, _CAPTION = 6, 20  # of a response map in the panel, pixels
+_AROUND = [(-1, -1), (-1, 1), (1, -1), (1, 1)]
+_SHIFT = 4  # OpenCV draws at 1/16 pixel
+
+
+class OverlayWriter:
+    """Writes an .mp4 frame by frame: boxes over the frame, response maps in a panel beside it.
+
+    ::
+
+        with OverlayWriter("track.mp4", layers=("conv5_4", "conv4_4", "conv3_4")) as video:
+            video.write(frame, box, truth, responses, window, "PSR 9.3")
+
+    The file appears when the block ends; after an exception there is none.
+    """
+
+    def __init__(self, path: str | Path, fps: float = 30.0, layers: Sequence[str] = ()):
+        """A video at ``path`` (.mp4), with one map in the panel for each of the named layers.
+
+        Raises:
+            InputError: the path does not end in .mp4.
+        """
+        self.path = Path(path)
+        if self.path.suffix.lower() != ".mp4":
+            raise InputError(f"{path}: the name of a video must end in .mp4")
+        self.codec = "avc1" if _writes_h264() else "mp4v"  # H.264 where this OpenCV has it
+        self._fps, self._layers = fps, tuple(layers)
+        self._count = 0
+        self._shape: tuple[int, ...] | None = None
+        self._video: Any = None
+        self._file = self._open()
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        with replacing(self.path) as self._temporary:
+            try:
+                yield
+            finally:
+                if self._video is not None:
+                    self._video.release()
+            if not self._temporary.stat().st_size:  # OpenCV reports no failed write
+                raise InputError(f"{self.path}: the video is empty (no frame, or the disk is full)")
+
+    def __enter__(self) -> Self:
+        self._file.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.__exit__(kind, error, trace)
+
+    def write(
+        self,
+        frame: Image,
+        box: npt.ArrayLike,
+        truth: npt.ArrayLike | None = None,
+        responses: Array | None = None,
+        window: tuple[float, float, float, float] | None = None,
+        text: str = "",
+    ) -> None:
+        """Appends a frame. Whatever lies outside of the frame is cut off.
+
+        Args:
+            frame: ``[H, W, 3]`` uint8 RGB, of one size throughout.
+            box: The tracked box, drawn red; one that is not finite or has no area is left out.
+            truth: The ground truth box, drawn green, likewise.
+            responses: ``[L, gh, gw]``, a map for each layer, no displacement in the middle. Each is
+                scaled to its own range; a cross marks its maximum. None leaves the panel dark.
+            window: Top, left, height, width in pixels of the search window that the maps span.
+            text: Stands after the frame number.
+
+        Raises:
+            InputError: the frame has another size than the first, or no video can be opened.
+        """
+        if self._shape is None:
+            self._shape = frame.shape
+        if frame.shape != self._shape:
+            raise InputError(
+                f"{self.path}: frame {self._count + 1} is {_size(frame.shape)} pixels, the first "
+                f"was {_size(self._shape)}: a video has one size"
+            )
+        self._count += 1
+        scale = -(-_MIN_HEIGHT // frame.shape[0])
+        picture = _resize(frame, (scale * frame.shape[1], scale * frame.shape[0]))
+        if window is not None:
+            top, left, height, width = window
+            _draw_box(picture, (left, top, width, height), scale, GREY, 1)
+        if truth is not None:
+            _draw_box(picture, truth, scale, GREEN, 2)
+        _draw_box(picture, box, scale, RED, 2)
+        _draw_text(picture, f"#{self._count}  {text}".rstrip(), (8, 24), 0.6)
+        if self._layers:
+            aspect = 1.0 if window is None else window[3] / window[2]
+            panel = _panel(picture.shape[0], self._layers, responses, aspect)
+            picture = np.concatenate([picture, panel], axis=1)
+        odd = [(0, size % 2) for size in picture.shape[:2]]  # the codecs take even sizes only
+        picture = np.pad(picture, [*odd, (0, 0)])
+        if self._video is None:
+            self._video = self._start(picture)
+        self._video.write(np.ascontiguousarray(picture[..., ::-1]))
+
+    def _start(self, picture: Image) -> Any:
+        size = (picture.shape[1], picture.shape[0])
+        code = cv2.VideoWriter.fourcc(*self.codec)
+        with _silent_stderr():  # the error below says it
+            video = cv2.VideoWriter(str(self._temporary), code, self._fps, size)
+        if not video.isOpened():
+            raise InputError(
+                f"{self.path}: OpenCV cannot write a video of {size[0]} x {size[1]} pixels at "
+                f"{self._fps} frames/s"
+            )
+        return video
+
+
+def _resize(picture: Image, size: tuple[int, int]) -> Image:
+    """Bilinear, to ``size`` = (width, height); a new array, to be drawn on."""
+    return np.array(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
+
+
+@functools.cache
+def _writes_h264() -> bool:
+    """Whether this build of OpenCV encodes H.264: the wheels on PyPI do not."""
+    with tempfile.TemporaryDirectory() as folder, _silent_stderr():
+        code = cv2.VideoWriter.fourcc(*"avc1")
+        video = cv2.VideoWriter(str(Path(folder, "probe.mp4")), code, 30.0, (64, 64))
+        opened = bool(video.isOpened())
+        video.release()
+    return opened
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Discards what is written to file descriptor 2: FFmpeg does so from C, past sys.stderr."""
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def _draw_box(picture: Image, box: npt.ArrayLike, scale: int, colour: Colour, width: int) -> None:
+    """Outlines a box of the frame's pixels in ``picture``, which is ``scale`` times the frame."""
+    x, y, w, h = np.asarray(box, np.float64)
+    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+        return
+    # The outline runs through the centres of the outermost pixels, at integer coordinates.
+    corners = np.array([[x, y], [max(x, x + w - 1), max(y, y + h - 1)]])
+    corners = (corners + 0.5) * scale - 0.5
+    # Far-away corners would overflow OpenCV's fixed point; here they are just out of sight.
+    limit = np.array([picture.shape[1], picture.shape[0]]) + 8.0
+    first, last = np.rint(np.clip(corners, -8.0, limit) * 2**_SHIFT).astype(int).tolist()
+    cv2.rectangle(picture, first, last, colour, width, cv2.LINE_AA, _SHIFT)
+
+
+def _draw_text(picture: Image, text: str, origin: tuple[int, int], size: float) -> None:
+    """White on a dark outline, which is legible on anything. ``origin``: left, base line."""
+    x, y = origin  # shifted copies: thicker black letters would stand further apart
+    black: Colour = (0, 0, 0)
+    for dx, dy, colour in [(*step, black) for step in _AROUND] + [(0, 0, WHITE)]:
+        place = (x + dx, y + dy)
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+
+
+def _panel(height: int, layers: Sequence[str], responses: Array | None, aspect: float) -> Image:
+    """The response maps one below the other, ``[height, P, 3]``; P depends on the layers only."""
+    tile = height // len(layers)
+    panel = np.full((height, tile + 2 * _MARGIN, 3), 24, np.uint8)
+    room = tile - _CAPTION - 2 * _MARGIN  # for the longer side of a map
+    for index, name in enumerate(layers):
+        top = index * tile + _CAPTION
+        _draw_text(panel, name, (_MARGIN, top - 4), 0.45)
+        if responses is None or room < 2:
+            continue
+        size = max(2, round(room * min(1, aspect))), max(2, round(room * min(1, 1 / aspect)))
+        left = (panel.shape[1] - size[0]) // 2
+        panel[top + 2 : top + 2 + size[1], left : left + size[0]] = _heat_map(
+            responses[index], size
+        )
+    return panel
+
+
+def _heat_map(response: Array, size: tuple[int, int]) -> Image:
+    """One response map ``[gh, gw]`` in colour, ``size`` = (width, height), its maximum crossed."""
+    values = np.nan_to_num(np.asarray(response, np.float32), posinf=0.0, neginf=0.0)
+    span = np.ptp(values)
+    levels = (255 * (values - values.min()) / span if span else np.zeros_like(values)).astype("u1")
+    coloured = cv2.applyColorMap(_resize(levels, size), cv2.COLORMAP_VIRIDIS)  # BGR
+    picture = np.array(coloured[..., ::-1], np.uint8)
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    x = int((column + 0.5) * size[0] / values.shape[1])
+    y = int((row + 0.5) * size[1] / values.shape[0])
+    cv2.drawMarker(picture, (x, y), RED, cv2.MARKER_CROSS, 9, 1)
+    return picture
+
+
+def plot_track(
+    path: str | Path,
+    boxes: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    psr: npt.ArrayLike | None = None,
+    title: str = "",
+    first_frame: int = 1,
+) -> None:
+    """Writes a PNG: centre error, overlap and PSR over the frames, success and precision curves.
+
+    Args:
+        path: The file, ``.png``.
+        boxes: Tracked boxes ``[T, 4]``, 0-based.
+        truth: Ground truth ``[T, 4]``, 0-based; frames where it is invalid are left out.
+        psr: Peak-to-sidelobe ratio of each frame ``[T]``; NaN leaves a gap. None: no such plot.
+        title: Stands above.
+        first_frame: The number of the first frame.
+
+    Raises:
+        InputError: the arrays do not fit, or the file cannot be written.
+    """
+    tracked, true = to_file(boxes), to_file(truth)
+    scores = metrics.score(tracked, true)
+    tracked = metrics.repair(tracked, true)
+    overlaps, errors = metrics.overlap(tracked, true), metrics.centre_error(tracked, true)
+    hidden = ~metrics.valid(true)
+    frames = np.arange(first_frame, first_frame + len(true))
+
+    series: list[tuple[str, Array, float | None]] = [
+        ("Centre error (px)", np.where(hidden, np.nan, errors), 20.0),
+        ("Overlap (IoU)", np.where(hidden, np.nan, overlaps), 0.5),
+    ]
+    if psr is not None:
+        series.append(("PSR", np.asarray(psr, np.float64), None))
+    figure = Figure(figsize=(11, 2.2 * len(series) + 0.8), layout="constrained")
+    FigureCanvasAgg(figure)  # not pyplot, whose global state would outlive the call
+    figure.suptitle(title)
+    left, right = figure.subfigures(1, 2, width_ratios=[3, 2], squeeze=False)[0]
+    axes = left.subplots(len(series), 1, sharex=True)
+    for axis, (label, values, threshold) in zip(axes, series, strict=True):
+        axis.plot(frames, values, linewidth=1.2)
+        if threshold is not None:
+            axis.axhline(threshold, color="tab:red", linestyle="--", linewidth=1)
+        axis.set(ylabel=label, ylim=(0, 1.02) if "IoU" in label else (0, None))
+        axis.grid(alpha=0.3)
+    axes[-1].set_xlabel("Frame")
+    left.align_ylabels(axes)
+
+    upper, lower = right.subplots(2, 1)
+    success, precision = metrics.success_curve(overlaps), metrics.precision_curve(errors)
+    _curve(upper, metrics.SUCCESS_THRESHOLDS, success, "Overlap threshold", "Success rate")
+    upper.set_title(f"AUC {scores.auc:.3f}   OS@0.5 {100 * scores.os50:.1f} %", fontsize="medium")
+    _curve(
+        lower, metrics.PRECISION_THRESHOLDS, precision, "Centre error threshold (px)", "Precision"
+    )
+    lower.set_title(f"DP@20 {100 * scores.dp20:.1f} %   CLE {scores.cle:.1f} px", fontsize="medium")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _curve(axis: Axes, x: metrics.Floats, y: metrics.Floats, xlabel: str, ylabel: str) -> None:
+    axis.plot(x, y, linewidth=1.6)
+    axis.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, x[-1]), ylim=(0, 1.02))
+    axis.grid(alpha=0.3)

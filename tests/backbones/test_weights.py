@@ -1,0 +1,261 @@
+import contextlib
+import hashlib
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+
+from hcft_jax.backbones import vgg, weights
+from hcft_jax.errors import InputError
+from tests.backbones.test_importers import (
+    DATA,
+    Params,
+    assert_same,
+    tiny,
+    write_keras,
+    write_mat,
+    write_npz,
+)
+from tests.conftest import shared
+
+
+@pytest.fixture(autouse=True)
+def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test sees the user's weights or the network."""
+    monkeypatch.delenv("HCFT_WEIGHTS", raising=False)
+    monkeypatch.setenv("HCFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(weights, "KERAS_URL", "http://127.0.0.1:1/vgg19.h5")
+    monkeypatch.setattr(weights, "_RETRY_WAIT", 0.0)
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """VGG-19 is as wide as ``tiny``."""
+    shapes = {name: parts["kernel"].shape for name, parts in tiny().items() if name in vgg.LAYERS}
+    monkeypatch.setattr(vgg, "shapes", lambda: shapes)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> weights.Weights:
+    return weights.random()
+
+
+@pytest.fixture(scope="module")
+def oxford() -> weights.Weights:
+    return weights.load(shared("weights", "vgg19_imagenet.npz"))
+
+
+def native(path: Path) -> Path:
+    weights.save(path, weights.load(write_npz(path.with_name("source.npz"), tiny())))
+    return path
+
+
+def rewrite(path: Path, changes: dict[str, Any]) -> Path:
+    """Replaces arrays of an .npz, or removes them (None); ``metadata`` is updated, not replaced."""
+    with np.load(path) as file:
+        arrays: dict[str, Any] = dict(file)
+    if isinstance(update := changes.get("metadata"), dict):
+        changed = json.dumps({**json.loads(str(arrays["metadata"])), **update})
+        changes = {**changes, "metadata": np.array(changed)}
+    arrays |= changes
+    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})
+    return path
+
+
+# The native file
+
+
+@pytest.mark.usefixtures("small")
+def test_a_saved_file_is_read_back(tmp_path: Path) -> None:
+    first = weights.load(write_npz(tmp_path / "source.npz", tiny()))
+    weights.save(tmp_path / "new" / "vgg.bin", first)
+    again = weights.load(tmp_path / "new" / "vgg.bin")
+    assert_same(again.params, tiny())
+    assert (again.metadata, again.digest) == (first.metadata, first.digest)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("writer", "preset", "order"),
+    [(write_npz, "npz", "RGB"), (write_mat, "matconvnet", "RGB"), (write_keras, "keras", "BGR")],
+)
+def test_metadata_say_where_the_weights_came_from(
+    tmp_path: Path, writer: Callable[[Path, Params], Path], preset: str, order: str
+) -> None:
+    path = writer(tmp_path / "source", tiny()) if preset != "npz" else None
+    path = path or write_npz(tmp_path / "source.npz", tiny())
+    path = path if path.exists() else path.with_suffix(".mat")
+    assert weights.load(path).metadata == {
+        "format_version": 1,
+        "backbone": "vgg19",
+        "origin": {
+            "preset": preset,
+            "file": path.name,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        },
+        "source_channel_order": order,
+        "channel_order": "RGB",
+        "input_range": [0, 255],
+    }
+
+
+@pytest.mark.usefixtures("small")
+def test_the_digest_depends_on_the_content_only(tmp_path: Path) -> None:
+    keras = weights.load(write_keras(tmp_path / "vgg.h5", tiny()))
+    matlab = weights.load(write_mat(tmp_path / "vgg.mat", tiny()))
+    other = weights.load(write_npz(tmp_path / "vgg.npz", tiny(seed=1)))
+    assert keras.digest == matlab.digest != other.digest
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"conv5_4/bias": None}, "no conv5_4/bias"),
+        ({"normalization/std": None}, "no normalization/std"),
+        ({"conv1_1/kernel": np.ones((3, 3, 3, 7), np.float32)}, r"conv1_1/kernel has shape \(3"),
+        ({"conv1_1/bias": np.ones(1, np.int32)}, "conv1_1/bias is int32"),
+        ({"conv1_1/bias": np.array([np.nan], np.float32)}, "conv1_1/bias holds NaN"),
+        ({"conv1_1/bias": np.array([-np.inf], np.float32)}, "conv1_1/bias holds NaN or inf"),
+        ({"conv1_1/bias": np.array([1], np.float32)}, "do not match its digest"),
+        ({"normalization/mean": np.full(3, 300, np.float32)}, "mean and std must be in"),
+        ({"normalization/std": np.zeros(3, np.float32)}, "mean and std must be in"),
+        ({"normalization/mean": np.ones((4, 4), np.float32)}, "normalization/mean has shape"),
+        ({"fc6/kernel": np.ones(3, np.float32)}, "unknown array fc6/kernel"),
+        ({"metadata": {"format_version": 2}}, "native format 2"),
+        ({"metadata": {"digest": "0"}}, "do not match its digest"),
+        ({"metadata": np.array("{")}, "unreadable metadata"),
+        ({"metadata": np.array("[]")}, "unreadable metadata"),
+        ({"metadata": np.array({"digest": 0}, object)}, "truncated or damaged"),
+    ],
+)
+def test_a_changed_native_file_is_an_error(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    path = rewrite(native(tmp_path / "vgg.npz"), changes)
+    with pytest.raises(InputError, match=rf"vgg\.npz: .*{message}"):
+        weights.load(path)
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("fraction", [0.001, 0.2, 0.6, 0.999])
+def test_a_truncated_native_file_is_an_error(tmp_path: Path, fraction: float) -> None:
+    path = native(tmp_path / "vgg.npz")
+    data = path.read_bytes()
+    path.write_bytes(data[: int(fraction * len(data))])
+    with pytest.raises(InputError, match=r"vgg\.npz: truncated or damaged"):
+        weights.load(path)
+
+
+@pytest.mark.parametrize("writer", [write_npz, write_mat, write_keras])
+def test_a_network_of_other_widths_is_an_error(
+    tmp_path: Path, writer: Callable[[Path, Params], Path]
+) -> None:
+    with pytest.raises(InputError, match=r"vgg\.npz: .* has shape .*; VGG-19 has"):
+        weights.load(writer(tmp_path / "vgg.npz", tiny()))
+
+
+@pytest.mark.usefixtures("small")
+def test_values_too_large_for_float32_are_an_error(tmp_path: Path) -> None:
+    path = write_npz(tmp_path / "vgg.npz", tiny(), **{"conv1_1/bias": np.array([1e300])})
+    with pytest.raises(InputError, match="conv1_1/bias holds NaN or infinity"):
+        weights.load(path)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_destination_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be written"):
+        weights.save(tmp_path, weights.random())
+
+
+# Look-up
+
+
+def test_random_weights_have_the_full_widths_and_say_so(untrained: weights.Weights) -> None:
+    found = {name: untrained.params[name]["kernel"].shape for name in vgg.LAYERS}
+    assert found == vgg.shapes()
+    assert untrained.metadata["origin"]["preset"] == "random, untrained"
+    kernel = untrained.params["conv5_4"]["kernel"]
+    assert kernel.std() == pytest.approx(np.sqrt(2 / (9 * 512)), rel=0.01)
+
+
+@pytest.mark.usefixtures("small")
+def test_random_weights_are_always_the_same() -> None:
+    assert weights.random().digest == weights.random().digest
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("explicit", [True, False])
+@pytest.mark.parametrize("environment", [True, False])
+def test_the_flag_precedes_the_environment_and_that_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, explicit: bool, environment: bool
+) -> None:
+    native(tmp_path / "cache" / "vgg19.npz") if (tmp_path / "cache").mkdir() else None
+    paths = {"flag": tmp_path / "flag.npz", "environment": tmp_path / "environment.npz"}
+    for path in paths.values():
+        write_npz(path, tiny())
+    native(tmp_path / "cache" / "vgg19.npz")
+    if environment:
+        monkeypatch.setenv("HCFT_WEIGHTS", str(paths["environment"]))
+    found = weights.find(str(paths["flag"]) if explicit else None).metadata["origin"]["file"]
+    expected = "flag.npz" if explicit else "environment.npz" if environment else "source.npz"
+    assert found == expected
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("source", ["flag", "environment"])
+def test_random_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    if source == "environment":
+        monkeypatch.setenv("HCFT_WEIGHTS", "random")
+    found = weights.find("random" if source == "flag" else None)
+    assert found.digest == weights.random().digest
+
+
+@pytest.mark.parametrize("source", ["flag", "environment"])
+def test_named_weights_that_are_missing_are_not_replaced_by_others(
+    monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setenv("HCFT_WEIGHTS", "/nowhere/environment.npz")
+    expected = "flag.npz: no such file" if source == "flag" else "no such file.*HCFT_WEIGHTS"
+    with pytest.raises(InputError, match=expected):
+        weights.find("/nowhere/flag.npz" if source == "flag" else None)
+
+
+def test_without_weights_and_network_the_ways_are_listed() -> None:
+    with pytest.raises(InputError, match=r"--weights=FILE.*HCFT_WEIGHTS=FILE.*fetch.*cannot conn"):
+        weights.find(None)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_damaged_cache_says_that_it_is_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "vgg19.npz").write_bytes(b"PK truncated")
+    with pytest.raises(InputError, match=r"vgg19\.npz: .*the cached copy: delete it"):
+        weights.find(None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({"HCFT_CACHE": "/a", "XDG_CACHE_HOME": "/b"}, "/a"),
+        ({"XDG_CACHE_HOME": "/b"}, "/b/hcft_jax"),
+        ({"HOME": "/c"}, "/c/.cache/hcft_jax"),
+    ],
+)
+def test_the_cache_follows_the_environment(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], expected: str
+) -> None:
+    for name in ("HCFT_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert weights.cache_dir() == Path(expected)

@@ -1,0 +1,171 @@
+"""The method once more, in float64 NumPy and plain loops, from the paper and the authors' program.
+
+An independent transcription to test against: nothing here is imported from the package, positions
+are the program's own 1-based ones, spectra are whole and complex, and the network is nine shifted
+matrix products a layer. Frames are RGB ``[H, W, 3]``; pairs are (row, column) or (height, width).
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+LAYERS = {"conv5_4": 1.0, "conv4_4": 0.5, "conv3_4": 0.02}  # weights by depth
+BLOCKS = ((1, 2), (2, 2), (3, 4), (4, 4), (5, 4))
+
+
+def convolution(x, kernel, bias):
+    height, width, _ = x.shape
+    padded = np.pad(x, [(1, 1), (1, 1), (0, 0)])
+    out = np.tile(bias.astype(np.float64), (height, width, 1))
+    for row in range(3):
+        for column in range(3):
+            out += padded[row : row + height, column : column + width] @ kernel[row, column]
+    return out
+
+
+def vgg(params, image, layers):
+    normalization = {k: np.asarray(v, np.float64) for k, v in params["normalization"].items()}
+    x = (np.asarray(image, np.float64) - normalization["mean"]) / normalization["std"]
+    maps = {}
+    for block, depth in BLOCKS:
+        for index in range(1, depth + 1):
+            name = f"conv{block}_{index}"
+            weights = {k: np.asarray(v, np.float64) for k, v in params[name].items()}
+            x = np.maximum(convolution(x, weights["kernel"], weights["bias"]), 0)
+            if name in layers:
+                maps[name] = x
+            if len(maps) == len(layers):
+                return maps
+        h, w = x.shape[0] // 2, x.shape[1] // 2
+        x = x[: 2 * h, : 2 * w].reshape(h, 2, w, 2, -1).max(axis=(1, 3))
+    raise AssertionError(f"no such layers: {layers}")
+
+
+def resample_axis(x, size):
+    """imResample along the first axis."""
+    n = x.shape[0]
+    out = np.zeros((size, *x.shape[1:]))
+    for i in range(size):
+        if size < n:  # area average over [i s, (i + 1) s)
+            start, stop = i * n / size, (i + 1) * n / size
+            for j in range(int(start), min(int(np.ceil(stop)), n)):
+                out[i] += (min(j + 1, stop) - max(j, start)) * x[j]
+            out[i] /= stop - start
+        else:  # bilinear between pixel centres
+            place = (i + 0.5) * n / size - 0.5
+            low = int(np.floor(place))
+            share = place - low
+            out[i] = (1 - share) * x[max(low, 0)] + share * x[min(low + 1, n - 1)]
+    return out
+
+
+def resample(x, size):
+    x = resample_axis(np.asarray(x, np.float64), size[0])
+    return np.swapaxes(resample_axis(np.swapaxes(x, 0, 1), size[1]), 0, 1)
+
+
+def search_window(target, image):
+    h, w = target
+    if h / w > 2:
+        return int(np.floor(h * 1.4)), int(np.floor(w * 2.8))
+    if h * w / (image[0] * image[1]) > 0.05:
+        return int(np.floor(h * 2)), int(np.floor(w * 2))
+    return int(np.floor(h * 2.8)), int(np.floor(w * 2.8))
+
+
+def subwindow(image, position, window):
+    """``position`` is 1-based; pixels outside repeat the edge."""
+    out = np.zeros((*window, 3))
+    for i in range(1, window[0] + 1):
+        for j in range(1, window[1] + 1):
+            row = int(np.floor(position[0])) + i - window[0] // 2
+            column = int(np.floor(position[1])) + j - window[1] // 2
+            row, column = min(max(row, 1), image.shape[0]), min(max(column, 1), image.shape[1])
+            out[i - 1, j - 1] = image[row - 1, column - 1]
+    return out
+
+
+def gaussian_label(target, grid, factor=0.1):
+    sigma = factor * np.sqrt(target[0] * target[1]) / 4
+    y = np.zeros(grid)
+    for i in range(grid[0]):
+        for j in range(grid[1]):
+            r, c = i + 1 - grid[0] // 2, j + 1 - grid[1] // 2
+            y[i, j] = np.exp(-(r**2 + c**2) / (2 * sigma**2))
+    return np.roll(y, (1 - grid[0] // 2, 1 - grid[1] // 2), axis=(0, 1))
+
+
+def hann(n):
+    return np.array([0.5 * (1 - np.cos(2 * np.pi * k / (n - 1))) for k in range(n)])
+
+
+@dataclass
+class Tracker:
+    """The authors' program (``update="cf2"``), or Eq. 6 (``"paper"``), searching the whole sum."""
+
+    params: dict
+    target: tuple[float, float]
+    position: np.ndarray  # 1-based
+    update: str = "cf2"
+    gamma: dict = field(default_factory=lambda: dict(LAYERS))
+    eta: float = 0.01
+    lambda_: float = 1e-4
+    size: int = 224
+    model: dict = field(default_factory=dict)
+    scale: dict = field(default_factory=dict)
+
+    @classmethod
+    def start(cls, params, image, box, **settings):
+        """``box`` is 1-based (x, y, w, h)."""
+        x, y, w, h = box
+        position = np.array([y, x]) + np.floor(np.array([h, w]) / 2)
+        tracker = cls(params, (h, w), position, **settings)
+        tracker.window = search_window((h, w), image.shape[:2])
+        tracker.grid = tracker.window[0] // 4, tracker.window[1] // 4
+        tracker.label = np.fft.fft2(gaussian_label((h, w), tracker.grid))
+        tracker.learn(image, eta=1.0)
+        return tracker
+
+    def features(self, image):
+        patch = resample(subwindow(image, self.position, self.window), (self.size, self.size))
+        return vgg(self.params, patch, list(self.gamma))
+
+    def spectra(self, image):
+        window = np.outer(hann(self.grid[0]), hann(self.grid[1]))[..., None]
+        maps = {name: resample(x, self.grid) * window for name, x in self.features(image).items()}
+        return {name: np.fft.fft2(x, axes=(0, 1)) for name, x in maps.items()}
+
+    def learn(self, image, eta):
+        for name, x in self.spectra(image).items():
+            energy = (np.abs(x) ** 2).sum(axis=2) / x.size
+            new = energy if self.update == "paper" else self.label / (energy + self.lambda_)
+            if name in self.model:
+                x = (1 - eta) * self.model[name] + eta * x
+                new = (1 - eta) * self.scale[name] + eta * new
+            self.model[name], self.scale[name] = x, new
+
+    def responses(self, image):
+        maps = {}
+        for name, z in self.spectra(image).items():
+            correlation = (z * np.conj(self.model[name])).sum(axis=2) / z.size
+            alpha = self.scale[name]
+            if self.update == "paper":
+                alpha = self.label / (alpha + self.lambda_)
+            maps[name] = np.fft.fftshift(np.real(np.fft.ifft2(alpha * correlation)))
+        return maps
+
+    def step(self, image):
+        """Tracks one frame; the responses it found the target by."""
+        responses = self.responses(image)
+        total = sum(self.gamma[name] * response for name, response in responses.items())
+        column, row = divmod(int(np.argmax(total.T.ravel())), self.grid[0])
+        moved = np.array([row - self.grid[0] // 2, column - self.grid[1] // 2])
+        self.position = self.position + 4 * moved
+        self.learn(image, self.eta)
+        return responses
+
+    @property
+    def box(self):
+        """1-based (x, y, w, h)."""
+        h, w = self.target
+        return np.array([self.position[1] - w / 2, self.position[0] - h / 2, w, h])

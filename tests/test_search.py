@@ -1,0 +1,84 @@
+from collections.abc import Callable
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hcft_jax import search
+
+
+def maps(seed: int, count: int = 3, grid: tuple[int, int] = (9, 7)) -> list[jnp.ndarray]:
+    return list(jnp.asarray(np.random.default_rng(seed).normal(size=(count, *grid)), jnp.float32))
+
+
+@pytest.mark.parametrize(
+    ("cells", "first"),
+    [([(2, 3), (5, 1)], (5, 1)), ([(4, 2), (1, 2)], (1, 2)), ([(0, 0), (6, 6)], (0, 0))],
+    ids=["leftmost column", "then topmost row", "corner"],
+)
+def test_of_equal_maxima_matlabs_first_is_taken(
+    maybe_jit: Callable[..., Callable[..., jnp.ndarray]],
+    cells: list[tuple[int, int]],
+    first: tuple[int, int],
+) -> None:
+    response = np.zeros((8, 7), np.float32)
+    for cell in cells:
+        response[cell] = 1.0
+    assert tuple(maybe_jit(search.locate)(jnp.asarray(response)).tolist()) == first
+
+
+@given(st.integers(0, 10**6), st.integers(0, 16))
+@settings(max_examples=25, deadline=None)
+def test_each_finer_maximum_lies_within_the_radius_of_the_coarser(seed: int, radius: int) -> None:
+    responses, gamma = maps(seed), [1.0, 0.5, 0.3]
+    total, peak = search.combine(responses, gamma, float(radius))
+    # Eq. 5 by exhaustive search
+    added = np.zeros((9, 7))
+    coarse: tuple[int, int] | None = None
+    for response, weight in zip(responses, gamma, strict=True):
+        added = added + weight * np.asarray(response, np.float64)
+        admitted = [
+            (added[m, n], m, n)
+            for m in range(9)
+            for n in range(7)
+            if coarse is None or abs(m - coarse[0]) + abs(n - coarse[1]) <= radius
+        ]
+        _, *best = max(admitted)
+        coarse = (best[0], best[1])
+    assert tuple(peak.tolist()) == coarse
+    np.testing.assert_allclose(total, added, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_radius_over_the_whole_grid_is_the_weighted_sum(seed: int) -> None:
+    responses, gamma = maps(seed), [0.7, 0.5, 0.3]
+    _, constrained = search.combine(responses, gamma, 16.0)
+    _, free = search.combine(responses, gamma, None)
+    assert constrained.tolist() == free.tolist()
+
+
+def test_radius_zero_leaves_the_coarsest_layers_maximum() -> None:
+    responses = maps(1)
+    _, peak = search.combine(responses, [1.0, 9.0, 9.0], 0.0)
+    assert peak.tolist() == search.locate(responses[0]).tolist()
+
+
+@pytest.mark.parametrize("peak", [(0, 0), (10, 12), (24, 3)])
+def test_peak_to_sidelobe_leaves_out_eleven_by_eleven_cells(
+    maybe_jit: Callable[..., Callable[..., jnp.ndarray]], peak: tuple[int, int]
+) -> None:
+    response = np.random.default_rng(5).normal(size=(25, 20)).astype(np.float32)
+    response[peak] = 30.0
+    sidelobe = np.ma.array(response, mask=np.zeros(response.shape, bool))
+    rows, columns = (slice(max(p - 5, 0), p + 6) for p in peak)
+    sidelobe[rows, columns] = np.ma.masked
+    expected = (30.0 - sidelobe.mean()) / sidelobe.std()
+    ratio = maybe_jit(search.peak_to_sidelobe)(jnp.asarray(response), jnp.array(peak))
+    np.testing.assert_allclose(ratio, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("grid", [(4, 4), (30, 30)], ids=["no sidelobe", "flat"])
+def test_peak_to_sidelobe_of_nothing_to_compare_with_is_zero(grid: tuple[int, int]) -> None:
+    assert search.peak_to_sidelobe(jnp.ones(grid), jnp.array([2, 2])) == 0.0
