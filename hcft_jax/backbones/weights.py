@@ -85,7 +85,7 @@ def save(path: str | Path, weights: Weights) -> None:
 
 
 def random() -> Weights:
-    """He-initialised weights of VGG-19's widths, the same on every machine; untrained."""
+    """He-initialised weights of VGG-19's widths from a fixed seed; untrained."""
     generator = np.random.default_rng(0)
     params: Params = {}
     for name, shape in vgg.shapes().items():
@@ -120,7 +120,7 @@ def find(explicit: str | None) -> Weights:
     cached = cache_dir() / "vgg19.npz"
     if not cached.exists():
         try:
-            fetch()
+            fetch(KERAS_URL, KERAS_MD5)
         except InputError as error:
             raise InputError(
                 f"no VGG-19 weights: give --weights=FILE, set HCFT_WEIGHTS=FILE, or run 'python -m "
@@ -356,7 +356,13 @@ def _download(url: str, md5: str, part: Path) -> None:
 def _receive(url: str, part: Path, start: int) -> str:
     """Appends what is missing from byte ``start`` on, or starts over; returns the content type."""
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:
+    try:
+        opened = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.URLError:
+        raise
+    except OSError as error:  # connected, but no answer came
+        raise _Broken(str(error)) from error
+    with opened as response:
         headers = response.headers
         if not headers.get("Content-Range", "").startswith(f"bytes {start}-"):
             start = 0  # a server without ranges sends everything
@@ -545,7 +551,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.command == "check":
             return 0 if check(options.path) else 1
         if options.command == "fetch":
-            print(f"VGG-19 is in {fetch(options.url)}")
+            print(f"VGG-19 is in {fetch(options.url, KERAS_MD5)}")
         else:
             weights = convert(options.source, options.dest, options.preset)
             origin, order = weights.metadata["origin"], weights.metadata["source_channel_order"]

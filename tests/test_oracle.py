@@ -1,0 +1,45 @@
+"""The authors' own program, run frame by frame: config cf2 must be at the same pixel."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hcft_jax import benchmark, config
+from hcft_jax.boxes import to_file
+from hcft_jax.data import otb
+from hcft_jax.data.frames import ImageFiles
+from hcft_jax.evaluation.results import read_boxes
+from hcft_jax.tracker import Params
+from tests.conftest import SHARED, shared
+
+WHOLE = sorted(path.stem for path in Path(SHARED, "oracle", "iccv").glob("*.txt"))
+
+
+def deviations(params: Params, name: str, frames: int | None = None) -> np.ndarray:
+    """Distance of our centres from the authors' in pixels, frame by frame."""
+    expected = read_boxes(shared("oracle", "iccv", f"{name}.txt"))[:frames]
+    (target,) = otb.find(shared("otb"), [name])
+    sequence = otb.load(target)
+    assert isinstance(sequence.frames, ImageFiles)
+    files = ImageFiles(sequence.frames.paths[: len(expected)])
+    sequence = replace(sequence, frames=files, boxes=sequence.boxes[: len(expected)])
+    tracked = benchmark.track_sequence(params, config.load("cf2").tracker, sequence)
+    boxes = to_file(np.concatenate([np.asarray(output.box) for _, output in tracked]))
+    assert boxes.shape == expected.shape
+    np.testing.assert_array_equal(boxes[:, 2:], expected[:, 2:])
+    return np.hypot(*(boxes + boxes[:, [2, 3, 0, 1]] / 2 - expected - expected[:, [2, 3, 0, 1]] / 2)[:, :2].T)
+
+
+@pytest.mark.parametrize(("name", "frames"), [("Deer", 25), ("David", 15), ("Girl", 10)])
+def test_the_authors_trajectory_begins_like_this(
+    imagenet: Params, name: str, frames: int
+) -> None:
+    assert deviations(imagenet, name, frames).max() < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WHOLE or ["Deer"])
+def test_the_authors_whole_trajectory(imagenet: Params, name: str) -> None:
+    assert deviations(imagenet, name).max() < 0.5
