@@ -6,6 +6,7 @@ and present means done: an interrupted run goes on where it stopped.
 
 import contextlib
 import dataclasses
+import functools
 import os
 import platform
 import sys
@@ -17,21 +18,21 @@ from typing import Any
 import flax
 import jax
 import numpy as np
-import numpy.typing as npt
 from tqdm import tqdm
 
 import hcft_jax
 from hcft_jax import boxes as conventions
 from hcft_jax import compilation, sampling, tracker, visualize
 from hcft_jax.backbones.weights import Weights
-from hcft_jax.config import Experiment, TrackerConfig
-from hcft_jax.data import frames, otb
-from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.config import Experiment
+from hcft_jax.data import otb
+from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics, results
 from hcft_jax.evaluation.metrics import Scores
-from hcft_jax.tracker import Output, Params
+from hcft_jax.streaming import Floats, Tracked, track_sequence
+from hcft_jax.tracker import Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,93 +87,15 @@ def jobs(experiment: Experiment) -> list[Job]:
     if experiment.data_dir is None:
         raise InputError("--data_dir: name the folder that holds the sequences (OTB layout)")
     targets = otb.find(experiment.data_dir, experiment.sequences or None)
-    return [Job(t.name, lambda t=t: otb.load(t)) for t in targets]  # type: ignore[misc]
-
-
-def track_sequence(
-    params: Params,
-    config: TrackerConfig,
-    sequence: Sequence,
-    *,
-    chunk: int | None = None,
-    with_responses: bool = False,
-) -> Iterator[tuple[npt.NDArray[np.uint8], Output]]:
-    """Tracks a sequence from its first box, frames decoded ahead, in chunks of one length.
-
-    Args:
-        params: the network's parameters.
-        config: the tracker's constants.
-        sequence: T frames; of the boxes only the first is used.
-        chunk: frames handed to the device at once. None: 4 on a CPU (where a chunk takes seconds),
-            32 elsewhere.
-        with_responses: also every layer's response maps.
-
-    Yields:
-        Frames ``[n, H, W, 3]`` and their outputs (NumPy, leading axis n), in order. The first is
-        the first frame alone, its box the given one as the tracker keeps it, without responses;
-        its peak and PSR are not a number.
-
-    Raises:
-        InputError: a frame cannot be read or the first box cannot be tracked; what came before the
-            frame has been yielded.
-    """
-    chunk = chunk or (4 if jax.default_backend() == "cpu" else 32)
-    with contextlib.closing(frames.stream(sequence.frames, ahead=2 * chunk)) as stream:
-        first = next(stream)
-        state = tracker.init(params, config, first, sequence.boxes[0])
-        empty = np.zeros((chunk, *first.shape), np.uint8)  # compiles, and tracks none of them
-        state, _ = tracker.track(
-            params, config, state, empty, 0, with_responses=with_responses
-        )
-        unknown = np.full(1, np.nan, np.float32)
-        yield first[None], Output(np.asarray(tracker.box(state))[None], unknown, unknown, None)
-        pending: tuple[npt.NDArray[np.uint8], Output] | None = None
-        try:
-            for images in _chunks(stream, chunk):
-                padded = np.zeros((chunk, *first.shape), np.uint8)
-                padded[: len(images)] = images
-                state, output = tracker.track(
-                    params, config, state, padded, len(images), with_responses=with_responses
-                )
-                # only now wait for the chunk before: the device has its next one already
-                if pending is not None:
-                    yield _fetched(*pending)
-                pending = padded[: len(images)], output
-        except InputError:
-            if pending is not None:
-                yield _fetched(*pending)
-            raise
-        if pending is not None:
-            yield _fetched(*pending)
-
-
-def _chunks(stream: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    """Lists of ``size`` frames, the last one shorter; those before a bad frame come before it."""
-    images: list[Frame] = []
-    try:
-        for image in stream:
-            images.append(image)
-            if len(images) == size:
-                yield images
-                images = []
-    except InputError:
-        if images:
-            yield images
-        raise
-    if images:
-        yield images
-
-
-def _fetched(images: npt.NDArray[np.uint8], output: Output) -> tuple[npt.NDArray[np.uint8], Output]:
-    return images, jax.tree.map(lambda a: np.asarray(a)[: len(images)], output)
+    return [Job(t.name, functools.partial(otb.load, t)) for t in targets]
 
 
 def run(experiment: Experiment, weights: Weights) -> Outcome:
     """Tracks what has no result yet, scores everything, and writes the summary after each sequence.
 
-    Below ``OUTPUT_DIR/<config>-<hash>/``: ``ope/<Sequence>.txt`` (the boxes), ``summary.json``, with
-    ``--overlay`` also ``overlay/<Sequence>.mp4`` and ``.png``, and ``partial/<Sequence>.txt`` with
-    the boxes up to a frame that could not be read.
+    Below ``OUTPUT_DIR/<config>-<hash>/``: ``ope/<Sequence>.txt`` (the boxes), ``speed/`` (how fast),
+    ``summary.json``, with ``--overlay`` also ``overlay/<Sequence>.mp4`` and ``.png``, and
+    ``partial/<Sequence>.txt`` with the boxes up to a frame that could not be read.
 
     A sequence that fails is reported in one line and the others go on. On Ctrl-C the summary of
     what is finished is written before ``KeyboardInterrupt`` goes on to the caller.
@@ -264,21 +187,23 @@ def _track(
     before = compilation.total()
     started = compiled = 0.0
     with contextlib.ExitStack() as stack:
-        bar = stack.enter_context(tqdm(total=len(sequence), desc=f"{progress} {name}", unit="frame"))
+        bar = stack.enter_context(
+            tqdm(total=len(sequence), desc=f"{progress} {name}", unit="frame")
+        )
         video = None
         if experiment.overlay:
             layers = tracker.response_names(experiment.tracker)
             writer = visualize.OverlayWriter(_overlay(folder, name), layers=layers)
             video = stack.enter_context(writer)
         try:
-            for images, output in track_sequence(
+            for tracked in track_sequence(
                 params, experiment.tracker, sequence, with_responses=experiment.overlay
             ):
                 if video is not None:
-                    _draw(video, sequence, images, output, boxes)
-                boxes = np.concatenate([boxes, output.box])
-                psr = np.concatenate([psr, output.psr])
-                bar.update(len(images))
+                    _draw(video, sequence, tracked, boxes)
+                boxes = np.concatenate([boxes, tracked.boxes])
+                psr = np.concatenate([psr, tracked.psr])
+                bar.update(len(tracked.images))
                 if not started:
                     started = time.perf_counter()
                     compiled = (compilation.total() - before).seconds
@@ -336,26 +261,21 @@ def _summary(experiment: Experiment, weights: Weights, outcome: Outcome) -> dict
 
 
 def _draw(
-    video: visualize.OverlayWriter,
-    sequence: Sequence,
-    images: npt.NDArray[np.uint8],
-    output: Output,
-    boxes: npt.NDArray[np.float32],
+    video: visualize.OverlayWriter, sequence: Sequence, tracked: Tracked, before: Floats
 ) -> None:
-    """Adds frames to the overlay video; ``boxes`` are those of all the frames before them."""
+    """Adds frames to the overlay video; ``before`` are the boxes of all the frames before them."""
     _, _, w, h = sequence.boxes[0]
-    window = sampling.geometry((h, w), images.shape[1:3]).window
-    for i, image in enumerate(images):
-        box = output.box[i]
-        # the maps of a frame span the search window around where the target was before
-        before = output.box[i - 1] if i else boxes[-1] if len(boxes) else box
-        row, column = before[1] + 0.5 * before[3], before[0] + 0.5 * before[2]
-        corner = (row - window[0] // 2, column - window[1] // 2)
+    window = sampling.geometry((h, w), tracked.images.shape[1:3]).window
+    # the maps of a frame span the search window around where the target was in the one before
+    centres = np.concatenate([before[-1:], tracked.boxes])
+    for i, image in enumerate(tracked.images):
+        x, y, w, h = centres[i]
+        top, left = y + 0.5 * h - window[0] // 2, x + 0.5 * w - window[1] // 2
         video.write(
             image,
-            box,
-            sequence.boxes[len(boxes) + i],
-            None if output.responses is None else output.responses[i],
-            (*corner, *window),
-            "" if np.isnan(output.psr[i]) else f"PSR {output.psr[i]:.1f}",
+            tracked.boxes[i],
+            sequence.boxes[len(before) + i],
+            None if tracked.responses is None else tracked.responses[i],
+            (top, left, *window),
+            "" if np.isnan(tracked.psr[i]) else f"PSR {tracked.psr[i]:.1f}",
         )

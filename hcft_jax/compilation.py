@@ -24,11 +24,12 @@ _lock = threading.Lock()
 _total = Compilations(0, 0.0)
 
 
-def _listen(event: str, duration: float, **_: str | int) -> None:
+def _listen(event: str, duration_secs: float, **kwargs: str | int) -> None:
     global _total
     if event in _EVENTS:
         with _lock:
-            _total = Compilations(_total.executables + (event == _BACKEND), _total.seconds + duration)
+            executables = _total.executables + (event == _BACKEND)
+            _total = Compilations(executables, _total.seconds + duration_secs)
 
 
 jax.monitoring.register_event_duration_secs_listener(_listen)

@@ -1,9 +1,9 @@
 """What can be set: the tracker's constants (the paper's symbols) and one experiment around them.
 
 A configuration is a frozen dataclass made by ``get_config()`` of a small Python file, ``configs/``
-or one's own; the command line's flags are generated from the same fields. ``TrackerConfig`` is also
-a pytree: gamma, eta, lambda, sigma and the radius are its leaves, hence traced (a new value needs no
-new compilation and can be differentiated or batched); everything else is static.
+or one's own; the command line's flags are generated from the same fields. ``TrackerConfig`` is
+also a pytree: gamma, eta, lambda, sigma and the radius are its leaves, hence traced (a new value
+needs no new compilation and can be differentiated or batched); everything else is static.
 """
 
 import dataclasses
@@ -34,7 +34,7 @@ def _static(default: Any, text: str, **more: Any) -> Any:
 
 @dataclass(frozen=True)
 class TrackerConfig:
-    """The method's choices and constants. Defaults: the paper's equations, the authors' constants."""
+    """The method's choices and constants: the paper's equations, the authors' values."""
 
     layers: tuple[str, ...] = _static(
         ("conv5_4", "conv4_4", "conv3_4"), "VGG-19 layers, after their ReLU, in any order"
@@ -96,15 +96,18 @@ class TrackerConfig:
         self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
         self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         self._in_range("radius", (self.radius,), 0.0, math.inf)
-        # a map of one cell cannot say where the target is
-        least = 2 ** int(max(self.layers)[len("conv")])
+        deepest = max(self.layers, key=LAYERS.index)
+        least = 2 ** int(deepest[len("conv")])  # each block halves the map of the one before
         if self.input_size < least:
-            raise InputError(f"--input_size: {self.input_size} leaves no map of {max(self.layers)}")
+            raise InputError(
+                f"--input_size: {self.input_size} leaves a map of one cell of {deepest}, which "
+                f"cannot say where the target is; at least {least}"
+            )
         return self
 
     @staticmethod
     def _in_range(
-        flag: str, values: Iterable[float], low: float, high: float, above: bool = False
+        flag: str, values: Iterable[Any], low: float, high: float, above: bool = False
     ) -> None:
         for value in values:
             if isinstance(value, jax.core.Tracer | jax.Array):

@@ -1,8 +1,8 @@
 """The correlation filter of one layer: train (Eq. 2, 3), respond (Eq. 4), update (Eq. 6).
 
-Y is constant over a track, so the numerator of Eq. 6a is Y conj(M) with M the running average of the
-features' spectrum X, and Eq. 6b averages their energy. The authors' program averages
-Y / (energy + lambda) in its place. Either way the state of a filter is M and one single-channel map.
+Y is constant over a track, so the numerator of Eq. 6a is Y conj(M) with M the running average of
+the features' spectrum X, and Eq. 6b averages their energy. The authors' program averages
+Y / (energy + lambda) in its place. Either way a filter's state is M and one single-channel map.
 Spectra are ``[2, gh, gw // 2 + 1, ...]``: real and imaginary parts (``hcft_jax.spectrum``).
 """
 

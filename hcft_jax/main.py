@@ -8,6 +8,7 @@ the same command resumes an interrupted run.
 """
 
 import dataclasses
+import logging
 import sys
 import typing
 from typing import Any
@@ -106,6 +107,7 @@ def _weights(experiment: Experiment) -> weights.Weights:
 
 def run() -> None:
     """The entry point of ``python -m hcft_jax.main`` and of the ``hcft`` command."""
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
     app.run(main)
 
 

@@ -26,7 +26,9 @@ def matrix(size_in: int, size_out: int) -> npt.NDArray[np.float64]:
     outputs = np.arange(size_out, dtype=np.float64)[:, None]
     inputs = np.arange(size_in, dtype=np.float64)[None, :]
     if size_out < size_in:
-        covered = np.minimum(inputs + 1, (outputs + 1) * scale) - np.maximum(inputs, outputs * scale)
+        covered = np.minimum(inputs + 1, (outputs + 1) * scale) - np.maximum(
+            inputs, outputs * scale
+        )
         return np.maximum(covered, 0.0) / scale
     centre = np.clip((outputs + 0.5) * scale - 0.5, 0.0, size_in - 1.0)
     return np.maximum(1.0 - np.abs(centre - inputs), 0.0)

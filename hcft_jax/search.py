@@ -45,7 +45,7 @@ def combine(
 def peak_to_sidelobe(response: jax.Array, peak: jax.Array) -> jax.Array:
     """(maximum - mean) / deviation, the latter two outside an 11 x 11 window around the peak.
 
-    From Bolme et al., CVPR 2010, section 3.5. A scalar, >= 0; 0 where the window leaves no sidelobe.
+    From Bolme et al., CVPR 2010, section 3.5. A scalar; 0 where the window leaves no sidelobe.
     """
     outside = (_distance(response.shape, peak, jnp.inf) > _SIDELOBE).astype(response.dtype)
     count = jnp.maximum(jnp.sum(outside), 1.0)

@@ -1,9 +1,11 @@
 """Eq. 1 and the transform of Eq. 2: feature maps to windowed spectra on the response grid.
 
-Spectra are real arrays whose first axis holds the real and the imaginary part, and of the two
-mirrored halves of a real signal's spectrum only the left one is kept: ``[2, gh, gw // 2 + 1, ...]``.
+Spectra are real arrays whose first axis holds the real and the imaginary part, and of the mirrored
+halves of a real signal's spectrum only the left one is kept: ``[2, gh, gw // 2 + 1, ...]``.
 (Accelerators multiply real matrices fastest, and no complex type then meets a real one.)
 """
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,9 @@ def hann(size: int) -> npt.NDArray[np.float64]:
     return np.hanning(size)
 
 
-def label(grid: tuple[int, int], target: jax.Array, sigma: jax.Array | float, cell: int) -> jax.Array:
+def label(
+    grid: tuple[int, int], target: jax.Array, sigma: jax.Array | float, cell: int
+) -> jax.Array:
     """The Gaussian label y, its peak at index (0, 0): ``[gh, gw]``, values in (0, 1].
 
     Args:
@@ -69,9 +73,7 @@ def spectrum(features: jax.Array, grid: tuple[int, int], dft: str = "matmul") ->
     left = split(np.fft.fft(vertical, axis=0))
     # (a + ib)(c + id) as a matrix on (c, d), so that both parts come out of one real product
     product = np.stack([np.stack([left[0], -left[1]]), np.stack([left[1], left[0]])])
-    partial = jnp.einsum(
-        "cjx,yxd->ycjd", right.astype(np.float32), features, precision=_HIGHEST
-    )
+    partial = jnp.einsum("cjx,yxd->ycjd", right.astype(np.float32), features, precision=_HIGHEST)
     return jnp.einsum("pciy,ycjd->pijd", product.astype(np.float32), partial, precision=_HIGHEST)
 
 
@@ -80,7 +82,7 @@ def inverse(spectrum: jax.Array, grid: tuple[int, int]) -> jax.Array:
     return jnp.fft.irfft2(jax.lax.complex(spectrum[0], spectrum[1]), s=grid)
 
 
-def split(values):  # type: ignore[no-untyped-def]
+def split(values: Any) -> Any:
     """A complex array, NumPy's or JAX's, as real and imaginary parts on a new first axis."""
     stack = jnp.stack if isinstance(values, jax.Array) else np.stack
     return stack([values.real, values.imag])

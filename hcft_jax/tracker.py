@@ -209,7 +209,7 @@ def track(
 
 
 def box(state: State) -> jax.Array:
-    """The target's box (x, y, w, h): its centre less half its size, so half pixels occur, ``[4]``."""
+    """The target's box (x, y, w, h), ``[4]``: half its size off its centre, so half pixels occur."""
     corner = state.position - 0.5 * state.target
     return jnp.concatenate([corner[::-1], state.target[::-1]])
 
@@ -235,9 +235,7 @@ def _train(
     config: TrackerConfig, geometry: Geometry, target: jax.Array, spectra: tuple[jax.Array, ...]
 ) -> tuple[Filter, ...]:
     y = _label(config, geometry, target)
-    return tuple(
-        filters.train(x, y, geometry.grid, config.lambda_, config.update) for x in spectra
-    )
+    return tuple(filters.train(x, y, geometry.grid, config.lambda_, config.update) for x in spectra)
 
 
 def _label(config: TrackerConfig, geometry: Geometry, target: jax.Array) -> jax.Array:

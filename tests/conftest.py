@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -36,6 +37,6 @@ def imagenet() -> Params:
 
 
 @pytest.fixture(params=[True, False], ids=["jit", "eager"])
-def maybe_jit(request: pytest.FixtureRequest):  # type: ignore[no-untyped-def]
+def maybe_jit(request: pytest.FixtureRequest) -> Any:
     """``jax.jit``, or its absence: numeric tests run under both."""
     return jax.jit if request.param else lambda function, **_: function

@@ -5,15 +5,22 @@ are the program's own 1-based ones, spectra are whole and complex, and the netwo
 matrix products a layer. Frames are RGB ``[H, W, 3]``; pairs are (row, column) or (height, width).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+Pair = tuple[int, int]
+Params = dict[str, Any]
 
 LAYERS = {"conv5_4": 1.0, "conv4_4": 0.5, "conv3_4": 0.02}  # weights by depth
 BLOCKS = ((1, 2), (2, 2), (3, 4), (4, 4), (5, 4))
 
 
-def convolution(x, kernel, bias):
+def convolution(x: Array, kernel: Array, bias: Array) -> Array:
     height, width, _ = x.shape
     padded = np.pad(x, [(1, 1), (1, 1), (0, 0)])
     out = np.tile(bias.astype(np.float64), (height, width, 1))
@@ -23,7 +30,7 @@ def convolution(x, kernel, bias):
     return out
 
 
-def vgg(params, image, layers):
+def vgg(params: Params, image: Array, layers: Collection[str]) -> dict[str, Array]:
     normalization = {k: np.asarray(v, np.float64) for k, v in params["normalization"].items()}
     x = (np.asarray(image, np.float64) - normalization["mean"]) / normalization["std"]
     maps = {}
@@ -41,7 +48,7 @@ def vgg(params, image, layers):
     raise AssertionError(f"no such layers: {layers}")
 
 
-def resample_axis(x, size):
+def resample_axis(x: Array, size: int) -> Array:
     """imResample along the first axis."""
     n = x.shape[0]
     out = np.zeros((size, *x.shape[1:]))
@@ -59,12 +66,12 @@ def resample_axis(x, size):
     return out
 
 
-def resample(x, size):
+def resample(x: Array, size: Pair) -> Array:
     x = resample_axis(np.asarray(x, np.float64), size[0])
     return np.swapaxes(resample_axis(np.swapaxes(x, 0, 1), size[1]), 0, 1)
 
 
-def search_window(target, image):
+def search_window(target: tuple[float, float], image: tuple[int, ...]) -> Pair:
     h, w = target
     if h / w > 2:
         return int(np.floor(h * 1.4)), int(np.floor(w * 2.8))
@@ -73,7 +80,7 @@ def search_window(target, image):
     return int(np.floor(h * 2.8)), int(np.floor(w * 2.8))
 
 
-def subwindow(image, position, window):
+def subwindow(image: Array, position: Array, window: Pair) -> Array:
     """``position`` is 1-based; pixels outside repeat the edge."""
     out = np.zeros((*window, 3))
     for i in range(1, window[0] + 1):
@@ -85,7 +92,7 @@ def subwindow(image, position, window):
     return out
 
 
-def gaussian_label(target, grid, factor=0.1):
+def gaussian_label(target: tuple[float, float], grid: Pair, factor: float = 0.1) -> Array:
     sigma = factor * np.sqrt(target[0] * target[1]) / 4
     y = np.zeros(grid)
     for i in range(grid[0]):
@@ -95,7 +102,7 @@ def gaussian_label(target, grid, factor=0.1):
     return np.roll(y, (1 - grid[0] // 2, 1 - grid[1] // 2), axis=(0, 1))
 
 
-def hann(n):
+def hann(n: int) -> Array:
     return np.array([0.5 * (1 - np.cos(2 * np.pi * k / (n - 1))) for k in range(n)])
 
 
@@ -103,39 +110,42 @@ def hann(n):
 class Tracker:
     """The authors' program (``update="cf2"``), or Eq. 6 (``"paper"``), searching the whole sum."""
 
-    params: dict
+    params: Params
     target: tuple[float, float]
-    position: np.ndarray  # 1-based
+    position: Array  # 1-based
+    window: Pair
+    grid: Pair
+    label: Array  # its spectrum
     update: str = "cf2"
-    gamma: dict = field(default_factory=lambda: dict(LAYERS))
+    gamma: dict[str, float] = field(default_factory=lambda: dict(LAYERS))
     eta: float = 0.01
     lambda_: float = 1e-4
     size: int = 224
-    model: dict = field(default_factory=dict)
-    scale: dict = field(default_factory=dict)
+    model: dict[str, Array] = field(default_factory=dict)
+    scale: dict[str, Array] = field(default_factory=dict)
 
     @classmethod
-    def start(cls, params, image, box, **settings):
+    def start(cls, params: Params, image: Array, box: Array, **settings: Any) -> Self:
         """``box`` is 1-based (x, y, w, h)."""
         x, y, w, h = box
         position = np.array([y, x]) + np.floor(np.array([h, w]) / 2)
-        tracker = cls(params, (h, w), position, **settings)
-        tracker.window = search_window((h, w), image.shape[:2])
-        tracker.grid = tracker.window[0] // 4, tracker.window[1] // 4
-        tracker.label = np.fft.fft2(gaussian_label((h, w), tracker.grid))
+        window = search_window((h, w), image.shape[:2])
+        grid = window[0] // 4, window[1] // 4
+        label = np.fft.fft2(gaussian_label((h, w), grid))
+        tracker = cls(params, (h, w), position, window, grid, label, **settings)
         tracker.learn(image, eta=1.0)
         return tracker
 
-    def features(self, image):
+    def features(self, image: Array) -> dict[str, Array]:
         patch = resample(subwindow(image, self.position, self.window), (self.size, self.size))
         return vgg(self.params, patch, list(self.gamma))
 
-    def spectra(self, image):
+    def spectra(self, image: Array) -> dict[str, Array]:
         window = np.outer(hann(self.grid[0]), hann(self.grid[1]))[..., None]
         maps = {name: resample(x, self.grid) * window for name, x in self.features(image).items()}
         return {name: np.fft.fft2(x, axes=(0, 1)) for name, x in maps.items()}
 
-    def learn(self, image, eta):
+    def learn(self, image: Array, eta: float) -> None:
         for name, x in self.spectra(image).items():
             energy = (np.abs(x) ** 2).sum(axis=2) / x.size
             new = energy if self.update == "paper" else self.label / (energy + self.lambda_)
@@ -144,7 +154,7 @@ class Tracker:
                 new = (1 - eta) * self.scale[name] + eta * new
             self.model[name], self.scale[name] = x, new
 
-    def responses(self, image):
+    def responses(self, image: Array) -> dict[str, Array]:
         maps = {}
         for name, z in self.spectra(image).items():
             correlation = (z * np.conj(self.model[name])).sum(axis=2) / z.size
@@ -154,10 +164,10 @@ class Tracker:
             maps[name] = np.fft.fftshift(np.real(np.fft.ifft2(alpha * correlation)))
         return maps
 
-    def step(self, image):
+    def step(self, image: Array) -> dict[str, Array]:
         """Tracks one frame; the responses it found the target by."""
         responses = self.responses(image)
-        total = sum(self.gamma[name] * response for name, response in responses.items())
+        total = np.sum([self.gamma[name] * f for name, f in responses.items()], axis=0)
         column, row = divmod(int(np.argmax(total.T.ravel())), self.grid[0])
         moved = np.array([row - self.grid[0] // 2, column - self.grid[1] // 2])
         self.position = self.position + 4 * moved
@@ -165,7 +175,7 @@ class Tracker:
         return responses
 
     @property
-    def box(self):
+    def box(self) -> Array:
         """1-based (x, y, w, h)."""
         h, w = self.target
         return np.array([self.position[1] - w / 2, self.position[0] - h / 2, w, h])

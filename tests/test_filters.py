@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -84,7 +85,8 @@ def test_papers_update_is_equation_6_per_channel() -> None:
     grid, eta = (6, 5), 0.2
     x, second, label = sample(grid)
     y = np.fft.fft2(label)
-    numerator, denominator = 0.0, 0.0
+    numerator: Any = 0.0
+    denominator: Any = 0.0
     state = None
     for weight, features in ((1.0, x), (eta, second)):  # Eq. 6a, 6b with A^d kept per channel
         spectra = np.fft.fft2(features, axes=(0, 1))

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,9 +35,9 @@ class Run:
     folder: Path
 
     @property
-    def summary(self) -> dict:  # type: ignore[type-arg]
+    def summary(self) -> Any:
         (path,) = self.folder.glob("*/summary.json")
-        return json.loads(path.read_text())  # type: ignore[no-any-return]
+        return json.loads(path.read_text())
 
     def written(self, pattern: str) -> list[str]:
         return sorted(path.name for path in self.folder.glob(f"*/{pattern}"))

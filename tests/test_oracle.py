@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hcft_jax import benchmark, config
+from hcft_jax import config
 from hcft_jax.boxes import to_file
 from hcft_jax.data import otb
 from hcft_jax.data.frames import ImageFiles
 from hcft_jax.evaluation.results import read_boxes
+from hcft_jax.streaming import track_sequence
 from hcft_jax.tracker import Params
 from tests.conftest import SHARED, shared
 
@@ -25,17 +26,16 @@ def deviations(params: Params, name: str, frames: int | None = None) -> np.ndarr
     assert isinstance(sequence.frames, ImageFiles)
     files = ImageFiles(sequence.frames.paths[: len(expected)])
     sequence = replace(sequence, frames=files, boxes=sequence.boxes[: len(expected)])
-    tracked = benchmark.track_sequence(params, config.load("cf2").tracker, sequence)
-    boxes = to_file(np.concatenate([np.asarray(output.box) for _, output in tracked]))
+    chunks = track_sequence(params, config.load("cf2").tracker, sequence)
+    boxes = to_file(np.concatenate([chunk.boxes for chunk in chunks]))
     assert boxes.shape == expected.shape
     np.testing.assert_array_equal(boxes[:, 2:], expected[:, 2:])
-    return np.hypot(*(boxes + boxes[:, [2, 3, 0, 1]] / 2 - expected - expected[:, [2, 3, 0, 1]] / 2)[:, :2].T)
+    centres, authors = (b[:, :2] + b[:, 2:] / 2 for b in (boxes, expected))
+    return np.asarray(np.linalg.norm(centres - authors, axis=1))
 
 
 @pytest.mark.parametrize(("name", "frames"), [("Deer", 25), ("David", 15), ("Girl", 10)])
-def test_the_authors_trajectory_begins_like_this(
-    imagenet: Params, name: str, frames: int
-) -> None:
+def test_the_authors_trajectory_begins_like_this(imagenet: Params, name: str, frames: int) -> None:
     assert deviations(imagenet, name, frames).max() < 0.5
 
 

@@ -1,7 +1,9 @@
 from collections.abc import Callable
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from hcft_jax import sampling
@@ -52,7 +54,7 @@ def test_patch_is_the_search_window_with_repeated_edges(
     position: tuple[float, float],
     dtype: type,
 ) -> None:
-    image = np.random.default_rng(1).integers(0, 256, (80, 100, 3)).astype(dtype)
+    image: npt.NDArray[Any] = np.random.default_rng(1).integers(0, 256, (80, 100, 3)).astype(dtype)
     window, size = (31, 60), (48, 48)  # one axis grows, the other shrinks
     crop = maybe_jit(sampling.patch, static_argnums=(2, 3))
     patch = crop(jnp.asarray(image), jnp.array(position, jnp.float32), window, size)
