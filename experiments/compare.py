@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
+from hcft_jax import boxes as conventions
 from hcft_jax.boxes import Boxes, to_file
 from hcft_jax.data import otb
 from hcft_jax.errors import InputError
-from hcft_jax.evaluation import metrics, results, toolkit
+from hcft_jax.evaluation import metrics, toolkit
 
 Tracks = dict[str, tuple[Boxes, Boxes]]  # source -> boxes and ground truth, 1-based [T, 4] both
 
@@ -57,7 +58,7 @@ def load(
     tracks: Tracks = {}
     for folder in folders:
         path = folder / "ope" / f"{target.name}.txt"
-        boxes = results.read_boxes(path)
+        boxes = conventions.parse(path)
         if len(boxes) != len(truth):
             raise InputError(f"{path}: {len(boxes)} boxes for {len(truth)} annotated frames")
         tracks[label(folder, folders)] = boxes, truth

@@ -93,9 +93,9 @@ def jobs(experiment: Experiment) -> list[Job]:
 def run(experiment: Experiment, weights: Weights) -> Outcome:
     """Tracks what has no result yet, scores everything, and writes the summary after each sequence.
 
-    Below ``OUTPUT_DIR/<config>-<hash>/``: ``ope/<Sequence>.txt`` (the boxes), ``speed/`` (how fast),
-    ``summary.json``, with ``--overlay`` also ``overlay/<Sequence>.mp4`` and ``.png``, and
-    ``partial/<Sequence>.txt`` with the boxes up to a frame that could not be read.
+    Below ``OUTPUT_DIR/<config>-<hash>/``: ``ope/<Sequence>.txt`` (the boxes), ``speed/`` (how fast
+    that was), ``summary.json``, with ``--overlay`` also ``overlay/<Sequence>.mp4`` and ``.png``,
+    and ``partial/<Sequence>.txt`` with the boxes up to a frame that could not be read.
 
     A sequence that fails is reported in one line and the others go on. On Ctrl-C the summary of
     what is finished is written before ``KeyboardInterrupt`` goes on to the caller.
@@ -160,7 +160,7 @@ def _finished(experiment: Experiment, folder: Path, sequence: Sequence) -> bool:
     path = _result(folder, sequence.name)
     if not path.exists() or (experiment.overlay and not _overlay(folder, sequence.name).exists()):
         return False
-    boxes = results.read_boxes(path)
+    boxes = conventions.parse(path)
     # the tracker's centre is rounded down by half a pixel at most
     same_start = np.allclose(boxes[0], conventions.to_file(sequence.boxes[0]), rtol=0, atol=0.501)
     if len(boxes) != len(sequence) or not same_start:
@@ -173,7 +173,7 @@ def _finished(experiment: Experiment, folder: Path, sequence: Sequence) -> bool:
 
 def _score(outcome: Outcome, folder: Path, sequence: Sequence) -> None:
     name = sequence.name
-    boxes = results.read_boxes(_result(folder, name))
+    boxes = conventions.parse(_result(folder, name))
     outcome.scores[name] = metrics.score(boxes, conventions.to_file(sequence.boxes))
     outcome.speeds[name] = Speed(**results.read_json(_speed(folder, name)))
 

@@ -45,13 +45,11 @@ def respond(
     No displacement is at index (gh // 2, gw // 2); a target that moved by (+m, +n) cells since
     training answers at (+m, +n) from there.
     """
+    # z conj(m), summed over channels: whole arrays, because sliced ones are reduced far slower
     m = filter_.model
-    correlation = jnp.stack(
-        [
-            jnp.sum(z[0] * m[0] + z[1] * m[1], axis=-1),
-            jnp.sum(z[1] * m[0] - z[0] * m[1], axis=-1),
-        ]
-    ) / (grid[0] * grid[1] * z.shape[3])
+    crossed = jnp.sum(z * m[::-1], axis=3)
+    correlation = jnp.stack([jnp.sum(z * m, axis=(0, 3)), crossed[1] - crossed[0]])
+    correlation = correlation / (grid[0] * grid[1] * z.shape[3])
     alpha = filter_.scale if update == "cf2" else y / (filter_.scale + lambda_)[None]
     product = jnp.stack(
         [

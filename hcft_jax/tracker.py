@@ -209,7 +209,7 @@ def track(
 
 
 def box(state: State) -> jax.Array:
-    """The target's box (x, y, w, h), ``[4]``: half its size off its centre, so half pixels occur."""
+    """The target's box (x, y, w, h), ``[4]``, around its centre: half pixels occur."""
     corner = state.position - 0.5 * state.target
     return jnp.concatenate([corner[::-1], state.target[::-1]])
 

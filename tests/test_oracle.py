@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 from hcft_jax import config
-from hcft_jax.boxes import to_file
+from hcft_jax.boxes import parse, to_file
 from hcft_jax.data import otb
 from hcft_jax.data.frames import ImageFiles
-from hcft_jax.evaluation.results import read_boxes
 from hcft_jax.streaming import track_sequence
 from hcft_jax.tracker import Params
 from tests.conftest import SHARED, shared
@@ -20,7 +19,7 @@ WHOLE = sorted(path.stem for path in Path(SHARED, "oracle", "iccv").glob("*.txt"
 
 def deviations(params: Params, name: str, frames: int | None = None) -> np.ndarray:
     """Distance of our centres from the authors' in pixels, frame by frame."""
-    expected = read_boxes(shared("oracle", "iccv", f"{name}.txt"))[:frames]
+    expected = parse(shared("oracle", "iccv", f"{name}.txt"))[:frames]
     (target,) = otb.find(shared("otb"), [name])
     sequence = otb.load(target)
     assert isinstance(sequence.frames, ImageFiles)

@@ -21,7 +21,6 @@ import numpy as np
 from PIL import Image
 
 from hcft_jax import boxes as box_conventions
-from hcft_jax.boxes import Boxes
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
@@ -44,8 +43,6 @@ RANGES = {
 # Tiger1 alone is annotated from an earlier frame than the one its evaluation starts at.
 ANNOTATED_FROM = {"tiger1": 1}
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_SEPARATOR = re.compile(r"\s*,\s*|\s+")
 _GROUND_TRUTH = re.compile(r"groundtruth_rect(?:\.([0-9]+))?\.txt")
 
 
@@ -137,7 +134,7 @@ def load(target: Target) -> Sequence:
             whose rows are not as many as the frames.
     """
     numbered = _numbered_frames(target.folder / "img")
-    rows = parse_boxes(target.ground_truth)
+    rows = box_conventions.parse(target.ground_truth)
     key = target.folder.name.lower()
     if key in RANGES:
         first, last = RANGES[key]
@@ -184,42 +181,6 @@ def _numbered_frames(folder: Path) -> dict[int, Path]:
     if not numbered:
         raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
     return numbered
-
-
-def parse_boxes(path: str | Path) -> Boxes:
-    """Reads a ground truth file as it stands: 1-based (x, y, w, h), float64 ``[T, 4]``.
-
-    Separators are commas, blanks or tabs. Values <= 0 are legal: they mark invalid ground truth.
-
-    Raises:
-        InputError: no such file, no row in it, or a row that is not four finite numbers.
-    """
-    path = Path(path)
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
-    try:
-        text = raw.decode("utf-8-sig")  # -sig: editors on Windows put a byte order mark
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise InputError(f"{path}, line {line}: not UTF-8 text") from error
-    # Not splitlines(), which also breaks at characters that editors show within a line.
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
-    if lines == [""]:
-        raise InputError(f"{path}: the file is empty, expected a row x,y,w,h a frame")
-    return np.array([_row(path, number, line) for number, line in enumerate(lines, 1)])
-
-
-def _row(path: Path, number: int, line: str) -> list[float]:
-    parts = _SEPARATOR.split(line.strip())
-    if len(parts) != 4:
-        count = len(parts) if parts != [""] else 0
-        raise InputError(f"{path}, line {number}: {count} columns, expected x,y,w,h")
-    for part in parts:
-        if not _NUMBER.fullmatch(part) or not np.isfinite(float(part)):
-            raise InputError(f"{path}, line {number}: {part[:40]!r} is not a finite number")
-    return [float(part) for part in parts]
 
 
 def write(

@@ -25,7 +25,8 @@ Paint = Callable[
 ]  # rows, columns [...] on the rectangle -> colours [..., C]
 
 WAVES = 48  # plane waves a texture
-SHORTEST, LONGEST = 5.0, 30.0  # wavelengths, pixels
+SHORTEST = 5.0  # wavelength, pixels
+LONGEST_GROUND, LONGEST_OBJECT = 120.0, 30.0
 CONTRAST = 35.0  # standard deviation of a texture, grey levels a channel
 RIM = 0.15  # share of each side that the target's plain rim takes: an edge on any ground
 PERIODS = (50.0, 110.0)  # frames; of motion, scale, rotation and illumination
@@ -119,10 +120,10 @@ class Drawing:
             :, [1, 0, 3, 2]
         ]
 
-        self._target = _Texture(rng, brightness=150.0)
-        self._occluder = _Texture(rng, brightness=128.0)
+        self._target = _Texture(rng, brightness=150.0, longest=LONGEST_OBJECT)
+        self._occluder = _Texture(rng, brightness=128.0, longest=LONGEST_OBJECT)
         rows, columns = np.mgrid[: config.height, : config.width] + 0.5
-        self._ground = _Texture(rng, brightness=105.0)(rows, columns)
+        self._ground = _Texture(rng, brightness=105.0, longest=LONGEST_GROUND)(rows, columns)
 
     def __len__(self) -> int:
         return self.config.frames
@@ -177,14 +178,15 @@ class Drawing:
 class _Texture:
     """A colour for each point of a plane: band-limited noise about a random mean colour."""
 
-    def __init__(self, rng: np.random.Generator, brightness: float) -> None:
-        lengths = np.exp(rng.uniform(math.log(SHORTEST), math.log(LONGEST), WAVES))
+    def __init__(self, rng: np.random.Generator, brightness: float, longest: float) -> None:
+        lengths = np.exp(rng.uniform(math.log(SHORTEST), math.log(longest), WAVES))
         directions = rng.uniform(0, np.pi, WAVES)
         waves = np.stack([np.sin(directions), np.cos(directions)]) / lengths
         self._waves = 2 * np.pi * waves  # [2, WAVES] radians a pixel
         self._phases = rng.uniform(0, 2 * np.pi, WAVES)
-        # Amplitudes grow with the wavelength, as in natural images.
-        colours = lengths[:, None] * rng.standard_normal((WAVES, 3))
+        # As in natural images amplitudes grow with the wavelength, and channels vary together.
+        hues = rng.standard_normal((WAVES, 1)) + 0.4 * rng.standard_normal((WAVES, 3))
+        colours = lengths[:, None] * hues
         self._colours = colours * CONTRAST * np.sqrt(2 / (colours**2).sum(axis=0))  # [WAVES, 3]
         self._mean = brightness + rng.uniform(-40, 40, 3)
 

@@ -1,10 +1,10 @@
 """Result files and their summary on the terminal. Knows no tracker.
 
-A box file has one line ``x,y,w,h`` a frame, **1-based**, as MATLAB programs expect.
+A box file has one line ``x,y,w,h`` a frame, **1-based**, as MATLAB programs expect;
+``boxes.parse`` reads it.
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes, to_file
+from hcft_jax.boxes import to_file
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.files import replacing
@@ -35,29 +35,6 @@ def write_boxes(path: str | Path, boxes: npt.ArrayLike) -> None:
         )
     with replacing(path) as temporary:
         np.savetxt(temporary, rows, fmt="%.4f", delimiter=",")
-
-
-def read_boxes(path: str | Path) -> Boxes:
-    """Reads the boxes of a file as they stand there: **1-based**, ``[T, 4]`` float64.
-
-    Commas, tabs and blanks separate; blank lines may only end the file.
-
-    Raises:
-        InputError: the file is missing or empty, or a line is not four finite numbers.
-    """
-    lines = _read_text(path).rstrip().splitlines()
-    if not lines:
-        raise InputError(f"{path}: empty, want one box x,y,w,h a line")
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = [float(word) for word in re.split(r"\s*,\s*|\s+", line.strip())]
-        except ValueError:
-            row = []
-        if len(row) != 4 or not np.isfinite(row).all():
-            raise InputError(f"{path}, line {number}: want four numbers x,y,w,h, not {line!r:.60}")
-        rows.append(row)
-    return np.array(rows)
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:

@@ -1,28 +1,28 @@
 import hashlib
 import json
-import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from hcft_jax import download
 from hcft_jax.backbones import vgg, weights
 from hcft_jax.errors import InputError
 from tests.backbones.test_importers import (
     DATA,
     Params,
     assert_same,
+    bgr,
     tiny,
     write_keras,
     write_mat,
     write_npz,
 )
 from tests.conftest import shared
+from tests.server import Behaviour, serving
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("HCFT_WEIGHTS", raising=False)
     monkeypatch.setenv("HCFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(weights, "KERAS_URL", "http://127.0.0.1:1/vgg19.h5")
-    monkeypatch.setattr(weights, "_RETRY_WAIT", 0.0)
+    monkeypatch.setattr(download, "_RETRY_WAIT", 0.0)
     monkeypatch.setenv("no_proxy", "*")
 
 
@@ -40,16 +40,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """VGG-19 is as wide as ``tiny``."""
     shapes = {name: parts["kernel"].shape for name, parts in tiny().items() if name in vgg.LAYERS}
     monkeypatch.setattr(vgg, "shapes", lambda: shapes)
-
-
-@pytest.fixture(scope="module")
-def untrained() -> weights.Weights:
-    return weights.random()
-
-
-@pytest.fixture(scope="module")
-def oxford() -> weights.Weights:
-    return weights.load(shared("weights", "vgg19_imagenet.npz"))
 
 
 def native(path: Path) -> Path:
@@ -176,6 +166,10 @@ def test_a_destination_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
 # Look-up
 
 
+def test_random_weights_are_the_same_everywhere(untrained: weights.Weights) -> None:
+    assert untrained.digest[:16] == "61eae814d50035b9"
+
+
 def test_random_weights_have_the_full_widths_and_say_so(untrained: weights.Weights) -> None:
     found = {name: untrained.params[name]["kernel"].shape for name in vgg.LAYERS}
     assert found == vgg.shapes()
@@ -260,76 +254,12 @@ def test_the_cache_follows_the_environment(
 # Download
 
 
-@dataclass
-class Behaviour:
-    """What the server does; ``cuts`` and ``statuses`` are used up, one per request."""
-
-    content: bytes
-    ranges: bool = True
-    cuts: list[int] = field(default_factory=list)  # bytes sent before the connection is closed
-    statuses: list[int] = field(default_factory=list)
-    silences: list[float] = field(default_factory=list)  # seconds before closing without an answer
-    length: int | None = None  # a lie about the length
-    content_type: str = "application/octet-stream"
-    requests: list[str | None] = field(default_factory=list)  # their Range headers
-    url: str = ""
-
-    @property
-    def md5(self) -> str:
-        return hashlib.md5(self.content).hexdigest()
-
-
-class Handler(BaseHTTPRequestHandler):
-    behaviour: Behaviour
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def do_GET(self) -> None:
-        behaviour = self.behaviour
-        wanted = self.headers.get("Range")
-        behaviour.requests.append(wanted)
-        if behaviour.silences:
-            time.sleep(behaviour.silences.pop(0))
-            return
-        if behaviour.statuses:
-            self.send_error(behaviour.statuses.pop(0))
-            return
-        start = int(wanted[len("bytes=") : -1]) if wanted and behaviour.ranges else 0
-        if start and start >= len(behaviour.content):
-            self.send_error(416)
-            return
-        body = behaviour.content[start:]
-        self.send_response(206 if start else 200)
-        if start:
-            total = len(behaviour.content)
-            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
-        self.send_header("Content-Type", behaviour.content_type)
-        self.send_header("Content-Length", str(behaviour.length or len(body)))
-        self.end_headers()
-        self.wfile.write(body[: behaviour.cuts.pop(0)] if behaviour.cuts else body)
-
-
 @pytest.fixture
 def server(tmp_path: Path, small: None) -> Iterator[Behaviour]:
     """A server of a tiny Keras file."""
-    behaviour = Behaviour(write_keras(tmp_path / "source.h5", tiny()).read_bytes())
-    handler = type("OwnHandler", (Handler,), {"behaviour": behaviour})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
-        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        behaviour.url = f"http://127.0.0.1:{running.server_port}/vgg19.h5"
+    content = write_keras(tmp_path / "source.h5", tiny()).read_bytes()
+    with serving(content, "vgg19.h5") as behaviour:
         yield behaviour
-        running.shutdown()
-        thread.join()
-
-
-def part_of(server: Behaviour, content: bytes) -> Path:
-    """What an interrupted download has left."""
-    part = weights.cache_dir() / f"{server.md5}.part"
-    part.parent.mkdir()
-    part.write_bytes(content)
-    return part
 
 
 def assert_fetched(path: Path) -> None:
@@ -354,214 +284,10 @@ def test_weights_are_found_by_fetching(server: Behaviour, monkeypatch: pytest.Mo
     assert (len(digests), len(server.requests)) == (1, 1)
 
 
-def test_a_broken_download_is_resumed(server: Behaviour) -> None:
-    server.cuts = [1000, 2000]
-    assert_fetched(weights.fetch(server.url, server.md5))
-    assert server.requests == [None, "bytes=1000-", "bytes=3000-"]
-
-
-def test_the_next_call_resumes(server: Behaviour) -> None:
-    server.cuts = [100] * 5
-    with pytest.raises(InputError, match=r"failed 5 times \(500 of .* received\).*to resume"):
-        weights.fetch(server.url, server.md5)
-    assert_fetched(weights.fetch(server.url, server.md5))
-    assert server.requests[5:] == ["bytes=500-"]
-
-
-def test_a_server_without_ranges_sends_everything_again(server: Behaviour) -> None:
-    server.ranges, server.cuts = False, [1000]
-    assert_fetched(weights.fetch(server.url, server.md5))
-    assert server.requests == [None, "bytes=1000-"]
-
-
-@pytest.mark.parametrize("surplus", [0, 10])
-def test_a_part_too_long_is_started_over(server: Behaviour, surplus: int) -> None:
-    part_of(server, b"x" * (len(server.content) + surplus))
-    assert_fetched(weights.fetch(server.url, server.md5))
-    assert server.requests[1:] == [None]
-
-
-def test_a_part_of_another_file_is_started_over(server: Behaviour) -> None:
-    part_of(server, b"x" * 1000)
-    assert_fetched(weights.fetch(server.url, server.md5))
-    assert server.requests == ["bytes=1000-", None]
-
-
-def test_a_complete_part_is_not_downloaded_again(server: Behaviour) -> None:
-    part_of(server, server.content)
-    assert_fetched(weights.fetch(server.url, server.md5))
-    assert server.requests == []
-
-
-def test_a_length_too_large_does_no_harm(server: Behaviour) -> None:
-    server.length = len(server.content) + 1000
-    assert_fetched(weights.fetch(server.url, server.md5))
-
-
-def test_a_length_too_small_is_an_error(server: Behaviour) -> None:
-    server.length = len(server.content) - 1000
-    with pytest.raises(InputError, match="another MD5"):
-        weights.fetch(server.url, server.md5)
-
-
-def test_a_web_page_instead_of_the_file_is_an_error(server: Behaviour) -> None:
-    md5, server.content, server.content_type = server.md5, b"<html>Log in</html>", "text/html"
-    with pytest.raises(InputError, match=rf"\(text/html\) has another MD5 than {md5}"):
-        weights.fetch(server.url, md5)
-    assert not list(weights.cache_dir().glob("*.part"))
-
-
-@pytest.mark.parametrize("status", [403, 404])
-def test_a_refusal_is_not_repeated(server: Behaviour, status: int) -> None:
-    server.statuses = [status] * 2
-    with pytest.raises(InputError, match=f"vgg19.h5: HTTP status {status}"):
-        weights.fetch(server.url, server.md5)
-    assert len(server.requests) == 1
-
-
-@pytest.mark.parametrize("status", [500, 503])
-def test_a_server_in_trouble_is_asked_again(server: Behaviour, status: int) -> None:
-    server.statuses = [status] * 2
-    assert_fetched(weights.fetch(server.url, server.md5))
-
-
-@pytest.mark.parametrize("seconds", [0.0, 0.5])
-def test_a_server_that_does_not_answer_is_asked_again(
-    server: Behaviour, monkeypatch: pytest.MonkeyPatch, seconds: float
-) -> None:
-    monkeypatch.setattr(weights, "_TIMEOUT", 0.2)
-    server.silences = [seconds] * 2
-    assert_fetched(weights.fetch(server.url, server.md5))
-    assert len(server.requests) == 3
-
-
-def test_simultaneous_fetches_download_once(server: Behaviour) -> None:
-    paths: list[Path] = []
-    fetchers = [
-        threading.Thread(target=lambda: paths.append(weights.fetch(server.url, server.md5)))
-        for _ in range(4)
-    ]
-    for thread in fetchers:
-        thread.start()
-    for thread in fetchers:
-        thread.join()
-    assert_fetched(paths[0])
-    assert (len(set(paths)), len(paths), len(server.requests)) == (1, 4, 1)
-
-
-@pytest.mark.parametrize("url", ["vgg19.h5", "nothing://x/vgg19.h5", "http://127.0.0.1:x/vgg19.h5"])
-def test_an_unusable_address_is_an_error(url: str) -> None:
-    with pytest.raises(InputError, match=r"vgg19\.h5: (not a usable address|cannot connect)"):
-        weights.fetch(url)
-
-
 def test_a_cache_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(InputError, match="cache: cannot write there"):
         weights.fetch()
-
-
-# Self-test
-
-
-def changed(source: weights.Weights, layer: str, **parts: np.ndarray) -> weights.Weights:
-    params = {**source.params, layer: {**source.params[layer], **parts}}
-    return weights.Weights(params, source.metadata, source.digest)
-
-
-def failures(source: weights.Weights) -> list[str]:
-    """What the failed lines are about."""
-    lines = weights.inspect(source)
-    return [text.partition(":")[0] for status, text in lines if status == "FAIL"]
-
-
-CORRUPTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    "transposed": lambda kernel: kernel.swapaxes(0, 1),
-    "true convolution": lambda kernel: kernel[::-1, ::-1],
-    "upside down": lambda kernel: kernel[::-1],
-    "left and right": lambda kernel: kernel[:, ::-1],
-    "inputs reversed": lambda kernel: kernel[:, :, ::-1],
-    "outputs reversed": lambda kernel: kernel[:, :, :, ::-1],
-    "inputs and outputs swapped": lambda kernel: kernel.swapaxes(2, 3),
-    "reshaped only": lambda kernel: kernel.transpose(3, 2, 0, 1).reshape(kernel.shape),
-    "partly zero": lambda kernel: kernel * (np.arange(kernel.shape[3]) < kernel.shape[3] * 0.7),
-    "scaled": lambda kernel: kernel / 255,
-}
-
-
-@pytest.mark.parametrize("name", CORRUPTIONS)
-@pytest.mark.parametrize("layer", vgg.LAYERS)
-def test_a_corrupted_kernel_is_detected(oxford: weights.Weights, layer: str, name: str) -> None:
-    kernel = CORRUPTIONS[name](oxford.params[layer]["kernel"])
-    if kernel.shape == oxford.params[layer]["kernel"].shape:
-        assert failures(changed(oxford, layer, kernel=kernel)) == [layer]
-
-
-@pytest.mark.parametrize("layer", vgg.LAYERS)
-def test_a_corrupted_bias_is_detected(oxford: weights.Weights, layer: str) -> None:
-    bias = oxford.params[layer]["bias"][::-1]
-    assert failures(changed(oxford, layer, bias=bias)) == [layer]
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {"mean": np.array([103.939, 116.779, 123.68], np.float32)},
-        {"mean": np.array([0.485, 0.456, 0.406], np.float32)},
-        {"std": np.array([58.4, 57.1, 57.4], np.float32)},
-    ],
-)
-def test_a_foreign_normalization_is_detected(
-    oxford: weights.Weights, parts: dict[str, np.ndarray]
-) -> None:
-    assert failures(changed(oxford, "normalization", **parts)) == ["normalization"]
-
-
-@pytest.mark.parametrize("layer", vgg.LAYERS)
-@pytest.mark.parametrize("precision", ["8 bit", "float16"])
-def test_rounded_kernels_pass(oxford: weights.Weights, layer: str, precision: str) -> None:
-    kernel, bias = oxford.params[layer]["kernel"], oxford.params[layer]["bias"]
-    step = np.abs(kernel).max() / 127
-    rounded = np.rint(kernel / step) * step if precision == "8 bit" else kernel.astype(np.float16)
-    bias = bias.astype(np.float16).astype(np.float32)
-    assert failures(changed(oxford, layer, kernel=rounded.astype(np.float32), bias=bias)) == []
-
-
-@pytest.fixture(scope="module")
-def unknown(oxford: weights.Weights) -> weights.Weights:
-    """The Oxford training with other biases: no longer recognised."""
-    params = {
-        name: {"kernel": parts["kernel"], "bias": parts["bias"] * np.float32(1.05)}
-        for name, parts in oxford.params.items()
-        if name in vgg.LAYERS
-    }
-    params["normalization"] = oxford.params["normalization"]
-    return weights.Weights(params, {}, "")
-
-
-def test_an_unknown_training_passes_functional_tests_only(unknown: weights.Weights) -> None:
-    assert weights.inspect(unknown)[0][0] == "note"
-    assert "not the Oxford training: functional tests only" in weights.inspect(unknown)[0][1]
-    assert failures(unknown) == []
-
-
-@pytest.mark.parametrize("layer", ["conv1_2", "conv2_2", "conv3_3", "conv4_2", "conv5_4"])
-@pytest.mark.parametrize("name", ["inputs and outputs swapped", "reshaped only"])
-def test_an_unknown_training_with_mixed_axes_is_detected(
-    unknown: weights.Weights, layer: str, name: str
-) -> None:
-    kernel = CORRUPTIONS[name](unknown.params[layer]["kernel"])
-    assert any(layer in about for about in failures(changed(unknown, layer, kernel=kernel)))
-
-
-def test_an_unknown_training_with_bgr_kernels_is_noted(unknown: weights.Weights) -> None:
-    kernel = unknown.params["conv1_1"]["kernel"][:, :, ::-1]
-    lines = weights.inspect(changed(unknown, "conv1_1", kernel=kernel))
-    assert any(status == "note" and "BGR" in text for status, text in lines)
-
-
-def test_untrained_weights_fail_the_self_test(untrained: weights.Weights) -> None:
-    assert "conv5_3, conv5_4" in failures(untrained)
 
 
 # Command line
@@ -601,8 +327,8 @@ def test_convert_writes_a_native_file_and_says_what_it_did(
 def test_convert_refuses_the_oxford_training_with_a_wrong_preset(
     tmp_path: Path, oxford: weights.Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bgr = changed(oxford, "conv1_1", kernel=oxford.params["conv1_1"]["kernel"][:, :, ::-1])
-    monkeypatch.setattr(weights, "_load", lambda path, preset: bgr)
+    wrong = replace(oxford, params=bgr(oxford.params))
+    monkeypatch.setattr(weights, "_load", lambda path, preset: wrong)
     with pytest.raises(InputError, match=r"vgg\.pth: fails the self-test \(conv1_1.*preset"):
         weights.convert("vgg.pth", tmp_path / "vgg.npz", "torchvision")
     assert not (tmp_path / "vgg.npz").exists()

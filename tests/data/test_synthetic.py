@@ -190,7 +190,7 @@ def test_blur_removes_detail() -> None:
             np.abs(np.diff(Drawing(changed(blur=blur)).read(0).astype(int), axis=1)).mean()
         )
 
-    assert detail(3) < 0.6 * detail(0)
+    assert detail(6) < 0.6 * detail(0)
 
 
 def test_illumination_varies_the_brightness_of_all() -> None:

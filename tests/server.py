@@ -1,0 +1,76 @@
+"""An HTTP server on this machine that misbehaves as told."""
+
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass
+class Behaviour:
+    """What the server does; ``cuts`` and ``statuses`` are used up, one per request."""
+
+    content: bytes
+    ranges: bool = True
+    cuts: list[int] = field(default_factory=list)  # bytes sent before the connection is closed
+    statuses: list[int] = field(default_factory=list)
+    silences: list[float] = field(default_factory=list)  # seconds before closing without an answer
+    length: int | None = None  # a lie about the length
+    content_type: str = "application/octet-stream"
+    requests: list[str | None] = field(default_factory=list)  # their Range headers
+    url: str = ""
+
+    @property
+    def md5(self) -> str:
+        return hashlib.md5(self.content).hexdigest()
+
+
+class Handler(BaseHTTPRequestHandler):
+    behaviour: Behaviour
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        behaviour = self.behaviour
+        wanted = self.headers.get("Range")
+        behaviour.requests.append(wanted)
+        if behaviour.silences:
+            time.sleep(behaviour.silences.pop(0))
+            return
+        if behaviour.statuses:
+            self.send_error(behaviour.statuses.pop(0))
+            return
+        start = int(wanted[len("bytes=") : -1]) if wanted and behaviour.ranges else 0
+        if start and start >= len(behaviour.content):
+            self.send_error(416)
+            return
+        body = behaviour.content[start:]
+        self.send_response(206 if start else 200)
+        if start:
+            total = len(behaviour.content)
+            self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
+        self.send_header("Content-Type", behaviour.content_type)
+        self.send_header("Content-Length", str(behaviour.length or len(body)))
+        self.end_headers()
+        self.wfile.write(body[: behaviour.cuts.pop(0)] if behaviour.cuts else body)
+
+
+@contextlib.contextmanager
+def serving(content: bytes, name: str) -> Iterator[Behaviour]:
+    """Serves ``content`` as the file ``name`` (in fact as every file)."""
+    behaviour = Behaviour(content)
+    handler = type("OwnHandler", (Handler,), {"behaviour": behaviour})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        behaviour.url = f"http://127.0.0.1:{running.server_port}/{name}"
+        try:
+            yield behaviour
+        finally:
+            running.shutdown()
+            thread.join()
