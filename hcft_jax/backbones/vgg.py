@@ -52,6 +52,8 @@ class Normalization(nn.Module):
             value = self.param(name, nn.initializers.ones, (3,))
         else:  # [3], or a mean image [H, W, 3]: Linen's param() would insist on one of them
             value = self.get_variable("params", name)
+        if value.ndim == 3 and value.shape != image.shape[-3:]:
+            value = value.mean(axis=(0, 1))  # a mean image of another size: its mean pixel
         return jnp.broadcast_to(value.astype(image.dtype), image.shape)
 
 
