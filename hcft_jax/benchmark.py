@@ -122,10 +122,15 @@ def run(experiment: Experiment, weights: Weights) -> Outcome:
     save()  # an output folder that cannot be written to shows before the first frame is tracked
     params = jax.device_put(weights.params)
     for number, sequence in enumerate(missing, 1):
-        with outcome.attempt(sequence.name):
-            _track(experiment, folder, params, sequence, f"[{number}/{len(missing)}]")
-            _score(outcome, folder, sequence)
-        save()
+        name = sequence.name
+        try:
+            with outcome.attempt(name):
+                _track(experiment, folder, params, sequence, f"[{number}/{len(missing)}]")
+        finally:  # after Ctrl-C too, which may come just when the result has been written
+            if _result(folder, name).exists():
+                with outcome.attempt(name):
+                    _score(outcome, folder, sequence)
+            save()
     return outcome
 
 

@@ -17,7 +17,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary file is removed and ``path`` stays as it was. Missing folders are made.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: the folder cannot be made or written to, or the disk is full.
     """
     path = Path(path)
     try:
@@ -34,5 +34,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide results from other users
         temporary.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: not written ({error.strerror or error})") from error
     finally:
         temporary.unlink(missing_ok=True)

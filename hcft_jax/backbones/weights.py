@@ -66,12 +66,9 @@ def save(path: str | Path, weights: Weights) -> None:
         InputError: it cannot be written there.
     """
     metadata = json.dumps({**weights.metadata, "digest": weights.digest})
-    try:
-        with files.replacing(path) as temporary, temporary.open("wb") as file:
-            arrays: dict[str, Any] = _flat(weights.params)
-            np.savez(file, metadata=np.array(metadata), **arrays)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        arrays: dict[str, Any] = _flat(weights.params)
+        np.savez(file, metadata=np.array(metadata), **arrays)
 
 
 def random() -> Weights:
