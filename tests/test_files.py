@@ -24,9 +24,14 @@ def test_an_interrupted_write_changes_nothing(
 ) -> None:
     path = tmp_path / "result.txt"
     path.write_text("former")
-    with pytest.raises(interruption), replacing(path) as temporary:
-        temporary.write_text("half")
-        raise interruption
+
+    def write() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise interruption
+
+    with pytest.raises(interruption):
+        write()
     assert path.read_text() == "former"
     assert list(tmp_path.iterdir()) == [path]
 
