@@ -61,6 +61,7 @@ class Speed:
 class Outcome:
     """What a run has so far, by sequence."""
 
+    folder: Path  # of the results
     scores: dict[str, Scores] = dataclasses.field(default_factory=dict)
     speeds: dict[str, Speed] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -79,9 +80,14 @@ def jobs(experiment: Experiment) -> list[Job]:
     """The sequences of an experiment, none of them read yet.
 
     Raises:
-        InputError: no data folder, nothing in it, or an unknown name.
+        InputError: no data folder, nothing in it, or an unknown name; or one for a drawn sequence.
     """
     if experiment.synthetic is not None:
+        if experiment.data_dir is not None or experiment.sequences:
+            raise InputError(
+                f"--config={experiment.name} draws its own sequence: leave out --data_dir and "
+                "--sequences, or take --config=otb"
+            )
         sequence = synthetic(experiment.synthetic)
         return [Job(sequence.name, lambda: sequence)]
     if experiment.data_dir is None:
@@ -105,7 +111,7 @@ def run(experiment: Experiment, weights: Weights) -> Outcome:
     """
     experiment.tracker.validate()
     folder = Path(experiment.output_dir) / experiment.folder(weights.digest)
-    outcome = Outcome()
+    outcome = Outcome(folder)
     missing = []
     for job in jobs(experiment):
         with outcome.attempt(job.name):

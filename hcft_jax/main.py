@@ -89,6 +89,7 @@ def main(argv: list[str]) -> int:
         print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
         return 130
     print(benchmark.report(outcome))
+    print(f"boxes, summary.json and overlays: {outcome.folder}")
     if outcome.failed:
         print(f"error: {len(outcome.failed)} failed: {', '.join(outcome.failed)}", file=sys.stderr)
     return 1 if outcome.failed else 0

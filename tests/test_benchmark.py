@@ -18,6 +18,13 @@ def test_jobs_without_a_folder_say_so() -> None:
         benchmark.jobs(Experiment("x"))
 
 
+@pytest.mark.parametrize("field", ["data_dir", "sequences"])
+def test_a_drawn_sequence_needs_no_data(field: str) -> None:
+    experiment = Experiment("demo", SMALL, synthetic=DRAWN, **{field: ("x",)})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="--config=demo draws its own sequence"):
+        benchmark.jobs(experiment)
+
+
 def test_results_are_where_the_summary_says(tmp_path: Path) -> None:
     experiment = Experiment("x", SMALL, synthetic=DRAWN, output_dir=str(tmp_path))
     outcome = benchmark.run(experiment, weights.random())

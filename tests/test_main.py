@@ -95,7 +95,9 @@ def test_a_run_leaves_boxes_scores_and_a_table(run: Command) -> None:
     assert set(done.summary["sequences"]) == {"synthetic-0", "synthetic-1"}
     assert done.summary["mean"]["dp20"] == 1.0
     assert "DP@20" in done.out
-    assert done.out.splitlines()[-1].startswith("mean")
+    *_, mean, where = done.out.splitlines()
+    assert mean.startswith("mean")
+    assert str(path.parent.parent) in where
 
 
 def test_files_are_one_based(run: Command, data: Path) -> None:
