@@ -70,8 +70,7 @@ def experiment_of_flags() -> Experiment:
                 raise InputError(f"--gamma: {','.join(value)!r} is not a list of numbers") from None
         changes[field] = tuple(value) if isinstance(value, list) else value
     experiment = config.override(config.load(_CONFIG.value), changes)
-    experiment.tracker.validate()
-    return experiment
+    return experiment.validate()
 
 
 def main(argv: list[str]) -> int:
