@@ -186,6 +186,18 @@ def _numbered_frames(folder: Path) -> dict[int, Path]:
     return numbered
 
 
+def omitted_folder(annotations: str | Path) -> Path:
+    """``<annotations>/initOmit``.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = Path(annotations) / "initOmit"
+    if not folder.is_dir():
+        raise InputError(f"--annotations: no folder {folder}")
+    return folder
+
+
 def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]]:
     """The ranges of frames that TRE must not start in: pairs (first, last) of frame indices.
 
@@ -199,9 +211,7 @@ def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]
     Raises:
         InputError: no such folder, or a row that is not two frame numbers in order.
     """
-    folder = Path(annotations) / "initOmit"
-    if not folder.is_dir():
-        raise InputError(f"--annotations: no folder {folder}")
+    folder = omitted_folder(annotations)
     wanted = f"{sequence.name}.txt".lower()
     path = next((p for p in sorted(folder.iterdir()) if p.name.lower() == wanted), None)
     if path is None:
@@ -211,7 +221,7 @@ def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read it ({error})") from error
     # the frames may be a copy of the evaluated ones under other numbers, the ranges are not
-    start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, None))
+    start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, 0))
     ranges = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
