@@ -152,11 +152,11 @@ def sre_box(box: npt.ArrayLike, label: str, size: tuple[int, int]) -> Box:
     """The box that SRE starts with, 1-based.
 
     The toolkit's rule (``shiftInitBB``), in its double precision: a shift moves the box by
-    ceil(0.1 w) or ceil(0.1 h) (8 pixels for a side of 70, as 0.1 * 70 is a little above 7); a
-    corner moves by a tenth of the sides, rounded, and the opposite one stays, which enlarges the
-    box; a scaled box keeps its centre, and all its four numbers are rounded. Then a left or upper
-    edge before the first pixel is put on it, the size staying; and a box that goes beyond the last
-    pixel is cut there. Nothing else is rounded.
+    ceil(0.1 w) or ceil(0.1 h); a corner moves outward by a tenth of the sides, rounded, and the
+    opposite one stays, which enlarges the box; a scaled box keeps its centre, and all its four
+    numbers are rounded (1.1 * 50 is a little above 55, so that half of it decides how a half is
+    rounded). Then a left or upper edge before the first pixel is put on it, the size staying; and
+    a box that goes beyond the last pixel is cut there. Nothing else is rounded.
 
     Args:
         box: (x, y, w, h) of the first frame, 1-based.
