@@ -99,8 +99,8 @@ class Unit:
         if not path.exists() or (overlay and not self.overlay.exists()):
             return False
         boxes = conventions.parse(path)
-        # the tracker's centre is rounded down by half a pixel at most
-        same_start = np.allclose(boxes[0], self.run.box, rtol=0, atol=0.501)
+        # the tracker rounds half its size down: by half a pixel, or less than one if it is no integer
+        same_start = np.allclose(boxes[0], self.run.box, rtol=0, atol=1.001)
         if len(boxes) != self.run.frames or not same_start:
             raise InputError(
                 f"{path}: holds another sequence of this name ({len(boxes)} boxes for "
