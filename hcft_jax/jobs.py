@@ -99,7 +99,7 @@ class Unit:
         if not path.exists() or (overlay and not self.overlay.exists()):
             return False
         boxes = conventions.parse(path)
-        # the tracker rounds half its size down: by half a pixel, or less than one if it is no integer
+        # the tracker rounds half of each side down: by less than a pixel
         same_start = np.allclose(boxes[0], self.run.box, rtol=0, atol=1.001)
         if len(boxes) != self.run.frames or not same_start:
             raise InputError(
