@@ -27,6 +27,8 @@ from hcft_jax.outcome import Outcome, Speed, rule, summary
 from hcft_jax.streaming import Floats, Tracked, track_sequence
 from hcft_jax.tracker import Params
 
+KEPT_EXECUTABLES = 256  # each size of a first box compiles anew, and JAX keeps all of them
+
 
 def run(experiment: Experiment, weights: Weights) -> Outcome:
     """Tracks what has no result yet, scores everything, and writes the summary after each run.
@@ -66,6 +68,7 @@ def run(experiment: Experiment, weights: Weights) -> Outcome:
     save()  # an output folder that cannot be written to shows before the first frame is tracked
     params = jax.device_put(weights.params)
     number, total = 0, sum(len(units) for _, units in missing)
+    cleared = compilation.total()
     for group, units in missing:
         number += len(units)
         with outcome.attempt(group.sequence, group.protocol):
@@ -77,6 +80,9 @@ def run(experiment: Experiment, weights: Weights) -> Outcome:
                         with outcome.attempt(group.sequence, group.protocol):
                             outcome.judge(unit)
                     save()
+                if (compilation.total() - cleared).executables >= KEPT_EXECUTABLES:
+                    jax.clear_caches()
+                    cleared = compilation.total()
     return outcome
 
 
@@ -123,7 +129,7 @@ def _obtain(
 def _track(experiment: Experiment, params: Params, unit: Unit, progress: str) -> None:
     """Tracks one run and writes its files, the boxes last: present means done."""
     sequence = unit.sequence
-    # what the tracker sees: of the boxes it uses but the first
+    # the tracker takes its start from the first box, which is not the truth in SRE
     given = dataclasses.replace(
         sequence, boxes=np.concatenate([unit.box[None], sequence.boxes[1:]])
     )

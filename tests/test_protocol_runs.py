@@ -1,7 +1,7 @@
 """TRE and SRE end to end: files, resuming, runs that are tracked once, the summary."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ def drawn() -> weights.Weights:
 
 
 @pytest.fixture
-def start(tmp_path: Path, drawn: weights.Weights) -> Iterator[Start]:
+def start(tmp_path: Path, drawn: weights.Weights) -> Start:
     """Runs an experiment on two drawn sequences in the OTB layout."""
     for seed in (0, 1):
         otb.write(synthetic(Synthetic(**(vars(DRAWN) | {"seed": seed}))), tmp_path / "data")
@@ -268,3 +268,11 @@ def test_a_part_of_a_sequence_keeps_frame_numbers_and_labels() -> None:
     assert whole.part(0, 22) is whole
     with pytest.raises(ValueError, match="of 23"):
         whole.part(5, 23)
+
+
+def test_executables_do_not_pile_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    cleared: list[None] = []
+    monkeypatch.setattr(benchmark, "KEPT_EXECUTABLES", 0)
+    monkeypatch.setattr("jax.clear_caches", lambda: cleared.append(None))
+    start("tre")
+    assert len(cleared) == TRE

@@ -187,9 +187,9 @@ def sre_box(box: npt.ArrayLike, label: str, size: tuple[int, int]) -> Box:
 def unscaled(boxes: Boxes, label: str) -> Boxes:
     """Boxes ``[T, 4]`` of an SRE run with the size divided by the factor it started with.
 
-    As one of the toolkit's two copies of ``calcSeqErrRobust`` has it (``rstEval/``; the other one,
-    ``util/``, has these lines commented out): about the centre, then rounded; the boxes of shifted
-    starts are rounded as well.
+    As one of the toolkit's two copies of ``calcSeqErrRobust`` has it (``rstEval/``; in the other
+    one, ``util/``, and in some forks these lines are commented out): about the centre, then
+    rounded; the boxes of shifted starts are rounded as well.
     """
     centre = boxes[:, :2] + (boxes[:, 2:] - 1) / 2
     length = boxes[:, 2:] / SCALES.get(label, 1.0)

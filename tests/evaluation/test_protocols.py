@@ -287,10 +287,9 @@ def test_unscaling_is_for_sre_alone() -> None:
 def test_longer_runs_count_more() -> None:
     long = metrics.Scores(dp20=1.0, os50=0.5, auc=0.4, cle=10.0, frames=300)
     short = metrics.Scores(dp20=0.0, os50=0.1, auc=0.2, cle=50.0, frames=100)
-    pooled = protocols.pool([Judged(long, 200), Judged(short, 100)])
-    assert pooled == metrics.Scores(
-        dp20=0.75, os50=pytest.approx(0.4), auc=pytest.approx(0.35), cle=70 / 3, frames=400
-    )
+    pooled = vars(protocols.pool([Judged(long, 200), Judged(short, 100)]))
+    expected = {"dp20": 0.75, "os50": 0.4, "auc": 0.35, "cle": 70 / 3, "frames": 400}
+    assert pooled == pytest.approx(expected, abs=1e-15)
 
 
 def test_one_run_is_its_own_mean() -> None:
