@@ -22,6 +22,7 @@ import jax
 from hcft_jax.backbones.vgg import LAYERS
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
+from hcft_jax.evaluation.protocols import PROTOCOLS
 
 
 def _traced(default: Any, text: str, **more: Any) -> Any:
@@ -138,7 +139,31 @@ class Experiment:
         None, "network weights file (see hcft_jax.backbones.weights), or 'random'"
     )
     output_dir: str = _static("results", "results go to OUTPUT_DIR/<config>-<hash>/")
-    overlay: bool = _static(False, "also write an .mp4 per sequence: boxes and response maps")
+    overlay: bool = _static(False, "also write an .mp4 per run: boxes and response maps")
+    protocols: tuple[str, ...] = _static(
+        ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
+    )
+    annotations: str | None = _static(
+        None, "folder with initOmit/<Name>.txt, frames that TRE must not start in"
+    )
+    sre_unscale: bool = _static(
+        False, "judge SRE's boxes with the size divided by the factor they started with"
+    )
+
+    def validate(self) -> "Experiment":
+        """Itself, when every field is in range.
+
+        Raises:
+            InputError: names the flag, its value and what is allowed.
+        """
+        self.tracker.validate()
+        for name in self.protocols:
+            if name not in PROTOCOLS:
+                near = _near(name, PROTOCOLS)
+                raise InputError(f"--protocols: no {name!r}{near}; {_listed(PROTOCOLS)}")
+        if not self.protocols or len(set(self.protocols)) < len(self.protocols):
+            raise InputError("--protocols: name at least one, and each once")
+        return self
 
     def folder(self, weights_digest: str) -> str:
         """``<config>-<hash>``: the hash covers whatever the boxes depend on."""

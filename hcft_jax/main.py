@@ -1,6 +1,7 @@
 """Track sequences with HCFT and score the result: the main job.
 
-python -m hcft_jax.main --config=otb --data_dir=OTB100 [--sequences=Deer,Girl] [--overlay]
+python -m hcft_jax.main --config=otb --data_dir=OTB100 [--sequences=Deer,Girl] \
+    [--protocols=ope,tre,sre --annotations=DIR] [--overlay]
 
 --config names a shipped configuration (hcft, cf2, otb, demo, c5, c4, c3, c5_c4, c543) or a Python
 file with get_config(). Every other flag changes one of its fields. Finished sequences are kept, so
@@ -15,10 +16,11 @@ from typing import Any
 
 from absl import app, flags
 
-from hcft_jax import benchmark, config
+from hcft_jax import benchmark, config, jobs
 from hcft_jax.backbones import weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.errors import InputError
+from hcft_jax.outcome import report
 
 _CONFIG = flags.DEFINE_string("config", "hcft", "configuration: a shipped one's name, or a file.py")
 
@@ -70,8 +72,7 @@ def experiment_of_flags() -> Experiment:
                 raise InputError(f"--gamma: {','.join(value)!r} is not a list of numbers") from None
         changes[field] = tuple(value) if isinstance(value, list) else value
     experiment = config.override(config.load(_CONFIG.value), changes)
-    experiment.tracker.validate()
-    return experiment
+    return experiment.validate()
 
 
 def main(argv: list[str]) -> int:
@@ -80,7 +81,7 @@ def main(argv: list[str]) -> int:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
         experiment = experiment_of_flags()
-        benchmark.jobs(experiment)  # a wrong folder or name should not wait for the weights
+        jobs.find(experiment)  # a wrong folder or name should not wait for the weights
         outcome = benchmark.run(experiment, _weights(experiment))
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -88,7 +89,7 @@ def main(argv: list[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
         return 130
-    print(benchmark.report(outcome))
+    print(report(outcome))
     print(f"boxes, summary.json and overlays: {outcome.folder}")
     if outcome.failed:
         print(f"error: {len(outcome.failed)} failed: {', '.join(outcome.failed)}", file=sys.stderr)

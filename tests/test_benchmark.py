@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hcft_jax import benchmark
+from hcft_jax import benchmark, jobs
 from hcft_jax.backbones import weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
@@ -15,14 +15,14 @@ DRAWN = Synthetic(frames=11, height=64, width=80, target=(20, 20), motion=12.0)
 
 def test_jobs_without_a_folder_say_so() -> None:
     with pytest.raises(InputError, match="--data_dir"):
-        benchmark.jobs(Experiment("x"))
+        jobs.find(Experiment("x"))
 
 
 @pytest.mark.parametrize("field", ["data_dir", "sequences"])
 def test_a_drawn_sequence_needs_no_data(field: str) -> None:
     experiment = Experiment("demo", SMALL, synthetic=DRAWN, **{field: ("x",)})  # type: ignore[arg-type]
     with pytest.raises(InputError, match="--config=demo draws its own sequence"):
-        benchmark.jobs(experiment)
+        jobs.find(experiment)
 
 
 def test_results_are_where_the_summary_says(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_results_are_where_the_summary_says(tmp_path: Path) -> None:
     outcome = benchmark.run(experiment, weights.random())
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
-    assert set(summary["sequences"]) == set(outcome.scores) == {"synthetic-0"}
+    assert set(summary["sequences"]) == set(outcome.rows("ope")) == {"synthetic-0"}
     row = summary["sequences"]["synthetic-0"]
     assert {"dp20", "os50", "auc", "cle", "fps", "frames", "compile_seconds"} <= set(row)
     assert summary["mean"]["dp20"] == row["dp20"]

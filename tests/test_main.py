@@ -143,6 +143,14 @@ def test_overlay_leaves_a_video_and_a_plot(run: Command) -> None:
     assert video.get(cv2.CAP_PROP_FRAME_WIDTH) > without_panel
 
 
+def test_protocols_say_what_was_chosen(run: Command) -> None:
+    done = run("--sequences=synthetic-0", "--protocols=ope,sre", "--sre_unscale")
+    assert done.status == 0
+    assert done.written("sre/synthetic-0/left.txt") == ["left.txt"]
+    assert "SRE: sizes divided by the factor of the start" in done.out
+    assert done.summary["protocols"]["sre"]["mean"]["runs"] == 12
+
+
 def test_the_hypercolumn_and_all_rules_run(run: Command) -> None:
     two = ["--sequences=synthetic-0", "--layers=conv2_1,conv1_2", "--gamma=1,0.5"]
     for more in (["--hypercolumn"], ["--update=cf2", "--search=sum"], ["--dft=fft"]):
@@ -164,6 +172,10 @@ def test_the_hypercolumn_and_all_rules_run(run: Command) -> None:
         (["--weights=nowhere.npz"], "nowhere.npz"),
         (["--output_dir=/proc/nowhere"], "/proc/nowhere"),
         (["stray"], "'stray'"),
+        (["--protocols=ope,tra"], "--protocols: no 'tra' (did you mean tre?)"),
+        (["--protocols=ope,ope"], "--protocols: name at least one, and each once"),
+        (["--protocols="], "--protocols: name at least one, and each once"),
+        (["--annotations=nowhere"], "--annotations: no folder nowhere/initOmit"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

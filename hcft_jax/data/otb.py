@@ -6,7 +6,10 @@
     <root>/<Name>/groundtruth_rect.txt      a row x, y, w, h a frame, 1-based
     <root>/<Name>/groundtruth_rect.<k>.txt  or one file a target: target <Name>-<k>
 
-The benchmark evaluates some videos on a part of their frames (``RANGES``).
+The benchmark evaluates some videos on a part of their frames (``RANGES``). Its annotations say in
+which frames a segment of TRE must not start::
+
+    <annotations>/initOmit/<Name>.txt       a row first, last a range of file frame numbers
 """
 
 import dataclasses
@@ -181,6 +184,56 @@ def _numbered_frames(folder: Path) -> dict[int, Path]:
     if not numbered:
         raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
     return numbered
+
+
+def omitted_folder(annotations: str | Path) -> Path:
+    """``<annotations>/initOmit``.
+
+    Raises:
+        InputError: there is none.
+    """
+    folder = Path(annotations) / "initOmit"
+    if not folder.is_dir():
+        raise InputError(f"--annotations: no folder {folder}")
+    return folder
+
+
+def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]]:
+    """The ranges of frames that TRE must not start in: pairs (first, last) of frame indices.
+
+    Both ends are inclusive and may lie beyond the sequence (Tiger1's first range, Freeman4's last).
+    A sequence without a file, in any case, has none.
+
+    Args:
+        annotations: The folder that holds ``initOmit``.
+        sequence: As ``load`` gave it.
+
+    Raises:
+        InputError: no such folder, or a row that is not two frame numbers in order.
+    """
+    folder = omitted_folder(annotations)
+    wanted = f"{sequence.name}.txt".lower()
+    path = next((p for p in sorted(folder.iterdir()) if p.name.lower() == wanted), None)
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot read it ({error})") from error
+    # the frames may be a copy of the evaluated ones under other numbers, the ranges are not
+    start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, 0))
+    ranges = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        parts = [part for part in re.split(r"[\s,]+", line.strip()) if part]
+        if len(parts) != 2 or not all(re.fullmatch("[0-9]+", part) for part in parts):
+            raise InputError(f"{path}, line {number}: expected two frame numbers, first and last")
+        first, last = map(int, parts)
+        if first > last:
+            raise InputError(f"{path}, line {number}: {first} comes after {last}")
+        ranges.append((first - start, last - start))
+    return ranges
 
 
 def write(

@@ -44,3 +44,30 @@ class Sequence:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    def part(self, first: int, last: int) -> "Sequence":
+        """The frames from index ``first`` to ``last``, inclusive, as a sequence of that name."""
+        if not 0 <= first <= last < len(self):
+            raise ValueError(f"frames {first} to {last} of {len(self)}")
+        if (first, last) == (0, len(self) - 1):
+            return self
+        frames = _Part(self.frames, first, last - first + 1)
+        return Sequence(self.name, frames, self.boxes[first : last + 1], self.first_frame + first)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A FrameSource over some frames of another one."""
+
+    whole: FrameSource
+    first: int
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def read(self, index: int) -> Frame:
+        return self.whole.read(self.first + index)
+
+    def label(self, index: int) -> str:
+        return self.whole.label(self.first + index)

@@ -1,0 +1,249 @@
+"""The OTB toolkit's three protocols (tracker_benchmark v1.0/v1.1) as data. NumPy only.
+
+One-pass evaluation (OPE) tracks a sequence once; temporal robustness (TRE) starts at up to 20 of
+its frames; spatial robustness (SRE) starts from 12 shifted or scaled boxes. A protocol is a list of
+``Run``: where a tracker starts and with which box. ``judge`` scores the boxes of one run and
+``pool`` joins a protocol's runs on one sequence.
+
+As in ``metrics``, EVERY box here is in the FILE convention: ``(x, y, w, h)``, **1-based**.
+
+What the toolkit does was read in its MATLAB sources: ``splitSeqTRE`` (the segments),
+``shiftInitBB`` (the boxes), ``main_running`` (which boxes, in which order), ``calcSeqErrRobust``
+and ``genPerfMat`` (scores). There, OPE is the first segment of TRE: the sequence from its first
+frame that is neither omitted nor without ground truth. Here OPE is the sequence as it is given;
+the two differ only where that first frame is omitted.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.boxes import Boxes
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation import metrics
+from hcft_jax.evaluation.metrics import Scores
+
+PROTOCOLS = ("ope", "tre", "sre")
+
+SEGMENTS = 20
+SHORTEST = 20  # frames from the last start to the end of the sequence, at least
+
+# SRE, in the toolkit's order: the direction of x and y, or the factor of the size.
+SHIFTS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
+CORNERS = {
+    "topLeft": (-1, -1),
+    "topRight": (1, -1),
+    "bottomLeft": (-1, 1),
+    "bottomRight": (1, 1),
+}
+SCALES = {"scale_8": 0.8, "scale_9": 0.9, "scale_11": 1.1, "scale_12": 1.2}
+SRE = (*SHIFTS, *CORNERS, *SCALES)
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One start of a tracker on a sequence of T frames.
+
+    Attributes:
+        protocol: ``ope``, ``tre`` or ``sre``.
+        number: From 1, in the toolkit's order.
+        label: Its name in the protocol: ``01`` ... or the kind of shift; empty where a protocol
+            has but one run.
+        first: Index of the first frame, in [0, T).
+        last: Index of the last frame, inclusive; T - 1 in all three protocols.
+        box: The box it starts with, 1-based; in SRE not the truth.
+    """
+
+    protocol: str
+    number: int
+    label: str
+    first: int
+    last: int
+    box: Box
+
+    @property
+    def frames(self) -> int:
+        """How many frames it has, the first one included."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The measures of one run."""
+
+    scores: Scores
+    valid: int  # frames with valid ground truth, >= 1
+
+
+def plan(
+    protocol: str,
+    truth: Boxes,
+    *,
+    omitted: Sequence[tuple[int, int]] = (),
+    size: tuple[int, int] | None = None,
+) -> list[Run]:
+    """The runs of a protocol on one sequence.
+
+    Args:
+        protocol: One of ``PROTOCOLS``.
+        truth: 1-based ground truth ``[T, 4]``, T >= 1.
+        omitted: TRE: frames no segment starts in, as pairs (first, last) of indices, inclusive;
+            they may reach beyond the sequence.
+        size: SRE: height and width of the first image.
+
+    Raises:
+        InputError: TRE: no frame to start in.
+    """
+    if protocol == "ope":
+        return [Run("ope", 1, "", 0, len(truth) - 1, _box(truth[0]))]
+    if protocol == "tre":
+        starts = tre_starts(truth, omitted)
+        return [
+            Run("tre", k, f"{k:02d}", start, len(truth) - 1, _box(truth[start]))
+            for k, start in enumerate(starts, 1)
+        ]
+    if protocol != "sre" or size is None:
+        raise ValueError(f"{protocol!r} with size {size}")
+    return [
+        Run("sre", k, label, 0, len(truth) - 1, sre_box(truth[0], label, size))
+        for k, label in enumerate(SRE, 1)
+    ]
+
+
+def tre_starts(truth: Boxes, omitted: Sequence[tuple[int, int]] = ()) -> list[int]:
+    """Indices of the frames in which the segments of TRE start; each runs to the end.
+
+    The toolkit's rule (``splitSeqTRE``): list the frames that are not omitted and whose ground
+    truth is valid. The E-th of them is the last one that leaves at least 20 frames. The segments
+    start at the entries floor(1 + k E / 19) of the list, k = 0, 1, ... as long as 1 + k E / 19 is
+    at most E, and at entry E. That makes 20 from E = 19 on; a shorter list gives fewer of them,
+    some of them twice. (19 is prime, so that MATLAB's floating point floors to the same integers.)
+
+    Args:
+        truth: 1-based ground truth ``[T, 4]``.
+        omitted: Pairs (first, last) of indices, inclusive. Parts beyond the sequence are ignored,
+            as the toolkit ignores those after its end.
+
+    Raises:
+        InputError: no such frame leaves 20 frames.
+    """
+    allowed = metrics.valid(truth)
+    for first, last in omitted:
+        allowed[max(first, 0) : max(last + 1, 0)] = False
+    entries = np.flatnonzero(allowed)
+    count = int((len(truth) - entries >= SHORTEST).sum())
+    if not count:
+        raise InputError(
+            f"no frame for TRE to start in: of {len(truth)} frames, none that has valid ground "
+            f"truth and is not omitted leaves {SHORTEST} frames"
+        )
+    steps = SEGMENTS - 1
+    regular = range(steps * (count - 1) // count + 1)
+    return [int(entries[k * count // steps]) for k in regular] + [int(entries[count - 1])]
+
+
+def sre_box(box: npt.ArrayLike, label: str, size: tuple[int, int]) -> Box:
+    """The box that SRE starts with, 1-based.
+
+    The toolkit's rule (``shiftInitBB``), in its double precision: a shift moves the box by
+    ceil(0.1 w) or ceil(0.1 h); a corner moves outward by a tenth of the sides, rounded, and the
+    opposite one stays, which enlarges the box; a scaled box keeps its centre, and all its four
+    numbers are rounded (1.1 * 50 is a little above 55, so that half of it decides how a half is
+    rounded). Then a left or upper edge before the first pixel is put on it, the size staying; and
+    a box that goes beyond the last pixel is cut there. Nothing else is rounded.
+
+    Args:
+        box: (x, y, w, h) of the first frame, 1-based.
+        label: One of ``SRE``.
+        size: Height and width of the image in pixels.
+
+    Returns:
+        (x, y, w, h), 1-based; empty (w or h <= 0) where the shift leaves the image.
+    """
+    start, length = np.asarray(box, np.float64).reshape(2, 2)
+    if label in SCALES:
+        scaled = SCALES[label] * length
+        start, length = _round(start + length / 2 - scaled / 2), _round(scaled)
+    elif label in SHIFTS:
+        start = start + np.array(SHIFTS[label]) * np.ceil(0.1 * length)
+    else:
+        direction = np.array(CORNERS[label])
+        end = start + length - 1
+        before, after = _round(start - 0.1 * length), _round(end + 0.1 * length)
+        start, end = np.where(direction < 0, before, start), np.where(direction > 0, after, end)
+        length = end - start + 1
+    limit = np.array(size[::-1], np.float64)
+    start = np.maximum(start, 1)
+    length = np.where(start + length - 1 > limit, limit - start + 1, length)
+    return _box([*start, *length])
+
+
+def unscaled(boxes: Boxes, label: str) -> Boxes:
+    """Boxes ``[T, 4]`` of an SRE run with the size divided by the factor it started with.
+
+    As one of the toolkit's two copies of ``calcSeqErrRobust`` has it (``rstEval/``; in the other
+    one, ``util/``, and in some forks these lines are commented out): about the centre, then
+    rounded; the boxes of shifted starts are rounded as well.
+    """
+    centre = boxes[:, :2] + (boxes[:, 2:] - 1) / 2
+    length = boxes[:, 2:] / SCALES.get(label, 1.0)
+    return _round(np.concatenate([centre - length / 2, length], axis=1))
+
+
+def judge(run: Run, boxes: Boxes, truth: Boxes, *, unscale: bool = False) -> Judged:
+    """The measures of a run; its first box counts as the true one, as the toolkit has it.
+
+    Args:
+        run: Which run it is.
+        boxes: What was tracked, 1-based ``[run.frames, 4]``.
+        truth: Ground truth of the whole sequence, 1-based ``[T, 4]``.
+        unscale: SRE: judge what ``unscaled`` makes of the boxes.
+
+    Raises:
+        InputError: another number of boxes, or no valid ground truth in the first frame.
+    """
+    part = truth[run.first : run.last + 1]
+    if unscale and run.protocol == "sre":
+        boxes = unscaled(boxes, run.label)
+    return Judged(metrics.score(boxes, part), int(metrics.valid(part).sum()))
+
+
+def pool(runs: Sequence[Judged]) -> Scores:
+    """The measures of a protocol on one sequence: those of the frames of all its runs together.
+
+    The toolkit's rule (``genPerfMat``): the counts of all runs are summed and divided by the sum of
+    their lengths. So a longer segment of TRE counts more; in SRE this is the mean over the runs.
+    The centre error is, as for one run, that of the frames with valid ground truth. A sequence then
+    counts once, however long it is (``metrics.mean``).
+
+    Raises:
+        InputError: there are no runs.
+    """
+    if not runs:
+        raise InputError("no runs were scored: there is no mean")
+    total: dict[str, Any] = {"frames": sum(run.scores.frames for run in runs)}
+    for name in (field.name for field in fields(Scores) if field.name not in total):
+        weights = [run.valid if name == "cle" else run.scores.frames for run in runs]
+        values = [getattr(run.scores, name) for run in runs]
+        # exact until the end: one run's scores, or 1.0 throughout, come out as they went in
+        weighted = sum(Fraction(v) * w for w, v in zip(weights, values, strict=True))
+        total[name] = float(weighted / sum(weights))
+    return Scores(**total)
+
+
+def _round(values: npt.ArrayLike) -> Boxes:
+    """To the nearest integer, halves away from zero, as MATLAB does."""
+    values = np.asarray(values, np.float64)
+    whole = np.trunc(values)
+    return np.asarray(whole + np.sign(values) * (np.abs(values - whole) >= 0.5))
+
+
+def _box(values: npt.ArrayLike) -> Box:
+    x, y, w, h = (float(v) for v in np.asarray(values, np.float64))
+    return x, y, w, h

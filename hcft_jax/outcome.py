@@ -1,0 +1,176 @@
+"""What a run of the main job has so far, its table for the terminal and its summary."""
+
+import contextlib
+import dataclasses
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+
+import hcft_jax
+from hcft_jax import boxes as conventions
+from hcft_jax.backbones.weights import Weights
+from hcft_jax.config import Experiment
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation import metrics, protocols, results
+from hcft_jax.evaluation.metrics import Scores
+from hcft_jax.evaluation.protocols import Judged
+from hcft_jax.jobs import Group, Unit
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """Of one or more tracked runs."""
+
+    frames: int  # after the first
+    seconds: float  # their wall time: decoding is included, compilation is not
+    compile_seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second; 0 where there was but one frame."""
+        return self.frames / self.seconds if self.frames else 0.0
+
+    @staticmethod
+    def total(speeds: "list[Speed]") -> "Speed":
+        """Of all of them, one after the other."""
+        return Speed(*(sum(part) for part in zip(*map(dataclasses.astuple, speeds), strict=True)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A protocol on one sequence, all its runs together."""
+
+    scores: Scores
+    speed: Speed
+    runs: int
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a run has so far."""
+
+    experiment: Experiment
+    folder: Path  # of the results
+    groups: list[Group] = dataclasses.field(default_factory=list)
+    judged: dict[Path, tuple[Judged, Speed]] = dataclasses.field(default_factory=dict)  # by result
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)  # by sequence and protocol
+
+    @contextlib.contextmanager
+    def attempt(self, sequence: str, protocol: str = "ope") -> Iterator[None]:
+        """Notes and prints, in one line, what is wrong with a sequence: the others go on."""
+        name = sequence if protocol == "ope" else f"{sequence} {protocol}"
+        try:
+            yield
+        except InputError as error:
+            self.failed[name] = str(error)
+            print(f"error: {name}: {error}", file=sys.stderr)
+
+    def judge(self, unit: Unit) -> None:
+        """Scores a finished run from its files.
+
+        Raises:
+            InputError: a file of it cannot be read.
+        """
+        boxes, truth = conventions.parse(unit.result), conventions.to_file(unit.whole.boxes)
+        judged = protocols.judge(unit.run, boxes, truth, unscale=self.experiment.sre_unscale)
+        self.judged[unit.result] = judged, Speed(**results.read_json(unit.speed))
+
+    def rows(self, protocol: str) -> dict[str, Row]:
+        """The sequences with all runs of the protocol finished, by name."""
+        rows = {}
+        for group in self.groups:
+            done = [self.judged[u.result] for u in group.units if u.result in self.judged]
+            if group.protocol == protocol and len(done) == len(group.units):
+                scores = protocols.pool([judged for judged, _ in done])
+                rows[group.sequence] = Row(
+                    scores, Speed.total([speed for _, speed in done]), len(done)
+                )
+        return rows
+
+
+def rule(experiment: Experiment, protocol: str) -> str:
+    """What was chosen where the toolkit leaves a choice; empty where it leaves none."""
+    if protocol == "tre":
+        if experiment.annotations is None:
+            return (
+                "TRE: starts in any frame with valid ground truth (no --annotations: no initOmit)"
+            )
+        return f"TRE: no starts in the frames that {experiment.annotations}/initOmit omits"
+    if protocol == "sre":
+        if experiment.sre_unscale:
+            return "SRE: sizes divided by the factor of the start, boxes rounded (--sre_unscale)"
+        return "SRE: boxes judged as they were tracked (without --sre_unscale)"
+    return ""
+
+
+def report(outcome: Outcome) -> str:
+    """The tables of a run for the terminal."""
+    parts = []
+    for protocol in outcome.experiment.protocols:
+        if rows := outcome.rows(protocol):
+            listed = sorted(rows.items(), key=lambda item: item[0].lower())
+            mean = metrics.mean([row.scores for _, row in listed])
+            table = results.table([(n, row.scores, row.speed.fps) for n, row in listed], mean)
+            parts.append("\n".join(filter(None, (rule(outcome.experiment, protocol), table))))
+    return "\n\n".join(parts) or "no sequence was finished"
+
+
+def summary(outcome: Outcome, weights: Weights) -> dict[str, Any]:
+    """The content of ``summary.json``; one-pass evaluation is at its top level."""
+    device = jax.devices()[0]
+    tables = {protocol: _table(outcome, protocol) for protocol in protocols.PROTOCOLS}
+    return {
+        "config": outcome.experiment.name,
+        "experiment": dataclasses.asdict(outcome.experiment),
+        "weights": {"digest": weights.digest, **weights.metadata},
+        "versions": {
+            "hcft_jax": hcft_jax.__version__,
+            "python": platform.python_version(),
+            "jax": jax.__version__,
+            "flax": flax.__version__,
+            "numpy": np.__version__,
+        },
+        "device": {
+            "platform": device.platform,
+            "kind": device.device_kind,
+            "count": jax.device_count(),
+            "host_cores": os.cpu_count(),
+        },
+        "command": sys.argv,
+        "failed": outcome.failed,
+        **tables.pop("ope"),
+        "protocols": {
+            protocol: table | {"rule": rule(outcome.experiment, protocol)}
+            for protocol, table in tables.items()
+            if protocol in outcome.experiment.protocols
+        },
+    }
+
+
+def _table(outcome: Outcome, protocol: str) -> dict[str, Any]:
+    rows = outcome.rows(protocol)
+    table: dict[str, Any] = {"sequences": {name: _numbers(row) for name, row in rows.items()}}
+    if rows:
+        table["mean"] = _numbers(
+            Row(
+                metrics.mean([row.scores for row in rows.values()]),
+                Speed.total([row.speed for row in rows.values()]),
+                sum(row.runs for row in rows.values()),
+            )
+        )
+    return table
+
+
+def _numbers(row: Row) -> dict[str, float]:
+    return dataclasses.asdict(row.scores) | {
+        "fps": row.speed.fps,
+        "compile_seconds": row.speed.compile_seconds,
+        "runs": row.runs,
+    }
