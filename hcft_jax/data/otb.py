@@ -25,6 +25,7 @@ from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
 from hcft_jax.files import replacing
+from hcft_jax.names import key
 
 LAYOUT = "expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it"
 
@@ -63,8 +64,8 @@ def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
 
     Args:
         root: The folder that holds the sequence folders.
-        names: Those wanted, in any case: targets (``Jogging-1``) or videos (``Jogging``: all its
-            targets). None: all.
+        names: Those wanted, in any spelling (``hcft_jax.names``): targets (``Jogging-1``) or videos
+            (``Jogging``: all its targets). None: all.
 
     Raises:
         InputError: no such folder, no sequence in it, two of one name, or an unknown name.
@@ -116,11 +117,11 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _select(root: Path, targets: list[Target], name: str) -> set[Target]:
-    key = name.lower()
-    selected = {t for t in targets if key in (t.name.lower(), t.folder.name.lower())}
+    wanted = key(name)
+    selected = {t for t in targets if wanted in (key(t.name), key(t.folder.name))}
     if not selected:
-        known = {target.name.lower(): target.name for target in targets}
-        near = [known[match] for match in difflib.get_close_matches(key, known)]
+        known = {key(target.name): target.name for target in targets}
+        near = [known[match] for match in difflib.get_close_matches(wanted, known)]
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise InputError(f"{root}: no sequence {name!r}; {hint}{len(targets)} targets are there")
     return selected
@@ -135,15 +136,15 @@ def load(target: Target) -> Sequence:
     """
     numbered = _numbered_frames(target.folder / "img")
     rows = box_conventions.parse(target.ground_truth)
-    key = target.folder.name.lower()
-    if key in RANGES:
-        first, last = RANGES[key]
-        before = first - ANNOTATED_FROM.get(key, first)
+    video = target.folder.name.lower()
+    if video in RANGES:
+        first, last = RANGES[video]
+        before = first - ANNOTATED_FROM.get(video, first)
         if len(rows) == before + last - first + 1:
             rows = rows[before:]
     else:
         first, last = min(numbered), max(numbered)
-    if key in RANGES and len(numbered) == last - first + 1:
+    if video in RANGES and len(numbered) == last - first + 1:
         # A copy of the evaluated frames only, whatever numbers they were given.
         first, last = min(numbered), max(numbered)
     for number in range(first, last + 1):
