@@ -69,7 +69,7 @@ def test_rows_that_mark_invalid_ground_truth_are_legal(tmp_path: Path) -> None:
         (b"1,2,3,4,5", "5 columns"),
         (b"1 2 3 4 5 6 7 8", "8 columns"),
         (b"1|2|3|4", "1 columns"),
-        (b"1,2;;3,4", "'' is not"),
+        (b"1;;3,4", "'' is not"),
         (b"", "0 columns"),
         (b"1,2,3,\xff4", "not UTF-8"),
     ],

@@ -73,7 +73,7 @@ def load(folders: Sequence[str | Path], benchmark: Benchmark) -> Results:
     A tracker that occurs in several places is called by its path in each.
 
     Raises:
-        InputError: a folder is missing or holds no result.
+        InputError: a folder is missing, is given twice or holds no result.
     """
     runs, results = [], Results()
     for folder in map(Path, folders):
@@ -90,6 +90,8 @@ def load(folders: Sequence[str | Path], benchmark: Benchmark) -> Results:
     all_names = [run.tracker for run in runs]
     for run in runs:
         tracker = run.tracker if all_names.count(run.tracker) == 1 else str(run.origin)
+        if tracker in results.boxes:
+            raise InputError(f"{tracker}: given twice")
         results.boxes[tracker] = _load_run(run, tracker, benchmark, results.problems)
     return results
 

@@ -25,7 +25,7 @@ Bools = npt.NDArray[np.bool_]
 _RISING = 0.05 * np.arange(11)
 SUCCESS_THRESHOLDS: Floats = np.concatenate([_RISING, (1.0 - _RISING)[-2::-1]])  # [21], overlap
 PRECISION_THRESHOLDS: Floats = np.arange(51.0)  # [51], pixels
-NORMALISED_THRESHOLDS: Floats = 0.01 * np.arange(51)  # [51], parts of the true width and height
+NORMALISED_THRESHOLDS: Floats = 0.01 * np.arange(51.0)  # [51], parts of the true width and height
 
 MEASURES = ("dp20", "os50", "auc", "cle", "norm_auc")  # what ``Curves`` has as properties
 

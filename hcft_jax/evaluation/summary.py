@@ -11,7 +11,8 @@ from hcft_jax.evaluation.annotations import ATTRIBUTES, SUBSETS, Benchmark
 from hcft_jax.evaluation.layouts import Problem, Results
 from hcft_jax.evaluation.metrics import MEASURES, Curves
 
-COMMON = "common"  # the targets that every tracker has, where some tracker lacks one
+# The targets that every tracker has (one that has none aside), where some tracker lacks one.
+COMMON = "common"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,8 @@ def evaluate(results: Results, benchmark: Benchmark) -> Evaluation:
         for tracker, of in results.boxes.items()
     }
     subsets = {subset: names for subset in SUBSETS if (names := benchmark.subset(subset))}
-    common = [name for name in benchmark.targets if all(name in of for of in curves.values())]
+    some = [of for of in curves.values() if of]
+    common = [name for name in benchmark.targets if some and all(name in of for of in some)]
     if common and len(common) < len(benchmark.targets):
         subsets[COMMON] = common
     evaluation = Evaluation(benchmark, curves, subsets, results.problems)
