@@ -27,13 +27,16 @@ from hcft_jax.evaluation.layouts import Problem
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.summary import Evaluation
 
+_SHOWN = 8  # missing targets that a line names; summary.json has all
+
 
 def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> None:
-    """Writes all files of an evaluation.
+    """Writes all files of an evaluation, in place of those of an earlier one.
 
     Raises:
         InputError: the folder cannot be written to.
     """
+    _remove_old(folder)
     content = summary.summary(evaluation)
     by_attribute = summary.by_attribute(evaluation)
     intervals = summary.intervals(evaluation, resamples, seed)
@@ -59,6 +62,19 @@ def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> No
     write_json(folder / "summary.json", content)  # last: where it is, everything is
 
 
+def _remove_old(folder: Path) -> None:
+    """Removes what an earlier evaluation wrote: another one may have had other subsets."""
+    subsets = (*annotations.SUBSETS, summary.COMMON)
+    old = [folder / "summary.json"]
+    for part in ("tables", "plots"):
+        old += [p for subset in subsets for p in (folder / part).glob(f"{subset}[._]*")]
+    try:
+        for path in old:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from error
+
+
 def missing_lines(evaluation: Evaluation) -> list[str]:
     """One line for each tracker that lacks targets, beside those whose files are reported."""
     lines = []
@@ -66,7 +82,8 @@ def missing_lines(evaluation: Evaluation) -> list[str]:
         reported = {p.sequence for p in evaluation.problems if p.tracker == tracker}
         missing = evaluation.missing(tracker, evaluation.benchmark.targets)
         if absent := [name for name in missing if name not in reported]:
-            lines.append(f"{tracker}: no result of {len(absent)}: {', '.join(absent)}")
+            shown = ", ".join(absent[:_SHOWN]) + (", ..." if len(absent) > _SHOWN else "")
+            lines.append(f"{tracker}: no result of {len(absent)} targets: {shown}")
     return lines
 
 
@@ -92,8 +109,9 @@ def run(given: flags.FlagValues) -> int:
     for line in lines:
         print(f"error: {line}", file=sys.stderr)
     write(evaluation, folder, given.resamples, given.seed)
-    for subset in evaluation.subsets:
-        print((folder / "tables" / f"{subset}.md").read_text(encoding="utf-8"))
+    for subset, targets in evaluation.subsets.items():
+        if evaluation.complete(targets):
+            print((folder / "tables" / f"{subset}.md").read_text(encoding="utf-8"))
     print(f"summary.json, tables and plots: {folder}")
     return 1 if lines or results.problems else 0
 

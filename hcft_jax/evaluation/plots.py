@@ -82,14 +82,17 @@ def plot(means: dict[str, Curves], kind: Kind, where: str) -> Figure:
         kind: One of ``KINDS``.
         where: The subset as the title names it.
     """
-    figure = Figure(figsize=(7.6, 4.6))
+    ranked = sorted(means, key=lambda tracker: -getattr(means[tracker], kind.number))
+    labels = {t: f"{_short(t)} [{getattr(means[t], kind.number):.3f}]" for t in ranked}
+    # The axes have one size in every figure; the legend beside them gets what its names need.
+    width = 6.2 + 0.082 * max(map(len, labels.values()))
+    figure = Figure(figsize=(width, 4.6))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(gridspec_kw={"left": 0.08, "right": 0.74, "bottom": 0.11, "top": 0.93})
+    axes = figure.add_axes((0.6 / width, 0.11, 5.0 / width, 0.82))
     looks = {
         tracker: (_COLOURS[i % len(_COLOURS)], _STYLES[i // len(_COLOURS) % len(_STYLES)])
         for i, tracker in enumerate(means)
     }
-    ranked = sorted(means, key=lambda tracker: -getattr(means[tracker], kind.number))
     for place, tracker in enumerate(ranked):
         colour, style = looks[tracker]
         axes.plot(
@@ -99,7 +102,7 @@ def plot(means: dict[str, Curves], kind: Kind, where: str) -> Figure:
             color=colour,
             linewidth=2.2 if place == 0 else 1.5,
             zorder=3 + len(ranked) - place,
-            label=f"{_short(tracker)} [{getattr(means[tracker], kind.number):.3f}]",
+            label=labels[tracker],
         )
     axes.set(
         title=f"{kind.title}, {where}",
@@ -119,7 +122,7 @@ def plot(means: dict[str, Curves], kind: Kind, where: str) -> Figure:
 
 def _short(tracker: str) -> str:
     """A name that fits beside the plot and holds no mathematics."""
-    kept = tracker if len(tracker) <= 24 else f"...{tracker[-21:]}"
+    kept = tracker if len(tracker) <= 32 else f"...{tracker[-29:]}"
     return kept.replace("$", "\\$")
 
 

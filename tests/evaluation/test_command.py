@@ -4,13 +4,14 @@ import csv
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from hcft_jax.evaluation import annotations, layouts, plots
+from hcft_jax.evaluation import annotations, layouts, plots, summary
 from hcft_jax.evaluation.annotations import Benchmark
 from tests.conftest import shared
 
@@ -42,7 +43,7 @@ def test_all_files_are_written(place: Path, folder: Path, tmp_path: Path) -> Non
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"error: {place}/b_1/One.txt, line 1: 2 columns, expected x,y,w,h",
-        "error: b_1: no result of 1: Tiger1",
+        "error: b_1: no result of 1 targets: Tiger1",
     ]
     content = json.loads((out / "summary.json").read_text())
     assert {s: of["n"] for s, of in content["b_1"].items()} == {
@@ -76,6 +77,17 @@ def test_a_second_run_writes_the_same_bytes(place: Path, folder: Path, tmp_path:
     for path in (tmp_path / "one").rglob("*.*"):
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert path.read_bytes() == other.read_bytes(), path
+
+
+def test_what_an_earlier_run_left_is_replaced(place: Path, folder: Path, tmp_path: Path) -> None:
+    given = {"annotations": folder, "output_dir": tmp_path / "out", "resamples": 50}
+    run(results=place, **given)
+    assert (tmp_path / "out" / "tables" / "common.md").exists()
+    (tmp_path / "out" / "plots" / "mine.png").write_bytes(b"")
+    assert run(results=place / "a", **given).returncode == 0
+    assert not list((tmp_path / "out").rglob("common*"))
+    assert (tmp_path / "out" / "plots" / "mine.png").exists()
+    assert list(json.loads((tmp_path / "out" / "summary.json").read_text())) == ["a"]
 
 
 def test_results_are_exported(place: Path, folder: Path, small: Benchmark, tmp_path: Path) -> None:
@@ -144,6 +156,17 @@ def test_the_published_table_is_reproduced_to_the_last_digit(tmp_path: Path) -> 
             shown = [f"{100 * of['dp20']:.2f}", f"{100 * of['os50']:.2f}", f"{of['auc']:.4f}"]
             shown += [f"{of['cle']:.2f}"] * (len(row.split()) - 3)
             assert " ".join(shown) == row, (tracker, subset)
+
+
+def test_a_benchmark_is_scored_in_seconds() -> None:
+    benchmark = annotations.load(shared("otb_meta"))
+    results = layouts.load([shared("published", "mat")], benchmark)
+    start = time.process_time()
+    evaluation = summary.evaluate(results, benchmark)
+    for part in (summary.summary, summary.by_attribute, summary.by_sequence, summary.intervals):
+        part(evaluation)
+    assert time.process_time() - start < 5
+    assert [len(of) for of in evaluation.curves.values()] == [100] * 17
 
 
 def test_published_results_survive_every_layout(tmp_path: Path) -> None:
