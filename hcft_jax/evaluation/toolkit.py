@@ -72,6 +72,7 @@ def _run(path: Path, number: int, run: npt.NDArray[np.generic]) -> Published:
         raise InputError(f"{path}: {error}") from error
     starts = np.asarray(struct["startFrame"] if "startFrame" in fields else []).ravel()
     numeric = starts.dtype.kind in "iuf" and starts.size and np.isfinite(starts[0])
+    boxes = np.where(np.isfinite(boxes), boxes, np.nan)  # an infinite box is none either
     return Published(boxes, int(starts[0]) if numeric else None)
 
 

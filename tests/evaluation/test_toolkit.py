@@ -140,6 +140,24 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert run.start == 6
 
 
+def test_an_infinite_box_is_none(tmp_path: Path) -> None:
+    run = toolkit.read_mat(write_mat(tmp_path / "a.mat", res=np.array([[1, 2, np.inf, 4.0]])))
+    np.testing.assert_array_equal(run.boxes, [[1, 2, np.nan, 4]])
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+def test_a_half_written_file_is_one_line(compressed: bool, tmp_path: Path) -> None:
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = {"type": "rect", "res": BOXES, "startFrame": 1.0}
+    scipy.io.savemat(tmp_path / "a.mat", {"results": cell}, do_compression=compressed)
+    good = (tmp_path / "a.mat").read_bytes()
+    for length in range(0, len(good) - 1, 5):
+        (tmp_path / "b.mat").write_bytes(good[:length])
+        with pytest.raises(InputError, match=r"b\.mat") as caught:
+            toolkit.read_mat(tmp_path / "b.mat")
+        assert "\n" not in str(caught.value)
+
+
 def test_all_runs_of_a_cell_are_read_in_order(tmp_path: Path) -> None:
     cell = np.empty((1, 3), object)
     for index in range(3):
