@@ -19,9 +19,10 @@ from hcft_jax import boxes as conventions
 from hcft_jax.boxes import Boxes, to_file
 from hcft_jax.data import otb
 from hcft_jax.errors import InputError
-from hcft_jax.evaluation import metrics, toolkit
+from hcft_jax.evaluation import metrics, tables, toolkit
+from hcft_jax.evaluation.tables import Table
 
-Tracks = dict[str, tuple[Boxes, Boxes]]  # source -> boxes and ground truth, 1-based [T, 4] both
+Tracks = dict[str, Boxes]  # by source, 1-based [T, 4], all of the same frames
 
 
 def targets_of(folders: Sequence[Path]) -> list[str]:
@@ -47,8 +48,8 @@ def label(folder: Path, folders: Sequence[Path]) -> str:
 
 def load(
     target: otb.Target, folders: Sequence[Path], published: Path, trackers: Sequence[str]
-) -> Tracks:
-    """All tracks of one target by source, with the ground truth of the frames that each covers.
+) -> tuple[Tracks, Boxes]:
+    """All tracks of one target by source, and its ground truth, 1-based ``[T, 4]``.
 
     Raises:
         InputError: a file is missing or bad, or does not fit the ground truth.
@@ -58,10 +59,9 @@ def load(
     tracks: Tracks = {}
     for folder in folders:
         path = folder / "ope" / f"{target.name}.txt"
-        boxes = conventions.parse(path)
+        tracks[label(folder, folders)] = boxes = conventions.parse(path)
         if len(boxes) != len(truth):
             raise InputError(f"{path}: {len(boxes)} boxes for {len(truth)} annotated frames")
-        tracks[label(folder, folders)] = boxes, truth
     for tracker in trackers:
         path = toolkit.find(published, target.name, tracker)
         try:
@@ -70,24 +70,22 @@ def load(
             )
         except InputError as error:
             raise InputError(f"{path}: {error}") from error
-    return tracks
+    return tracks, truth
 
 
 def distances(ours: Boxes, theirs: Boxes) -> metrics.Floats:
-    """Centre distances in pixels over the last frames of both, 1-based ``[T, 4]``: ``[min T]``.
-
-    Tracks end together; one may start later.
-    """
-    count = min(len(ours), len(theirs))
-    a, b = ours[-count:], theirs[-count:]
-    difference = a[:, :2] + a[:, 2:] / 2 - b[:, :2] - b[:, 2:] / 2
+    """Centre distances in pixels, frame by frame, of 1-based boxes ``[T, 4]``: ``[T]``."""
+    difference = ours[:, :2] + ours[:, 2:] / 2 - theirs[:, :2] - theirs[:, 2:] / 2
     return np.asarray(np.linalg.norm(difference, axis=1))
 
 
-def report(tracks: dict[str, Tracks], trackers: Sequence[str]) -> str:
+def report(tracks: dict[str, tuple[Tracks, Boxes]], trackers: Sequence[str]) -> str:
     """Two Markdown tables by target: everyone's measures, and distances to the published ones."""
-    sources = list(next(iter(tracks.values())))
-    scores = {name: {s: metrics.score(*of[s]) for s in sources} for name, of in tracks.items()}
+    sources = list(next(iter(tracks.values()))[0])
+    scores = {
+        name: {s: metrics.score(of[s], truth) for s in sources}
+        for name, (of, truth) in tracks.items()
+    }
     means = {s: metrics.mean([of[s] for of in scores.values()]) for s in sources}
     measures = [
         [name, str(of[sources[0]].frames), *(cell for s in sources for cell in _cells(of[s]))]
@@ -97,27 +95,25 @@ def report(tracks: dict[str, Tracks], trackers: Sequence[str]) -> str:
     pairs = [(s, tracker) for s in sources if s not in published for tracker in published]
     apart = {
         name: np.array(
-            [_max_and_median(metrics.repair(*of[s]), metrics.repair(*of[t])) for s, t in pairs]
+            [
+                _max_and_median(metrics.repair(of[s], truth), metrics.repair(of[t], truth))
+                for s, t in pairs
+            ]
         )
-        for name, of in tracks.items()
+        for name, (of, truth) in tracks.items()
     }
     apart["mean"] = np.mean(list(apart.values()), axis=0)
     titles = [f"{source} {measure}" for source in sources for measure in ("DP", "OS", "AUC")]
     distance_titles = [f"{s} to {t}, {what}" for s, t in pairs for what in ("max", "median")]
-    return "\n".join(
-        [
-            "DP@20 px and OS@0.5 in %, AUC of success",
-            "",
-            *_markdown(["Target", "frames", *titles], measures),
-            "",
+    both = [
+        Table("DP@20 px and OS@0.5 in %, AUC of success", ["Target", "frames", *titles], measures),
+        Table(
             "Distance of the centres, px",
-            "",
-            *_markdown(
-                ["Target", *distance_titles],
-                [[name, *(f"{d:.2f}" for d in of.ravel())] for name, of in apart.items()],
-            ),
-        ]
-    )
+            ["Target", *distance_titles],
+            [[name, *(f"{d:.2f}" for d in of.ravel())] for name, of in apart.items()],
+        ),
+    ]
+    return "\n".join(map(tables.markdown, both))
 
 
 def _cells(scores: metrics.Scores) -> list[str]:
@@ -127,11 +123,6 @@ def _cells(scores: metrics.Scores) -> list[str]:
 def _max_and_median(ours: Boxes, theirs: Boxes) -> tuple[float, float]:
     apart = distances(ours, theirs)
     return float(np.max(apart)), float(np.median(apart))
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return ["| " + " | ".join(row) + " |" for row in [header, rule, *rows]]
 
 
 def main(argv: list[str]) -> int:

@@ -17,8 +17,13 @@ from hcft_jax.errors import InputError
 
 Boxes = npt.NDArray[np.float64]
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
-_SEPARATOR = re.compile(r"\s*,\s*|\s+")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
+# The same as one pattern: a benchmark has a million rows, and most files have nothing wrong.
+_ROW = re.compile(
+    r"\s*" + f"(?:{_SEPARATOR.pattern})".join([f"({_NUMBER.pattern})"] * 4) + r"\s*",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def from_file(boxes: npt.ArrayLike) -> Boxes:
@@ -31,11 +36,15 @@ def to_file(boxes: npt.ArrayLike) -> Boxes:
     return np.asarray(boxes, np.float64) + np.array([1.0, 1.0, 0.0, 0.0])
 
 
-def parse(path: str | Path) -> Boxes:
+def parse(path: str | Path, *, gaps: bool = False) -> Boxes:
     """Reads a ground truth or result file as it stands: **1-based**, float64 ``[T, 4]``.
 
-    Separators are commas, blanks or tabs; blank lines may only end the file. Values <= 0 are legal:
-    they mark invalid ground truth.
+    Separators are commas, semicolons, blanks or tabs; blank lines may only end the file. Values
+    <= 0 are legal: they mark invalid ground truth.
+
+    Args:
+        path: The file.
+        gaps: Whether NaN is legal too, by which other programs say that they have no box.
 
     Raises:
         InputError: no such file, no row in it, or a row that is not four finite numbers.
@@ -54,15 +63,22 @@ def parse(path: str | Path) -> Boxes:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
     if lines == [""]:
         raise InputError(f"{path}: the file is empty, expected a row x,y,w,h a frame")
-    return np.array([_row(path, number, line) for number, line in enumerate(lines, 1)])
+    matches = [_ROW.fullmatch(line) for line in lines]
+    if all(matches):
+        boxes = np.array([[float(v) for v in match.groups()] for match in matches if match])
+        if np.isfinite(boxes).all():
+            return boxes
+    return np.array([_row(path, number, line, gaps) for number, line in enumerate(lines, 1)])
 
 
-def _row(path: Path, number: int, line: str) -> list[float]:
+def _row(path: Path, number: int, line: str, gaps: bool) -> list[float]:
     parts = _SEPARATOR.split(line.strip())
     if len(parts) != 4:
         count = len(parts) if parts != [""] else 0
         raise InputError(f"{path}, line {number}: {count} columns, expected x,y,w,h")
     for part in parts:
+        if gaps and part.lower() == "nan":
+            continue
         if not _NUMBER.fullmatch(part) or not np.isfinite(float(part)):
             raise InputError(f"{path}, line {number}: {part[:40]!r} is not a finite number")
     return [float(part) for part in parts]

@@ -32,8 +32,18 @@ def parse(folder: Path, content: bytes) -> np.ndarray:
         b" 1, 2,\t3 ,4\n5.0,6e0 7 , +8\n  \n",
         b"1,2,3,4\r5,6,7,8\r",
         b"1 ,2\t3 4\r\n 5, 6, 7, 8 \n\n",
+        b"1;2;3;4\n5; 6; 7; 8\n",
     ],
-    ids=["commas", "no end", "tabs, CRLF", "blanks, BOM", "mixture", "CR", "both ends"],
+    ids=[
+        "commas",
+        "no end",
+        "tabs, CRLF",
+        "blanks, BOM",
+        "mixture",
+        "CR",
+        "both ends",
+        "semicolons",
+    ],
 )
 def test_separators_and_line_ends(tmp_path: Path, content: bytes) -> None:
     np.testing.assert_array_equal(parse(tmp_path, content), [[1, 2, 3, 4], [5, 6, 7, 8]])
@@ -58,7 +68,8 @@ def test_rows_that_mark_invalid_ground_truth_are_legal(tmp_path: Path) -> None:
         (b"1,2,3", "3 columns"),
         (b"1,2,3,4,5", "5 columns"),
         (b"1 2 3 4 5 6 7 8", "8 columns"),
-        (b"1;2;3;4", "1 columns"),
+        (b"1|2|3|4", "1 columns"),
+        (b"1;;3,4", "'' is not"),
         (b"", "0 columns"),
         (b"1,2,3,\xff4", "not UTF-8"),
     ],
@@ -68,6 +79,18 @@ def test_a_bad_row_is_named(tmp_path: Path, second: bytes, reason: str) -> None:
         parse(tmp_path, b"1,2,3,4\n" + second + b"\n1,2,3,4\n")
     assert f"groundtruth_rect.txt, line 2: {reason}" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_gaps_are_nan_where_they_are_allowed(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("1,2,3,4\nNaN nan\tNAN nan\n")
+    np.testing.assert_array_equal(
+        boxes.parse(tmp_path / "a.txt", gaps=True), [[1, 2, 3, 4], [np.nan] * 4]
+    )
+    with pytest.raises(InputError, match="line 2"):
+        boxes.parse(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_text("1,2,3,inf\n")
+    with pytest.raises(InputError, match="'inf'"):
+        boxes.parse(tmp_path / "a.txt", gaps=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n", b"\n \r\n", b"\xef\xbb\xbf"])
@@ -92,7 +115,7 @@ finite = st.floats(allow_nan=False, allow_infinity=False)
 @settings(deadline=None)
 @given(
     rows=st.lists(st.lists(finite, min_size=4, max_size=4), min_size=1, max_size=20),
-    separator=st.sampled_from([",", "\t", " ", ", ", " ,\t", "   "]),
+    separator=st.sampled_from([",", "\t", " ", ", ", " ,\t", "   ", ";"]),
     end=st.sampled_from(["\n", "\r\n"]),
     tail=st.sampled_from(["", "\n", "\r\n\r\n", " \t\n"]),
     mark=st.booleans(),
@@ -111,7 +134,7 @@ def test_what_is_written_is_parsed_back(
 
 
 @settings(deadline=None)
-@given(st.binary(max_size=60) | st.text("0123456789.,-+eE \t\r\nna\x00\u2028", max_size=60))
+@given(st.binary(max_size=60) | st.text("0123456789.,;-+eE \t\r\nna\x00\u2028", max_size=60))
 def test_any_content_gives_boxes_or_an_input_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes | str
 ) -> None:

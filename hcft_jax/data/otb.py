@@ -28,6 +28,7 @@ from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
 from hcft_jax.files import replacing
+from hcft_jax.names import index, key
 
 LAYOUT = "expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it"
 
@@ -66,8 +67,8 @@ def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
 
     Args:
         root: The folder that holds the sequence folders.
-        names: Those wanted, in any case: targets (``Jogging-1``) or videos (``Jogging``: all its
-            targets). None: all.
+        names: Those wanted, in any spelling (``hcft_jax.names``): targets (``Jogging-1``) or videos
+            (``Jogging``: all its targets). None: all.
 
     Raises:
         InputError: no such folder, no sequence in it, two of one name, or an unknown name.
@@ -119,11 +120,11 @@ def _natural(name: str) -> list[tuple[int, str]]:
 
 
 def _select(root: Path, targets: list[Target], name: str) -> set[Target]:
-    key = name.lower()
-    selected = {t for t in targets if key in (t.name.lower(), t.folder.name.lower())}
+    wanted = key(name)
+    selected = {t for t in targets if wanted in (key(t.name), key(t.folder.name))}
     if not selected:
-        known = {target.name.lower(): target.name for target in targets}
-        near = [known[match] for match in difflib.get_close_matches(key, known)]
+        known = {key(target.name): target.name for target in targets}
+        near = [known[match] for match in difflib.get_close_matches(wanted, known)]
         hint = f"did you mean {' or '.join(near)}? " if near else ""
         raise InputError(f"{root}: no sequence {name!r}; {hint}{len(targets)} targets are there")
     return selected
@@ -138,15 +139,15 @@ def load(target: Target) -> Sequence:
     """
     numbered = _numbered_frames(target.folder / "img")
     rows = box_conventions.parse(target.ground_truth)
-    key = target.folder.name.lower()
-    if key in RANGES:
-        first, last = RANGES[key]
-        before = first - ANNOTATED_FROM.get(key, first)
+    video = target.folder.name.lower()
+    if video in RANGES:
+        first, last = RANGES[video]
+        before = first - ANNOTATED_FROM.get(video, first)
         if len(rows) == before + last - first + 1:
             rows = rows[before:]
     else:
         first, last = min(numbered), max(numbered)
-    if key in RANGES and len(numbered) == last - first + 1:
+    if video in RANGES and len(numbered) == last - first + 1:
         # A copy of the evaluated frames only, whatever numbers they were given.
         first, last = min(numbered), max(numbered)
     for number in range(first, last + 1):
@@ -202,7 +203,7 @@ def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]
     """The ranges of frames that TRE must not start in: pairs (first, last) of frame indices.
 
     Both ends are inclusive and may lie beyond the sequence (Tiger1's first range, Freeman4's last).
-    A sequence without a file, in any case, has none.
+    A sequence without a file, however its name is spelled, has none.
 
     Args:
         annotations: The folder that holds ``initOmit``.
@@ -212,10 +213,11 @@ def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]
         InputError: no such folder, or a row that is not two frame numbers in order.
     """
     folder = omitted_folder(annotations)
-    wanted = f"{sequence.name}.txt".lower()
-    path = next((p for p in sorted(folder.iterdir()) if p.name.lower() == wanted), None)
-    if path is None:
+    files = {path.stem: path for path in folder.glob("*.txt")}
+    name = index(files).get(key(sequence.name))
+    if name is None:
         return []
+    path = files[name]
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -253,11 +255,11 @@ def write(
         raise InputError(f"{sequence.name!r}: not usable as the name of a folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: exists already, remove it or choose another name")
-    for index in range(len(sequence)):
-        path = folder / "img" / f"{sequence.first_frame + index:04d}.{image_format}"
+    for frame in range(len(sequence)):
+        path = folder / "img" / f"{sequence.first_frame + frame:04d}.{image_format}"
         with replacing(path) as temporary:
             # Pillow's PNG writer knows no quality and ignores it.
-            Image.fromarray(sequence.frames.read(index)).save(temporary, quality=95)
+            Image.fromarray(sequence.frames.read(frame)).save(temporary, quality=95)
     path = folder / "groundtruth_rect.txt"
     with replacing(path) as temporary:
         np.savetxt(temporary, box_conventions.to_file(sequence.boxes), "%.4f", delimiter=",")

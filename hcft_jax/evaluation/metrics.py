@@ -25,6 +25,9 @@ Bools = npt.NDArray[np.bool_]
 _RISING = 0.05 * np.arange(11)
 SUCCESS_THRESHOLDS: Floats = np.concatenate([_RISING, (1.0 - _RISING)[-2::-1]])  # [21], overlap
 PRECISION_THRESHOLDS: Floats = np.arange(51.0)  # [51], pixels
+NORMALISED_THRESHOLDS: Floats = 0.01 * np.arange(51.0)  # [51], parts of the true width and height
+
+MEASURES = ("dp20", "os50", "auc", "cle", "norm_auc")  # what ``Curves`` has as properties
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,42 @@ class Scores:
     auc: float  # mean of the 21 success values, in [0, 1]
     cle: float  # mean centre location error over the frames with valid ground truth, pixels
     frames: int  # annotated frames; their sum in a mean
+
+
+@dataclass(frozen=True)
+class Curves:
+    """All that is known of a tracker on one sequence, or its mean over sequences."""
+
+    success: Floats  # [21], fraction of frames above SUCCESS_THRESHOLDS
+    precision: Floats  # [51], fraction of frames within PRECISION_THRESHOLDS
+    normalised: Floats  # [51], fraction of frames within NORMALISED_THRESHOLDS
+    cle: float  # pixels, as in Scores
+    frames: int
+
+    @property
+    def dp20(self) -> float:
+        """Distance precision at 20 px, in [0, 1]."""
+        return float(self.precision[20])
+
+    @property
+    def os50(self) -> float:
+        """Overlap success at 0.5, in [0, 1]."""
+        return float(self.success[10])
+
+    @property
+    def auc(self) -> float:
+        """Mean of the success curve, in [0, 1]."""
+        return float(self.success.mean())
+
+    @property
+    def norm_auc(self) -> float:
+        """Mean of the normalised precision curve, in [0, 1]."""
+        return float(self.normalised.mean())
+
+    @property
+    def scores(self) -> Scores:
+        """The measures of the toolkit alone."""
+        return Scores(self.dp20, self.os50, self.auc, self.cle, self.frames)
 
 
 def valid(truth: Boxes) -> Bools:
@@ -68,6 +107,20 @@ def centre_error(boxes: Boxes, truth: Boxes) -> Floats:
     return np.where(valid(truth), distance, -1.0)
 
 
+def normalised_error(boxes: Boxes, truth: Boxes) -> Floats:
+    """TrackingNet's centre error of 1-based boxes ``[T, 4]``: ``[T]``, -1 where invalid.
+
+    The components of the distance are divided by the true width and height before its length is
+    taken, so that it counts in sizes of the target (Müller et al., TrackingNet, ECCV 2018, 4.2).
+    """
+    ok = valid(truth)
+    a, b = boxes[ok], truth[ok]
+    apart = (a[:, :2] + (a[:, 2:] - 1) / 2 - b[:, :2] - (b[:, 2:] - 1) / 2) / b[:, 2:]
+    result = np.full(len(truth), -1.0)
+    result[ok] = np.sqrt((apart**2).sum(axis=1))
+    return result
+
+
 def success_curve(overlaps: Floats) -> Floats:
     """The fraction of all frames whose overlap ``[T]`` is *strictly above* each threshold: [21]."""
     return np.asarray((overlaps[:, None] > SUCCESS_THRESHOLDS).mean(axis=0))
@@ -76,6 +129,14 @@ def success_curve(overlaps: Floats) -> Floats:
 def precision_curve(errors: Floats) -> Floats:
     """The fraction of all frames whose error ``[T]`` is *at most* 0, 1, ... 50 pixels: [51]."""
     return np.asarray((errors[:, None] <= PRECISION_THRESHOLDS).mean(axis=0))
+
+
+def normalised_curve(errors: Floats) -> Floats:
+    """The fraction of all frames whose normalised error ``[T]`` is at most 0, 0.01, ... 0.5: [51].
+
+    Frames without valid ground truth pass, as they do in the precision curve.
+    """
+    return np.asarray((errors[:, None] <= NORMALISED_THRESHOLDS).mean(axis=0))
 
 
 def repair(boxes: Boxes, truth: Boxes) -> Boxes:
@@ -92,8 +153,8 @@ def repair(boxes: Boxes, truth: Boxes) -> Boxes:
     return np.asarray(repaired, np.float64)
 
 
-def score(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Scores:
-    """All measures of one sequence from 1-based boxes and ground truth, both ``[T, 4]``.
+def curves(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Curves:
+    """All curves of one sequence from 1-based boxes and ground truth, both ``[T, 4]``.
 
     Raises:
         InputError: the arrays have different lengths or another shape, or no valid first frame.
@@ -105,13 +166,34 @@ def score(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Scores:
         raise InputError("the ground truth of the first frame is invalid: nothing could be tracked")
     judged = repair(boxes, truth)
     errors = centre_error(judged, truth)
-    success, precision = success_curve(overlap(judged, truth)), precision_curve(errors)
-    return Scores(
-        dp20=float(precision[20]),
-        os50=float(success[10]),
-        auc=float(success.mean()),
+    return Curves(
+        success=success_curve(overlap(judged, truth)),
+        precision=precision_curve(errors),
+        normalised=normalised_curve(normalised_error(judged, truth)),
         cle=float(errors[valid(truth)].mean()),
         frames=len(truth),
+    )
+
+
+def score(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Scores:
+    """The toolkit's measures of one sequence; arguments and errors as for ``curves``."""
+    return curves(boxes, truth).scores
+
+
+def mean_curves(of: Sequence[Curves]) -> Curves:
+    """The mean over sequences, each counting once however long it is; frames are summed.
+
+    Raises:
+        InputError: there are no curves.
+    """
+    if not of:
+        raise InputError("no sequences were scored: there is no mean")
+    return Curves(
+        success=np.mean([c.success for c in of], axis=0),
+        precision=np.mean([c.precision for c in of], axis=0),
+        normalised=np.mean([c.normalised for c in of], axis=0),
+        cle=float(np.mean([c.cle for c in of])),
+        frames=sum(c.frames for c in of),
     )
 
 

@@ -4,11 +4,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import scipy.io
 
 from hcft_jax.boxes import Boxes
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.metrics import valid
+from hcft_jax.evaluation.regions import to_boxes
+from hcft_jax.files import replacing
+from hcft_jax.names import key
 
 
 class Published(NamedTuple):
@@ -19,11 +23,26 @@ class Published(NamedTuple):
 
 
 def read_mat(path: str | Path) -> Published:
-    """Reads ``<Sequence>_<Tracker>.mat``: struct ``results{1}`` with ``type`` 'rect' and ``res``.
+    """Reads the one-pass run of ``<Sequence>_<Tracker>.mat``.
 
     Raises:
-        InputError: the file is missing or not MATLAB's, holds no ``results``, several runs (TRE,
-            SRE), another type of region, or a ``res`` that is not ``[T, 4]`` numbers.
+        InputError: as ``read_runs``, or the file holds several runs (TRE or SRE).
+    """
+    runs = read_runs(path)
+    if len(runs) != 1:
+        raise InputError(f"{path}: holds {len(runs)} results, want the one of a one-pass run")
+    return runs[0]
+
+
+def read_runs(path: str | Path) -> list[Published]:
+    """Reads all runs of a file: one (OPE), or those of TRE and SRE in their order.
+
+    ``results`` is a cell of structs, or one struct, with ``type``, ``res`` and, where the type
+    needs it, ``tmplsize`` (``regions`` has the rules).
+
+    Raises:
+        InputError: the file is missing or not MATLAB's, holds no ``results``, or one with an
+            unknown type or a ``res`` that does not fit its type.
     """
     path = Path(path)
     if not path.is_file():
@@ -32,63 +51,101 @@ def read_mat(path: str | Path) -> Published:
         content = scipy.io.loadmat(path)
     # scipy raises whatever its parsers meet: ValueError, TypeError, NotImplementedError, zlib.error
     except Exception as error:
-        raise InputError(f"{path}: not a MATLAB file that can be read ({error})") from error
-    runs = np.asarray(content.get("results", np.empty(0))).ravel()
-    if runs.size != 1:
-        raise InputError(f"{path}: holds {runs.size} results, want the one of a one-pass run")
-    run = runs[0] if runs.dtype == object else runs  # a cell of a struct, or the struct itself
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: not a MATLAB file that can be read ({reason})") from error
+    cells = np.asarray(content.get("results", np.empty(0))).ravel()
+    if not cells.size:
+        raise InputError(f"{path}: holds 0 results, expected a cell 'results'")
+    runs = cells if cells.dtype == object else [cells]  # a cell of structs, or a struct itself
+    return [_run(path, number, run) for number, run in enumerate(runs, 1)]
+
+
+def _run(path: Path, number: int, run: npt.NDArray[np.generic]) -> Published:
     fields = run.dtype.names or ()
-    if "res" not in fields or "type" not in fields:
-        raise InputError(f"{path}: results{{1}} has no res and type")
-    run = run.ravel()[0]
-    kind = "".join(run["type"].ravel().astype(str))
-    if kind != "rect":
-        raise InputError(f"{path}: regions of type {kind!r}, only 'rect' is known")
-    # MATLAB stores doubles in the smallest integer type that holds them: uint8 would wrap around.
-    boxes = np.asarray(run["res"])
-    if boxes.dtype.kind not in "iuf" or boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes):
-        raise InputError(f"{path}: res is {boxes.dtype}{list(boxes.shape)}, want numbers [T, 4]")
-    starts = run["startFrame"].ravel() if "startFrame" in fields else np.empty(0)
-    return Published(boxes.astype(np.float64), int(starts[0]) if starts.size else None)
+    if "res" not in fields or "type" not in fields or run.size != 1:
+        raise InputError(f"{path}: results{{{number}}} has no res and type")
+    struct = run.ravel()[0]
+    kind = "".join(struct["type"].ravel().astype(str))
+    try:
+        boxes = to_boxes(kind, struct["res"], struct["tmplsize"] if "tmplsize" in fields else None)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+    starts = np.asarray(struct["startFrame"] if "startFrame" in fields else []).ravel()
+    numeric = starts.dtype.kind in "iuf" and starts.size and np.isfinite(starts[0])
+    boxes = np.where(np.isfinite(boxes), boxes, np.nan)  # an infinite box is none either
+    return Published(boxes, int(starts[0]) if numeric else None)
+
+
+def write_mat(path: str | Path, boxes: Boxes, *, start: int, annotated_from: int) -> None:
+    """Writes a one-pass run as the toolkit does: ``results{1}`` of type 'rect', whole or not.
+
+    Args:
+        path: ``<Sequence>_<Tracker>.mat``.
+        boxes: ``[T, 4]``, 1-based; NaN where the tracker gave none.
+        start: The file number of the first box's frame.
+        annotated_from: That of the first annotated frame.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    cell = np.empty((1, 1), object)
+    cell[0, 0] = {
+        "type": "rect",
+        "res": np.asarray(boxes, np.float64),
+        "len": float(len(boxes)),
+        "annoBegin": float(annotated_from),
+        "startFrame": float(start),
+    }
+    with replacing(path) as temporary:
+        scipy.io.savemat(temporary, {"results": cell}, do_compression=True)
 
 
 def find(folder: str | Path, sequence: str, tracker: str) -> Path:
     """The file of a sequence and tracker, in any of the spellings that authors use.
 
-    Letter case is ignored, and ``Skating2.1`` is ``Skating2-1``.
-
     Raises:
         InputError: there is none.
     """
-    wanted = f"{sequence}_{tracker}".lower()
+    wanted = key(f"{sequence}_{tracker}")
     for path in sorted(Path(folder).glob("*.mat")):
-        if path.stem.lower().replace(".", "-") == wanted:
+        if key(path.stem) == wanted:
             return path
     raise InputError(f"{folder}: no results {sequence}_{tracker}.mat")
 
 
-def align(published: Published, truth: Boxes, first_frame: int) -> tuple[Boxes, Boxes]:
-    """Boxes and ground truth, 1-based ``[T, 4]`` both, of the frames that the run covers.
+def align(
+    published: Published, truth: Boxes, first_frame: int, annotated_from: int | None = None
+) -> Boxes:
+    """The boxes ``[T, 4]`` of a run on the evaluated frames, 1-based.
 
-    A run may start after the first annotated frame (Tiger1), and some end before last frames that
-    have no valid ground truth (Board, Twinnings): these boxes are NaN, which the toolkit's rule
-    replaces by the last one.
+    Lengths decide, since authors number frames differently: a run as long as ``truth`` is on these
+    frames, one as long as the whole annotation loses the frames before them, and any other begins
+    at its ``start``. A run may end before last frames that have no valid ground truth (Board,
+    Twinnings): these boxes are NaN, which the toolkit's rule replaces by the last one.
 
     Args:
         published: A run; without a start it is taken to begin where the ground truth does.
-        truth: Ground truth of the sequence ``[N, 4]``, 1-based.
+        truth: Ground truth of the evaluated frames ``[T, 4]``, 1-based.
         first_frame: The file number of the first row of ``truth``.
+        annotated_from: That of the first annotated frame. None: the same.
 
     Raises:
         InputError: the run covers other frames.
     """
-    skip = 0 if published.start is None else published.start - first_frame
-    covered = truth[skip:] if skip >= 0 else truth[:0]
-    count = len(published.boxes)
-    if not len(covered) or count > len(covered) or valid(covered[count:]).any():
+    boxes, start = published
+    before = first_frame - (first_frame if annotated_from is None else annotated_from)
+    if len(boxes) == len(truth):
+        lead = 0
+    elif len(boxes) == len(truth) + before:
+        lead = before
+    else:
+        lead = 0 if start is None else first_frame - start
+    rows = boxes[lead:] if lead >= 0 else boxes[:0]
+    count = len(rows)
+    if not count or count > len(truth) or valid(truth[count:]).any():
+        since = "" if start is None else f" from frame {start}"
         raise InputError(
-            f"{count} boxes from frame {first_frame + skip} do not fit the {len(truth)} annotated "
-            f"from frame {first_frame}"
+            f"{len(boxes)} boxes{since} do not fit the {len(truth)} frames evaluated from frame "
+            f"{first_frame}"
         )
-    missing = np.full((len(covered) - count, 4), np.nan)
-    return np.concatenate([published.boxes, missing]), covered
+    return np.concatenate([rows, np.full((len(truth) - count, 4), np.nan)])

@@ -1,7 +1,3 @@
-import csv
-import re
-from pathlib import Path
-
 import numpy as np
 import pytest
 import scipy.io
@@ -11,7 +7,8 @@ from hypothesis.extra.numpy import arrays
 
 from hcft_jax.boxes import Boxes
 from hcft_jax.errors import InputError
-from hcft_jax.evaluation import metrics, toolkit
+from hcft_jax.evaluation import annotations, metrics, toolkit
+from hcft_jax.evaluation.annotations import Benchmark
 from tests.conftest import shared
 
 LENGTHS = st.floats(0.5, 200)
@@ -142,80 +139,54 @@ def test_each_sequence_counts_once_in_the_mean() -> None:
         metrics.mean([])
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> dict[str, dict[str, str]]:
-    with open(shared("otb_meta", "attributes.csv"), newline="") as file:
-        return {row["name"]: row for row in csv.DictReader(file)}
+def test_the_normalised_error_is_in_sizes_of_the_target() -> None:
+    truth = np.tile([11.0, 21.0, 10.0, 20.0], (3, 1))
+    tracked = boxes((14, 29, 10, 20), (11, 21, 10, 20), (11, 11, 10, 40))
+    np.testing.assert_allclose(metrics.normalised_error(tracked, truth), [0.5, 0, 0], atol=1e-15)
+    truth[1, 2] = 0
+    np.testing.assert_array_equal(metrics.normalised_error(tracked, truth)[1], -1)
+
+
+def test_the_normalised_curve_goes_to_half_a_target() -> None:
+    curve = metrics.normalised_curve(np.array([-1.0, 0.0, 0.25, 0.6]))
+    assert len(curve) == len(metrics.NORMALISED_THRESHOLDS) == 51
+    np.testing.assert_array_equal(curve[[0, 24, 25, 50]], [0.5, 0.5, 0.75, 0.75])
+    assert metrics.NORMALISED_THRESHOLDS[-1] == 0.5
+
+
+def test_the_mean_of_curves_has_the_mean_of_the_measures() -> None:
+    truth = np.tile([11.0, 21.0, 10.0, 10.0], (4, 1))
+    off = truth + np.array([[0, 0, 0, 0], [3, 0, 0, 0], [30, 0, 0, 0], [4, 4, 0, 0]])
+    one, two = metrics.curves(truth, truth), metrics.curves(off, truth)
+    mean = metrics.mean_curves([one, two])
+    for name in metrics.MEASURES:
+        both = [getattr(one, name), getattr(two, name)]
+        assert getattr(mean, name) == pytest.approx(np.mean(both), abs=1e-15), name
+    assert mean.scores.frames == 8
+    assert mean.scores.auc == metrics.mean([one.scores, two.scores]).auc
+    with pytest.raises(InputError):
+        metrics.mean_curves([])
 
 
 @pytest.fixture(scope="module")
-def annotations(benchmark: dict[str, dict[str, str]]) -> dict[str, Boxes]:
-    folder = shared("otb_meta", "anno")
-
-    def read(path: Path) -> Boxes:
-        return np.array(
-            [re.split(r"[,\s]+", line) for line in path.read_text().split("\n") if line]
-        )
-
-    return {name: read(folder / f"{name}.txt").astype(np.float64) for name in benchmark}
+def benchmark() -> Benchmark:
+    return annotations.load(shared("otb_meta"))
 
 
-def published(
-    name: str, tracker: str, benchmark: dict[str, dict[str, str]], annotations: dict[str, Boxes]
-) -> tuple[Boxes, Boxes]:
-    run = toolkit.read_mat(shared("published", "mat", f"{name}_{tracker}.mat"))
-    if name == "Tiger1":  # CNN-SVM's file leaves the start out
-        run = run._replace(start=6)
-    return toolkit.align(run, annotations[name], int(benchmark[name]["startFrame"]))
-
-
-def test_every_curve_of_the_matlab_toolkit_is_reproduced(
-    benchmark: dict[str, dict[str, str]], annotations: dict[str, Boxes]
-) -> None:
-    curves = scipy.io.loadmat(shared("published", "otb_toolkit_curves_OPE.mat"))
-    trackers = [str(cell.item()) for cell in curves["nameTrkAll"].ravel()]
+def test_every_curve_of_the_matlab_toolkit_is_reproduced(benchmark: Benchmark) -> None:
+    stored = scipy.io.loadmat(shared("published", "otb_toolkit_curves_OPE.mat"))
+    trackers = [str(cell.item()) for cell in stored["nameTrkAll"].ravel()]
     # The stored order: the TB-50 half by name, then the other half by name.
-    names = sorted(benchmark, key=lambda name: (benchmark[name]["TB50"] != "1", name))
-    assert curves["success_curve"].shape == (len(trackers), len(names)) == (14, 100)
+    half = set(benchmark.subset("TB50"))
+    names = sorted(benchmark.targets, key=lambda name: (name not in half, name))
+    assert stored["success_curve"].shape == (len(trackers), len(names)) == (14, 100)
     worst = 0.0
     for row, tracker in enumerate(trackers):
         for column, name in enumerate(names):
-            tracked, truth = published(name, tracker, benchmark, annotations)
-            judged = metrics.repair(tracked, truth)
-            success = metrics.success_curve(metrics.overlap(judged, truth))
-            precision = metrics.precision_curve(metrics.centre_error(judged, truth))
-            for ours, theirs in [(success, "success_curve"), (precision, "precision_curve")]:
-                difference = np.abs(ours - curves[theirs][row, column].ravel()).max()
+            target = benchmark.targets[name]
+            run = toolkit.read_mat(shared("published", "mat", f"{name}_{tracker}.mat"))
+            curves = metrics.curves(target.align(run), target.truth)
+            for ours, field in [(curves.success, "success"), (curves.precision, "precision")]:
+                difference = np.abs(ours - stored[f"{field}_curve"][row, column].ravel()).max()
                 worst = max(worst, difference)
     assert worst < 1e-9
-
-
-@pytest.mark.parametrize(
-    ("tracker", "column", "dp", "os", "auc", "cle"),
-    [
-        ("CF2", "", "83.71", "65.53", "0.5618", "22.80"),
-        ("CF2", "CVPR13", "89.07", "73.98", "0.6047", "15.75"),
-        ("CF2", "TB50", "80.26", "58.19", "0.5130", None),
-        ("MEEM", "", "78.12", "62.16", "0.5296", None),
-        ("KCF", "CVPR13", "74.00", "62.27", "0.5138", None),
-    ],
-)
-def test_the_published_table_is_reproduced_to_the_last_digit(
-    tracker: str,
-    column: str,
-    dp: str,
-    os: str,
-    auc: str,
-    cle: str | None,
-    benchmark: dict[str, dict[str, str]],
-    annotations: dict[str, Boxes],
-) -> None:
-    names = [name for name, row in benchmark.items() if not column or row[column] == "1"]
-    mean = metrics.mean(
-        [metrics.score(*published(name, tracker, benchmark, annotations)) for name in names]
-    )
-    assert f"{100 * mean.dp20:.2f}" == dp
-    assert f"{100 * mean.os50:.2f}" == os
-    assert f"{mean.auc:.4f}" == auc
-    if cle is not None:
-        assert f"{mean.cle:.2f}" == cle

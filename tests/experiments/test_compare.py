@@ -78,7 +78,7 @@ def test_a_missing_flag_or_folder_is_one_line_and_status_2(
 
 def load(places: dict[str, str], name: str, trackers: tuple[str, ...] = ("CF2",)) -> compare.Tracks:
     (target,) = otb.find(places["data_dir"], [name])
-    return compare.load(target, [Path(places["results"])], Path(places["published"]), trackers)
+    return compare.load(target, [Path(places["results"])], Path(places["published"]), trackers)[0]
 
 
 def test_a_result_of_another_length_is_named(places: dict[str, str]) -> None:
@@ -104,5 +104,6 @@ def test_folders_of_one_name_are_told_apart_by_path() -> None:
     assert names == [str(Path("a/run")), str(Path("b/run")), "last"]
 
 
-def test_tracks_that_start_at_different_frames_are_compared_where_both_are() -> None:
-    np.testing.assert_array_equal(compare.distances(TRUTH, TRUTH[2:]), np.zeros(4))
+def test_distances_are_those_of_the_centres() -> None:
+    wider = TRUTH + np.array([3, 4, 0, 0]) + np.array([-1, -1, 2, 2])
+    np.testing.assert_array_equal(compare.distances(TRUTH, wider), np.full(6, 5.0))

@@ -1,0 +1,147 @@
+"""Scores result folders of any program on OTB, without frames and without a tracker.
+
+    python -m hcft_jax.evaluation --results=DIR[,DIR] --annotations=DIR --output_dir=OUT
+
+Results are of this program, the OTB MATLAB toolkit, the GOT-10k toolkit, pysot, or plain text
+(``layouts``); annotations are a folder ``anno/``, ``attributes.csv``, ``initOmit/``. Below OUT:
+
+    summary.json       {tracker: {subset: {n, dp20, os50, auc, cle, ...}}}
+    attributes.json    the same by attribute      sequences.json   by sequence
+    intervals.json     95 % bootstrap intervals of means and of differences between trackers
+    curves.json        mean curves                problems.json    what could not be used
+    tables/, plots/    Markdown, LaTeX, CSV; PNG, PDF
+
+With --export=FORMAT nothing is scored: the results are written to OUT in that layout. What cannot
+be used is one line each on the terminal; the exit status is then 1.
+"""
+
+import logging
+import sys
+from pathlib import Path
+
+from absl import app, flags
+
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation import annotations, bootstrap, layouts, plots, summary, tables
+from hcft_jax.evaluation.layouts import Problem
+from hcft_jax.evaluation.results import write_json
+from hcft_jax.evaluation.summary import Evaluation
+
+_SHOWN = 8  # missing targets that a line names; summary.json has all
+
+
+def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> None:
+    """Writes all files of an evaluation, in place of those of an earlier one.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    _remove_old(folder)
+    content = summary.summary(evaluation)
+    by_attribute = summary.by_attribute(evaluation)
+    intervals = summary.intervals(evaluation, resamples, seed)
+    write_json(folder / "attributes.json", by_attribute)
+    write_json(folder / "sequences.json", summary.by_sequence(evaluation))
+    write_json(folder / "intervals.json", intervals)
+    write_json(folder / "curves.json", summary.mean_curves(evaluation))
+    write_json(folder / "problems.json", {"problems": [p._asdict() for p in evaluation.problems]})
+    for subset, targets in evaluation.subsets.items():
+        table = tables.overall(evaluation, subset, content, intervals)
+        tables.write(table, folder / "tables" / subset)
+        for measure in ("auc", "dp20"):
+            table = tables.attributes(evaluation, subset, content, by_attribute, measure)
+            tables.write(table, folder / "tables" / f"{subset}_attributes_{measure}")
+        means = {
+            tracker: mean
+            for tracker in evaluation.curves
+            if (mean := evaluation.mean(tracker, targets))
+        }
+        for name, kind in plots.KINDS.items() if means else ():
+            figure = plots.plot(means, kind, tables.named(subset, len(targets)))
+            plots.write(figure, folder / "plots" / f"{subset}_{name}")
+    write_json(folder / "summary.json", content)  # last: where it is, everything is
+
+
+def _remove_old(folder: Path) -> None:
+    """Removes what an earlier evaluation wrote: another one may have had other subsets."""
+    subsets = (*annotations.SUBSETS, summary.COMMON)
+    old = [folder / "summary.json"]
+    for part in ("tables", "plots"):
+        old += [p for subset in subsets for p in (folder / part).glob(f"{subset}[._]*")]
+    try:
+        for path in old:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from error
+
+
+def missing_lines(evaluation: Evaluation) -> list[str]:
+    """One line for each tracker that lacks targets, beside those whose files are reported."""
+    lines = []
+    for tracker in evaluation.curves:
+        reported = {p.sequence for p in evaluation.problems if p.tracker == tracker}
+        missing = evaluation.missing(tracker, evaluation.benchmark.targets)
+        if absent := [name for name in missing if name not in reported]:
+            shown = ", ".join(absent[:_SHOWN]) + (", ..." if len(absent) > _SHOWN else "")
+            lines.append(f"{tracker}: no result of {len(absent)} targets: {shown}")
+    return lines
+
+
+def run(given: flags.FlagValues) -> int:
+    """Does what the flags ask for; the exit status."""
+    for name in ("results", "annotations", "output_dir"):
+        if not given[name].value:
+            raise InputError(f"--{name}: must be given")
+    if given.resamples < 1:
+        raise InputError(f"--resamples: {given.resamples} is not a number of resamples")
+    folder = Path(given.output_dir)
+    benchmark = annotations.load(given.annotations)
+    results = layouts.load(given.results, benchmark)
+    for problem in results.problems:
+        print(f"error: {_line(problem)}", file=sys.stderr)
+    if given.export:
+        layouts.export(results.boxes, benchmark, given.export, folder)
+        count = sum(map(len, results.boxes.values()))
+        print(f"{count} results of {len(results.boxes)} trackers as {given.export}: {folder}")
+        return 1 if results.problems else 0
+    evaluation = summary.evaluate(results, benchmark)
+    lines = missing_lines(evaluation)
+    for line in lines:
+        print(f"error: {line}", file=sys.stderr)
+    write(evaluation, folder, given.resamples, given.seed)
+    for subset, targets in evaluation.subsets.items():
+        if evaluation.complete(targets):
+            print((folder / "tables" / f"{subset}.md").read_text(encoding="utf-8"))
+    print(f"summary.json, tables and plots: {folder}")
+    return 1 if lines or results.problems else 0
+
+
+def _line(problem: Problem) -> str:
+    return " ".join(problem.line.split())
+
+
+def main(argv: list[str]) -> int:
+    """The command; the exit status."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph in a PDF
+    try:
+        if argv[1:]:
+            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
+        return run(flags.FLAGS)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+
+
+def define_flags() -> None:
+    """The flags of the command line; not at import, where names would clash with other programs."""
+    flags.DEFINE_list("results", None, "folders of results, in any of the known layouts")
+    flags.DEFINE_string("annotations", None, "folder of anno/, attributes.csv and initOmit/")
+    flags.DEFINE_string("output_dir", None, "where files are written")
+    flags.DEFINE_string("export", None, f"write results instead, as {', '.join(layouts.FORMATS)}")
+    flags.DEFINE_integer("resamples", bootstrap.RESAMPLES, "bootstrap resamples")
+    flags.DEFINE_integer("seed", 0, "seed of the bootstrap")
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

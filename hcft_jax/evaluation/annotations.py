@@ -1,0 +1,159 @@
+"""The benchmark's annotations without its frames: what results are judged by.
+
+::
+
+    <folder>/anno/<Name>.txt        a row x, y, w, h a frame, 1-based
+    <folder>/attributes.csv         name, startFrame, endFrame, TB50, CVPR13, the 11 attributes
+    <folder>/initOmit/<Name>.txt    ranges of frames that temporal robustness must not start in
+
+The frames that are evaluated are those of the table, narrowed by ``data.otb.RANGES`` (Tiger1).
+"""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+from hcft_jax import boxes as conventions
+from hcft_jax import names
+from hcft_jax.boxes import Boxes
+from hcft_jax.data.otb import RANGES
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation import toolkit
+from hcft_jax.evaluation.metrics import valid
+from hcft_jax.evaluation.toolkit import Published
+
+# In the order of the toolkit's files.
+ATTRIBUTES = {
+    "IV": "illumination variation",
+    "OPR": "out-of-plane rotation",
+    "SV": "scale variation",
+    "OCC": "occlusion",
+    "DEF": "deformation",
+    "MB": "motion blur",
+    "FM": "fast motion",
+    "IPR": "in-plane rotation",
+    "OV": "out of view",
+    "BC": "background clutter",
+    "LR": "low resolution",
+}
+SUBSETS = ("OTB100", "CVPR13", "TB50")  # all; the 51 of CVPR 2013; the TB-50 half
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What is known of a target.
+
+    Attributes:
+        name: As the table of attributes spells it.
+        truth: Ground truth of the evaluated frames, float64 ``[T, 4]``, 1-based.
+        first_frame: The file number of the first of them.
+        annotated_from: The file number of the first annotated frame, at most ``first_frame``.
+        attributes: Keys of ``ATTRIBUTES``.
+        subsets: Some of ``SUBSETS``.
+        omit: First and last file number of the ranges that TRE must not start in.
+    """
+
+    name: str
+    truth: Boxes
+    first_frame: int
+    annotated_from: int
+    attributes: frozenset[str]
+    subsets: frozenset[str]
+    omit: tuple[tuple[int, int], ...]
+
+    def align(self, run: Published) -> Boxes:
+        """The boxes of a run on the evaluated frames, ``[T, 4]``.
+
+        Raises:
+            InputError: the run covers other frames.
+        """
+        return toolkit.align(run, self.truth, self.first_frame, self.annotated_from)
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """Targets by name."""
+
+    targets: Mapping[str, Target]
+
+    @cached_property
+    def spellings(self) -> dict[str, str]:
+        """Names by ``names.key``."""
+        return names.index(self.targets)
+
+    def name_of(self, spelling: str) -> str | None:
+        """The name that a spelling stands for; None: no target's."""
+        return self.spellings.get(names.key(spelling))
+
+    def subset(self, subset: str) -> list[str]:
+        """The names of a subset's targets, in the order of the table."""
+        return [name for name, target in self.targets.items() if subset in target.subsets]
+
+
+def load(folder: str | Path) -> Benchmark:
+    """Reads the annotations.
+
+    Raises:
+        InputError: a file is missing or bad, or has not as many rows as the table says.
+    """
+    folder = Path(folder)
+    path = folder / "attributes.csv"
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not a text file"
+        raise InputError(f"{path}: cannot be read ({reason})") from error
+    reader = csv.DictReader(io.StringIO(text))
+    needed = ["name", "startFrame", "endFrame", *SUBSETS[1:], *ATTRIBUTES]
+    if absent := [column for column in needed if column not in (reader.fieldnames or [])]:
+        raise InputError(f"{path}: no column {absent[0]}")
+    targets: dict[str, Target] = {}
+    for number, row in enumerate(reader, 2):
+        try:
+            target = _target(folder, row)
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{path}, line {number}: {error}") from error
+        if target.name in targets:
+            raise InputError(f"{path}, line {number}: {target.name} is there twice")
+        targets[target.name] = target
+    if not targets:
+        raise InputError(f"{path}: no target in it")
+    return Benchmark(targets)
+
+
+def _target(folder: Path, row: Mapping[str, str]) -> Target:
+    name, start, end = row["name"], int(row["startFrame"]), int(row["endFrame"])
+    path = folder / "anno" / f"{name}.txt"
+    rows = conventions.parse(path)
+    if len(rows) != end - start + 1:
+        raise InputError(f"{path}: {len(rows)} rows, the table says frames {start} to {end}")
+    first, last = RANGES.get(name.lower(), (start, end))
+    truth = rows[max(first - start, 0) : last - start + 1]
+    if not len(truth) or not valid(truth)[0]:
+        raise InputError(f"{path}: the first evaluated frame, {first}, has no valid ground truth")
+    return Target(
+        name=name,
+        truth=truth,
+        first_frame=max(first, start),
+        annotated_from=start,
+        attributes=frozenset(a for a in ATTRIBUTES if int(row[a])),
+        subsets=frozenset({SUBSETS[0]} | {s for s in SUBSETS[1:] if int(row[s])}),
+        omit=_omitted(folder / "initOmit" / f"{name}.txt"),
+    )
+
+
+def _omitted(path: Path) -> tuple[tuple[int, int], ...]:
+    if not path.exists():
+        return ()
+    ranges = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+        if parts := line.replace(",", " ").split():
+            try:
+                first, last = map(int, parts)
+            except ValueError:
+                raise InputError(f"{path}, line {number}: not a first and a last frame") from None
+            ranges.append((first, last))
+    return tuple(ranges)

@@ -1,0 +1,195 @@
+"""Scores of all trackers, summed up by subset and attribute."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hcft_jax.evaluation import bootstrap, metrics
+from hcft_jax.evaluation.annotations import ATTRIBUTES, SUBSETS, Benchmark
+from hcft_jax.evaluation.layouts import Problem, Results
+from hcft_jax.evaluation.metrics import MEASURES, Curves
+
+# The targets that every tracker has (one that has none aside), where some tracker lacks one.
+COMMON = "common"
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Everything that is known after scoring.
+
+    Attributes:
+        benchmark: What was judged by.
+        curves: By tracker, best AUC first, then by sequence; bad or missing ones are absent. The
+            order is that over all targets, else over the common ones, and then by name.
+        subsets: Targets by subset; ``COMMON`` is last and only there where it is needed.
+        problems: What could not be used.
+    """
+
+    benchmark: Benchmark
+    curves: dict[str, dict[str, Curves]]
+    subsets: dict[str, list[str]]
+    problems: list[Problem]
+
+    def missing(self, tracker: str, targets: Iterable[str]) -> list[str]:
+        """Those of ``targets`` that a tracker has no usable result of."""
+        return [name for name in targets if name not in self.curves[tracker]]
+
+    def complete(self, targets: Sequence[str]) -> list[str]:
+        """The trackers that have all of some targets, of which there must be one."""
+        return [t for t in self.curves if targets and not self.missing(t, targets)]
+
+    def mean(self, tracker: str, targets: Sequence[str]) -> Curves | None:
+        """A tracker's mean over targets; None where it lacks one, or there are none."""
+        of = self.curves[tracker]
+        if not targets or self.missing(tracker, targets):
+            return None
+        return metrics.mean_curves([of[name] for name in targets])
+
+
+def evaluate(results: Results, benchmark: Benchmark) -> Evaluation:
+    """Scores every result against its ground truth."""
+    curves = {
+        tracker: {
+            name: metrics.curves(boxes, benchmark.targets[name].truth) for name, boxes in of.items()
+        }
+        for tracker, of in results.boxes.items()
+    }
+    subsets = {subset: names for subset in SUBSETS if (names := benchmark.subset(subset))}
+    some = [of for of in curves.values() if of]
+    common = [name for name in benchmark.targets if some and all(name in of for of in some)]
+    if common and len(common) < len(benchmark.targets):
+        subsets[COMMON] = common
+    evaluation = Evaluation(benchmark, curves, subsets, results.problems)
+
+    def rank(tracker: str) -> tuple[float, float, str]:
+        whole, part = (evaluation.mean(tracker, t) for t in (subsets[SUBSETS[0]], common))
+        return -(whole.auc if whole else -1.0), -(part.auc if part else -1.0), tracker
+
+    ordered = {tracker: curves[tracker] for tracker in sorted(curves, key=rank)}
+    return dataclasses.replace(evaluation, curves=ordered)
+
+
+def _measures(curves: Curves | None) -> dict[str, float | None]:
+    return {name: getattr(curves, name) if curves else None for name in MEASURES}
+
+
+def summary(evaluation: Evaluation) -> dict[str, dict[str, dict[str, Any]]]:
+    """``{tracker: {subset: {n, dp20, os50, auc, cle, norm_auc, missing, problems}}}``.
+
+    ``n`` counts the targets with a usable result. Where it is not the whole subset, the measures
+    are None: a mean over other targets than everyone else's would only look comparable.
+    ``missing`` names the targets that lack, ``problems`` says what is wrong with which file.
+    """
+    content: dict[str, dict[str, dict[str, Any]]] = {}
+    for tracker in evaluation.curves:
+        content[tracker] = {}
+        for subset, targets in evaluation.subsets.items():
+            missing = evaluation.missing(tracker, targets)
+            content[tracker][subset] = {
+                "n": len(targets) - len(missing),
+                **_measures(evaluation.mean(tracker, targets)),
+                "missing": missing,
+                "problems": [
+                    problem.line
+                    for problem in evaluation.problems
+                    if problem.tracker == tracker and problem.sequence in (None, *missing)
+                ],
+            }
+    return content
+
+
+def by_attribute(evaluation: Evaluation) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+    """``{tracker: {subset: {attribute: {n, measures}}}}``; measures are None where one lacks.
+
+    A target counts for each attribute that it has.
+    """
+    content: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
+    for tracker in evaluation.curves:
+        content[tracker] = {}
+        for subset in evaluation.subsets:
+            content[tracker][subset] = {}
+            for attribute in ATTRIBUTES:
+                targets = having(evaluation, subset, attribute)
+                content[tracker][subset][attribute] = {
+                    "n": len(targets) - len(evaluation.missing(tracker, targets)),
+                    **_measures(evaluation.mean(tracker, targets)),
+                }
+    return content
+
+
+def having(evaluation: Evaluation, subset: str, attribute: str) -> list[str]:
+    """The targets of a subset that have an attribute."""
+    of = evaluation.benchmark.targets
+    return [name for name in evaluation.subsets[subset] if attribute in of[name].attributes]
+
+
+def by_sequence(evaluation: Evaluation) -> dict[str, dict[str, dict[str, Any]]]:
+    """``{tracker: {sequence: {frames, measures}}}``."""
+    return {
+        tracker: {name: {"frames": c.frames, **_measures(c)} for name, c in of.items()}
+        for tracker, of in evaluation.curves.items()
+    }
+
+
+def mean_curves(evaluation: Evaluation) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """``{tracker: {subset: {success, precision, normalised}}}``, where the subset is complete."""
+    content: dict[str, dict[str, dict[str, list[float]]]] = {}
+    for tracker in evaluation.curves:
+        content[tracker] = {}
+        for subset, targets in evaluation.subsets.items():
+            if mean := evaluation.mean(tracker, targets):
+                content[tracker][subset] = {
+                    "success": mean.success.tolist(),
+                    "precision": mean.precision.tolist(),
+                    "normalised": mean.normalised.tolist(),
+                }
+    return content
+
+
+def intervals(
+    evaluation: Evaluation, resamples: int = bootstrap.RESAMPLES, seed: int = 0
+) -> dict[str, Any]:
+    """95 % intervals of all means and of all differences of two trackers, by subset.
+
+    ``{"means": {subset: {tracker: {measure: [low, high]}}},
+    "differences": {subset: {a: {b: {measure: [mean of a - b, low, high]}}}}}``, each pair once, for
+    the trackers that have the whole subset.
+    """
+    means: dict[str, Any] = {}
+    differences: dict[str, Any] = {}
+    for subset, targets in evaluation.subsets.items():
+        trackers = evaluation.complete(targets)
+        of_mean: dict[str, Any] = {tracker: {} for tracker in trackers}
+        of_pair: dict[str, Any] = {
+            a: {b: {} for b in trackers[i + 1 :]} for i, a in enumerate(trackers[:-1])
+        }
+        weight = bootstrap.weights(bootstrap.draws(len(targets), resamples, seed))
+        for measure in MEASURES if trackers else ():
+            values = values_of(evaluation.curves, trackers, targets, measure)
+            single, pair = bootstrap.intervals(values, weight)
+            mean = values.mean(axis=1)
+            for i, a in enumerate(trackers):
+                of_mean[a][measure] = single[i].tolist()
+                for j in range(i + 1, len(trackers)):
+                    ends = pair[i, j].tolist()
+                    of_pair[a][trackers[j]][measure] = [float(mean[i] - mean[j]), *ends]
+        means[subset], differences[subset] = of_mean, of_pair
+    return {
+        "means": means,
+        "differences": differences,
+        "level": bootstrap.LEVEL,
+        "resamples": resamples,
+        "seed": seed,
+    }
+
+
+def values_of(
+    curves: Mapping[str, Mapping[str, Curves]],
+    trackers: Sequence[str],
+    targets: Sequence[str],
+    measure: str,
+) -> bootstrap.Floats:
+    """A measure of each tracker on each target: ``[trackers, targets]``."""
+    return np.array([[getattr(curves[t][name], measure) for name in targets] for t in trackers])
