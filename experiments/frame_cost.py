@@ -102,7 +102,7 @@ def main(argv: list[str]) -> int:
             height=360,
             width=640,
             target=(float(values.target[0]), float(values.target[1])),
-            motion=60.0,
+            motion=0.3 * min(map(float, values.target)),  # it must stay in the search window
         )
         result = measure(params, TrackerConfig(), drawn, values.repeats)
         device = jax.devices()[0]
