@@ -24,7 +24,8 @@ class Filter(NamedTuple):
 def train(x: jax.Array, y: jax.Array, grid: tuple[int, int], lambda_: float, update: str) -> Filter:
     """The filter of one frame: Eq. 3's numerator and denominator, kept apart.
 
-    The energy sum_d abs(X^d)^2 is divided by gh gw D: lambda is relative to that (REFERENCE 2.8).
+    The energy sum_d abs(X^d)^2 is divided by gh gw D, as in the authors' program: the value of
+    lambda is relative to that.
 
     Args:
         x: ``[2, gh, gw // 2 + 1, D]``, spectrum of the windowed features.

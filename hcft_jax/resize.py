@@ -1,7 +1,7 @@
 """Resizing as a linear operator: Piotr Dollar's imResample, one matrix per axis.
 
 The authors' program resizes patches and features with imResample, which decides **per axis**
-(REFERENCE section 2, rule 5):
+(github.com/jbhuang0604/CF2, commit 4b895b5):
 
 * shrinking: area average. Output i is the mean over [i s, (i + 1) s), s = in / out, with the
   fractional ends weighted by what they cover (OpenCV's INTER_AREA);

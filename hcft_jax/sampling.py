@@ -28,7 +28,7 @@ class Geometry:
 def geometry(target: tuple[float, float], image: tuple[int, int]) -> Geometry:
     """Search window and grid of a target (h, w) in an image (H, W), by the authors' rule.
 
-    The window follows from the first frame and stays (REFERENCE section 2, rules 1 and 6).
+    The window follows from the first frame and stays (github.com/jbhuang0604/CF2, commit 4b895b5).
 
     Raises:
         ValueError: the target is too thin for a grid of three cells.
@@ -63,7 +63,7 @@ def patch(
 
     Returns:
         float32 ``[*size, 3]`` in [0, 255]. Pixels outside the image repeat its edge
-        (REFERENCE section 2, rules 3 to 5).
+        and the resizing is the authors' (``hcft_jax.resize``).
     """
     rows, columns = (
         jnp.clip(

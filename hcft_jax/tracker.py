@@ -78,7 +78,7 @@ def init(
         geometry = sampling.geometry((h, w), size)
     except ValueError as error:
         raise InputError(f"first box: {w:g} x {h:g} px is too thin to track: {error}") from None
-    # the authors' centre (REFERENCE section 2, rule 2): half sizes are rounded down
+    # the centre as the authors' program has it: half sizes are rounded down
     position = jnp.array([y + h // 2, x + w // 2], jnp.float32)
     return _init(params, config, geometry, image, position, jnp.array([h, w], jnp.float32))
 

@@ -7,7 +7,7 @@ preprocessing cannot be paired wrongly. Parameters are a plain nested dict::
     {"normalization": {"mean": [3] or [H, W, 3], "std": [3]},
      "conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, ..., "conv5_4": {...}}
 
-Every map is taken after its ReLU and before pooling (REFERENCE section 1).
+Every map is taken after its ReLU and before pooling, as in the paper.
 """
 
 from collections.abc import Sequence
