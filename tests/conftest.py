@@ -13,7 +13,7 @@ from hcft_jax.backbones.vgg import Params
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 
-SHARED = Path(os.environ.get("HCFT_SHARED", Path(__file__).parents[2] / "shared"))
+SHARED = Path(os.environ.get("HCFT_SHARED", Path(__file__).parents[2] / "shared")).resolve()
 
 
 def shared(*parts: str) -> Path:
