@@ -217,13 +217,21 @@ def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]
     name = index(files).get(key(sequence.name))
     if name is None:
         return []
-    path = files[name]
+    # the frames may be a copy of the evaluated ones under other numbers, the ranges are not
+    start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, 0))
+    return [(first - start, last - start) for first, last in frame_ranges(files[name])]
+
+
+def frame_ranges(path: Path) -> list[tuple[int, int]]:
+    """The rows of an ``initOmit`` file: first and last file number of each range, inclusive.
+
+    Raises:
+        InputError: the file cannot be read, or a row is not two frame numbers in order.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot read it ({error})") from error
-    # the frames may be a copy of the evaluated ones under other numbers, the ranges are not
-    start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, 0))
     ranges = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -234,7 +242,7 @@ def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]
         first, last = map(int, parts)
         if first > last:
             raise InputError(f"{path}, line {number}: {first} comes after {last}")
-        ranges.append((first - start, last - start))
+        ranges.append((first, last))
     return ranges
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from hcft_jax import boxes as conventions
 from hcft_jax import names
 from hcft_jax.boxes import Boxes
-from hcft_jax.data.otb import RANGES
+from hcft_jax.data import otb
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.metrics import valid
@@ -127,10 +127,11 @@ def load(folder: str | Path) -> Benchmark:
 def _target(folder: Path, row: Mapping[str, str]) -> Target:
     name, start, end = row["name"], int(row["startFrame"]), int(row["endFrame"])
     path = folder / "anno" / f"{name}.txt"
+    omitted = folder / "initOmit" / f"{name}.txt"
     rows = conventions.parse(path)
     if len(rows) != end - start + 1:
         raise InputError(f"{path}: {len(rows)} rows, the table says frames {start} to {end}")
-    first, last = RANGES.get(name.lower(), (start, end))
+    first, last = otb.RANGES.get(name.lower(), (start, end))
     truth = rows[max(first - start, 0) : last - start + 1]
     if not len(truth) or not valid(truth)[0]:
         raise InputError(f"{path}: the first evaluated frame, {first}, has no valid ground truth")
@@ -141,19 +142,5 @@ def _target(folder: Path, row: Mapping[str, str]) -> Target:
         annotated_from=start,
         attributes=frozenset(a for a in ATTRIBUTES if int(row[a])),
         subsets=frozenset({SUBSETS[0]} | {s for s in SUBSETS[1:] if int(row[s])}),
-        omit=_omitted(folder / "initOmit" / f"{name}.txt"),
+        omit=tuple(otb.frame_ranges(omitted)) if omitted.exists() else (),
     )
-
-
-def _omitted(path: Path) -> tuple[tuple[int, int], ...]:
-    if not path.exists():
-        return ()
-    ranges = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if parts := line.replace(",", " ").split():
-            try:
-                first, last = map(int, parts)
-            except ValueError:
-                raise InputError(f"{path}, line {number}: not a first and a last frame") from None
-            ranges.append((first, last))
-    return tuple(ranges)

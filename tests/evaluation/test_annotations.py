@@ -66,7 +66,12 @@ def test_the_benchmark_is_whole() -> None:
         ("attributes.csv", "One,1,4", "One,1,9", r"One\.txt: 4 rows, the table says frames 1 to 9"),
         ("anno/One.txt", "23\t", "", r"One\.txt, line 2: 3 columns"),
         ("anno/One.txt", "20\t", "0\t", r"One\.txt: the first evaluated frame, 1, has no valid"),
-        ("initOmit/One.txt", "2 3", "2", r"One\.txt, line 1: not a first and a last"),
+        (
+            "initOmit/One.txt",
+            "2 3",
+            "2",
+            r"One\.txt, line 1: expected two frame numbers, first and last",
+        ),
     ],
 )
 def test_a_bad_file_is_named(folder: Path, path: str, old: str, new: str, message: str) -> None:
