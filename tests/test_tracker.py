@@ -53,6 +53,29 @@ def follow(
     return state, outputs
 
 
+def assert_agreement(
+    params: Params,
+    config: TrackerConfig,
+    state: tracker.State,
+    truth: reference.Tracker,
+    images: np.ndarray,
+) -> None:
+    """Both trackers step through the images: boxes, responses and state agree in each."""
+    for image in images:
+        expected = truth.step(image)
+        state, output = tracker.step(params, config, state, image, with_responses=True)
+        np.testing.assert_allclose(to_file(output.box), truth.box, atol=1e-4)
+        assert output.responses is not None
+        for i, name in enumerate(tracker.response_names(config)):
+            assert relative(output.responses[i], expected[name]) < 1e-4
+            learned = state.filters[i]
+            assert relative(learned.model, halves(truth.model[name])) < 1e-4
+            scale = truth.scale[name]
+            half = scale[:, : scale.shape[1] // 2 + 1]
+            scale = halves(scale) if config.update == "cf2" else half
+            assert relative(learned.scale, scale) < 1e-4
+
+
 @pytest.mark.parametrize("update", ["cf2", "paper"])
 @pytest.mark.parametrize("dft", ["matmul", "fft"])
 def test_every_part_agrees_with_the_float64_transcription(
@@ -66,18 +89,7 @@ def test_every_part_agrees_with_the_float64_transcription(
     )
     state = tracker.init(params, config, images[0], from_file(box))
     assert state.geometry.grid == truth.grid
-    for image in images[1:]:
-        expected = truth.step(image)
-        state, output = tracker.step(params, config, state, image, with_responses=True)
-        np.testing.assert_allclose(to_file(output.box), truth.box, atol=1e-4)
-        assert output.responses is not None
-        for i, name in enumerate(tracker.response_names(config)):
-            assert relative(output.responses[i], expected[name]) < 1e-4
-            learned = state.filters[i]
-            assert relative(learned.model, halves(truth.model[name])) < 1e-4
-            scale = truth.scale[name]
-            scale = halves(scale) if update == "cf2" else scale[:, : scale.shape[1] // 2 + 1]
-            assert relative(learned.scale, scale) < 1e-4
+    assert_agreement(params, config, state, truth, images[1:])
 
 
 @pytest.mark.slow
@@ -88,13 +100,7 @@ def test_the_trained_network_agrees_with_the_transcription(
     box = to_file(np.round(sequence.boxes[0]))
     truth = reference.Tracker.start(imagenet, images[0], box)
     state = tracker.init(imagenet, config, images[0], from_file(box))
-    for image in images[1:4]:
-        expected = truth.step(image)
-        state, output = tracker.step(imagenet, config, state, image, with_responses=True)
-        np.testing.assert_allclose(to_file(output.box), truth.box, atol=1e-4)
-        assert output.responses is not None
-        for i, name in enumerate(tracker.response_names(config)):
-            assert relative(output.responses[i], expected[name]) < 1e-4
+    assert_agreement(imagenet, config, state, truth, images[1:4])
 
 
 def test_a_step_is_the_same_without_jit(
