@@ -1,5 +1,6 @@
 """The command line as a user meets it: results, resuming, and one line for each mistake."""
 
+import functools
 import json
 import os
 import shutil
@@ -53,9 +54,8 @@ Command = Callable[..., Run]
 @pytest.fixture(scope="module", autouse=True)
 def _weights_read_once() -> Iterator[None]:
     """Drawing the 20 million random parameters once is enough."""
-    drawn = weights.random()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "random", lambda: drawn)
+        patch.setattr(weights, "random", functools.cache(weights.random))
         yield
 
 
@@ -277,7 +277,7 @@ def test_a_half_written_result_is_named(run: Command) -> None:
 def test_the_demo_runs_without_weights(
     run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def nothing(_: str | None) -> weights.Weights:
+    def nothing(*_: str | None) -> weights.Weights:
         raise main.InputError("no weights anywhere")
 
     monkeypatch.setattr(weights, "find", nothing)
