@@ -300,8 +300,10 @@ def _reduction(layer: str, operations: Sequence[Operation]) -> dict[str, Any]:
         )
     constants = None
     if "normalize" in kinds:
-        n, *rest = operations[kinds.index("normalize")].parameters
-        constants = (int(n), *rest)
+        norm = operations[kinds.index("normalize")]
+        if len(norm.parameters) != 4 or norm.parameters[0] % 1:
+            raise ValueError(f"{norm.name} has parameters {norm.parameters}, not n, k, alpha, beta")
+        constants = (int(norm.parameters[0]), *norm.parameters[1:])
     return {
         "normalization": constants,
         "normalized_first": kinds[0] == "normalize" or constants is None,

@@ -161,7 +161,7 @@ def _network(
     share, missing, title = min(lacking, key=lambda entry: entry[0])  # the first of equals
     some = ", ".join(list(found)[:4]) or "nothing"
     title = title if share < 1 else _titles()
-    raise InputError(f"{path}: no layer {missing[0]}; not a {title} file (it has {some}, ...)")
+    raise InputError(f"{path}: no layer {missing[0]}; not a file of {title} (it has {some}, ...)")
 
 
 def _imported(

@@ -130,7 +130,8 @@ def _inspect_statistics(backbone: Backbone, params: Params) -> Iterator[Line]:
         ingoing = np.log(np.square(kernels[below]).sum(axis=(0, 1, 2)) + 1e-12)
         groups = np.split(kernels[above], ingoing.size // kernels[above].shape[2], axis=3)
         outgoing = np.concatenate([np.square(part).sum(axis=(0, 1, 3)) for part in groups])
-        balance = np.corrcoef(ingoing, np.log(outgoing + 1e-12))[0, 1]
+        with np.errstate(invalid="ignore"):  # equal norms: NaN, which is below any bound
+            balance = np.corrcoef(ingoing, np.log(outgoing + 1e-12))[0, 1]
         text = f"{below}, {above}: norms of the channels between them correlate with {balance:.2f}"
         yield line(balance > 0.25, text)
     first = backbone.layers[0]
@@ -152,7 +153,8 @@ def _inspect_function(backbone: Backbone, params: Params) -> Iterator[Line]:
     mean = normalization["mean"].reshape(-1, 3).mean(axis=0)  # a mean image has its own size
     network = {**params, "normalization": {**normalization, "mean": mean}}
     images = jax.numpy.asarray(np.stack([image, image[:, :, ::-1]]))
-    for name, maps in backbone.features(network, images, backbone.layers).items():
+    features = jax.jit(backbone.features, static_argnums=2)
+    for name, maps in features(network, images, backbone.layers).items():
         active = float((maps > 0).mean())
         finite = bool(jax.numpy.isfinite(maps).all())
         change = float(jax.numpy.abs(maps[0] - maps[1]).mean() / (maps.mean() + 1e-12))

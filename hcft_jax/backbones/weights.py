@@ -303,7 +303,7 @@ def _weights(
         "input_range": [0, 255],
     }
     if "architecture" in params:
-        metadata["architecture"] = dataclasses.asdict(params["architecture"])
+        metadata["architecture"] = _plain(params["architecture"])
     return Weights(params, metadata, _digest(params))
 
 
@@ -337,6 +337,12 @@ def _flat(params: Params) -> dict[str, np.ndarray]:
     return {f"{layer}/{part}": array for layer, parts in layers for part, array in parts.items()}
 
 
+def _plain(architecture: Any) -> dict[str, Any]:
+    """As JSON gives it back."""
+    fields = dataclasses.asdict(architecture)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+
+
 def _digest(params: Params) -> str:
     """SHA-256 over name, dtype, shape and values of every array, in the order of the names.
 
@@ -344,8 +350,8 @@ def _digest(params: Params) -> str:
     """
     state = hashlib.sha256()
     if "architecture" in params:
-        values = dataclasses.asdict(params["architecture"])
-        state.update(f"architecture {json.dumps(values, sort_keys=True)};".encode())
+        values = json.dumps(_plain(params["architecture"]), sort_keys=True)
+        state.update(f"architecture {values};".encode())
     for key, array in sorted(_flat(params).items()):
         state.update(f"{key} {array.dtype.str} {array.shape};".encode())
         state.update(np.ascontiguousarray(array).data)
