@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax import filters, sampling, search
-from hcft_jax.backbones import vgg
+from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.errors import InputError
 from hcft_jax.filters import Filter
 from hcft_jax.sampling import CELL, Geometry
 from hcft_jax.spectrum import label, spectrum, split
-
-Params = vgg.Params
 
 
 @functools.partial(
@@ -59,16 +58,18 @@ def init(
     """The state after the first frame: filters trained on the given box.
 
     Args:
-        params: the network's, ``{"conv1_1": {"kernel", "bias"}, ..., "normalization": ...}``.
+        params: the backbone's, ``{"conv1_1": {"kernel", "bias"}, ..., "normalization": ...}``.
         config: the tracker's constants.
         image: RGB ``[H, W, 3]`` in [0, 255], uint8 or float.
         box: (x, y, w, h), 0-based pixels; concrete numbers, since the window's size follows.
 
     Raises:
-        InputError: a constant out of range, an image of another shape, or a box that is not four
-            finite numbers, empty, outside the image, larger than it, or too thin to track.
+        InputError: a constant out of range, parameters of another backbone, an image of another
+            shape, or a box that is not four finite numbers, empty, outside the image, larger than
+            it, or too thin to track.
     """
     config.validate()
+    registry.get(config.backbone).require(params)
     image = jnp.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3:
         raise InputError(f"image: shape {image.shape} is not [height, width, 3]")
@@ -214,6 +215,11 @@ def box(state: State) -> jax.Array:
     return jnp.concatenate([corner[::-1], state.target[::-1]])
 
 
+def input_size(params: Params, config: TrackerConfig) -> int:
+    """Side of the network's input in pixels: as set, or that of the network's training."""
+    return config.input_size or registry.get(config.backbone).input_size(params)
+
+
 def response_names(config: TrackerConfig) -> list[str]:
     """What the response maps of ``Output`` come from, in their order: layers, deepest first."""
     return ["hypercolumn"] if config.hypercolumn else _deepest_first(config)
@@ -223,8 +229,9 @@ def _spectra(
     params: Params, config: TrackerConfig, geometry: Geometry, image: jax.Array, position: jax.Array
 ) -> tuple[jax.Array, ...]:
     """Spectra ``[2, gh, gw // 2 + 1, D]`` of the search window's features, a filter each."""
-    patch = sampling.patch(image, position, geometry.window, (config.input_size,) * 2)
-    maps = vgg.features(params, patch, config.layers)
+    side = input_size(params, config)
+    patch = sampling.patch(image, position, geometry.window, (side, side))
+    maps = registry.get(config.backbone).features(params, patch, config.layers)
     spectra = tuple(
         spectrum(maps[name], geometry.grid, config.dft) for name in _deepest_first(config)
     )
@@ -245,4 +252,4 @@ def _label(config: TrackerConfig, geometry: Geometry, target: jax.Array) -> jax.
 
 def _deepest_first(config: TrackerConfig) -> list[str]:
     """The layers in the order of the search (Eq. 5), whatever order they were given in."""
-    return sorted(config.layers, key=vgg.LAYERS.index, reverse=True)
+    return sorted(config.layers, key=registry.get(config.backbone).layers.index, reverse=True)

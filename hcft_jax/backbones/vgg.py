@@ -11,13 +11,11 @@ Every map is taken after its ReLU and before pooling, as in the paper.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 
-Params = dict[str, Any]
+from hcft_jax.backbones.backbone import Backbone, Normalization, Params, Release
 
 WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
 _DEPTHS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
@@ -36,25 +34,6 @@ def shapes() -> dict[str, tuple[int, int, int, int]]:
 
 def _block(name: str) -> int:
     return int(name[len("conv")])
-
-
-class Normalization(nn.Module):
-    """(x - mean) / std with the constants of the network's training, kept beside its weights."""
-
-    @nn.compact
-    def __call__(self, image: jax.Array) -> jax.Array:
-        """RGB in [0, 255], ``[..., H, W, 3]``, to what the first layer was trained on."""
-        mean, std = (self._constant(name, image) for name in ("mean", "std"))
-        return (image - mean) / std
-
-    def _constant(self, name: str, image: jax.Array) -> jax.Array:
-        if self.is_initializing():
-            value = self.param(name, nn.initializers.ones, (3,))
-        else:  # [3], or a mean image [H, W, 3]: Linen's param() would insist on one of them
-            value = self.get_variable("params", name)
-        if value.ndim == 3 and value.shape != image.shape[-3:]:
-            value = value.mean(axis=(0, 1))  # a mean image of another size: its mean pixel
-        return jnp.broadcast_to(value.astype(image.dtype), image.shape)
 
 
 class VGG19(nn.Module):
@@ -92,3 +71,28 @@ class VGG19(nn.Module):
 def features(params: Params, image: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
     """``VGG19(layers)`` applied as a pure function of its parameters and an image."""
     return VGG19(tuple(layers)).apply({"params": params}, image)  # type: ignore[return-value]
+
+
+BACKBONE = Backbone(
+    name="vgg19",
+    title="VGG-19",
+    layers=LAYERS,
+    features=features,
+    shapes=lambda _: shapes(),
+    side=lambda layer, size: size >> (_block(layer) - 1),
+    input_size=lambda _: 224,
+    environment="HCFT_WEIGHTS",
+    release=Release(
+        "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:253f8cb515780f3b799900260a226db6",
+    ),
+    torch={
+        name: f"features.{index}"
+        for name, index in zip(
+            LAYERS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34), strict=True
+        )
+    },
+    torch_presets=("torchvision", "caffe"),
+    keras={name: f"block{name[4]}_conv{name[6]}" for name in LAYERS},
+)
