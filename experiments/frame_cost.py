@@ -97,7 +97,7 @@ def main(argv: list[str]) -> int:
     try:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        params = jax.device_put(weights.find(values.weights).params)
+        params = registry.get(TrackerConfig().backbone).placed(weights.find(values.weights).params)
         drawn = Synthetic(
             seed=values.seed,
             frames=60,

@@ -14,7 +14,9 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
+from hcft_jax.backbones import winograd
 from hcft_jax.backbones.backbone import Backbone, Normalization, Params, Release
 
 WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
@@ -34,6 +36,30 @@ def shapes() -> dict[str, tuple[int, int, int, int]]:
 
 def _block(name: str) -> int:
     return int(name[len("conv")])
+
+
+class Convolution(nn.Module):
+    """3 x 3, with zeros around; by Winograd's algorithm where its kernel was prepared for that."""
+
+    width: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``[..., H, W, C]`` to ``[..., H, W, width]``."""
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        if self.has_variable("params", "winograd"):
+            y = winograd.convolve(x, self.get_variable("params", "winograd"))
+        else:
+            shape = (3, 3, x.shape[-1], self.width)
+            y = jax.lax.conv_general_dilated(
+                x.reshape(-1, *x.shape[-3:]),
+                self.param("kernel", nn.initializers.lecun_normal(), shape),
+                (1, 1),
+                "SAME",
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                precision=jax.lax.Precision.HIGHEST,
+            ).reshape(*x.shape[:-1], self.width)
+        return y + jnp.broadcast_to(bias, y.shape)
 
 
 class VGG19(nn.Module):
@@ -61,11 +87,23 @@ class VGG19(nn.Module):
         for i, name in enumerate(LAYERS[: deepest + 1]):
             if i and name.endswith("_1"):
                 x = nn.max_pool(x, (2, 2), (2, 2))
-            width = WIDTHS[_block(name)]
-            x = nn.relu(nn.Conv(width, (3, 3), precision=jax.lax.Precision.HIGHEST, name=name)(x))
+            x = nn.relu(Convolution(WIDTHS[_block(name)], name=name)(x))
             if name in self.layers:
                 maps[name] = x
         return maps
+
+
+def prepared(params: Params) -> Params:
+    """The parameters for CPUs: the kernels of blocks 3 to 5 transformed for Winograd's algorithm.
+
+    There it takes 0.5 to 0.6 times as long as XLA's convolution; the larger maps of blocks 1 and 2
+    would gain nothing. To learn the network's parameters, take those with the kernels themselves.
+    """
+    return params | {
+        name: {"winograd": winograd.transform(params[name]["kernel"]), "bias": params[name]["bias"]}
+        for name in LAYERS
+        if _block(name) >= 3
+    }
 
 
 def features(params: Params, image: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
@@ -95,4 +133,5 @@ BACKBONE = Backbone(
     },
     torch_presets=("torchvision", "caffe"),
     keras={name: f"block{name[4]}_conv{name[6]}" for name in LAYERS},
+    prepared=prepared,
 )
