@@ -15,9 +15,10 @@ figure9   tracked frames and the truth, where it fails            results, data_
 remedies  first-layer features and a slower update, on failures   results of both and of hcft
 ========  ======================================================  =============================
 
-Without --only all are made that the flags and the results suffice for, and a note names each other
-one. Of those named in --only, one that cannot be made is an error. Frames are named as
-``--figure8=Deer,Bolt2:10:60:200``: a sequence alone means frames evenly spaced over it.
+Without --only all are made that the flags and the results suffice for, and a note says why another
+one is not. Of those named in --only, one that cannot be made is an error; the exit status is then
+1. Frames are named as ``--figure8=Deer,Bolt2:10:60:200``: a sequence alone means frames evenly
+spaced over it.
 """
 
 import dataclasses
@@ -26,6 +27,7 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 from absl import app, flags
@@ -39,7 +41,14 @@ from hcft_jax.evaluation.layouts import Results
 from hcft_jax.evaluation.plots import KINDS
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.summary import Evaluation
-from hcft_jax.exhibits import ablation, activations, remedies, scores, tracked
+from hcft_jax.exhibits import (
+    NothingToShow,
+    ablation,
+    activations,
+    remedies,
+    scores,
+    tracked,
+)
 
 # What is shown where no frames are named: those of them that the data set has.
 FIGURE4 = ("MotorRolling",)
@@ -60,25 +69,14 @@ class Material:
     given: flags.FlagValues
     folder: Path
 
-    def flag(self, name: str) -> str:
-        """A flag that must be given.
-
-        Raises:
-            InputError: it is not.
-        """
-        if not self.given[name].value:
-            raise InputError(f"--{name}: must be given")
-        return str(self.given[name].value)
-
     @functools.cached_property
     def benchmark(self) -> Benchmark:
         """The annotations."""
-        return annotations.load(self.flag("annotations"))
+        return annotations.load(self.given.annotations)
 
     @functools.cached_property
     def results(self) -> Results:
         """Everyone's boxes."""
-        self.flag("results")
         return layouts.load(self.given.results, self.benchmark)
 
     @functools.cached_property
@@ -120,11 +118,11 @@ class Material:
         """The subsets of which somebody has all targets.
 
         Raises:
-            InputError: there is none.
+            NothingToShow: there is none.
         """
         held = [s for s, targets in evaluation.subsets.items() if evaluation.complete(targets)]
         if not held:
-            raise InputError("no tracker has all targets of a subset; choose some by --trackers")
+            raise NothingToShow("no target that every tracker has; choose some by --trackers")
         return held
 
     def frames(
@@ -138,9 +136,10 @@ class Material:
             known: Which of the default there are results of.
 
         Raises:
-            InputError: an unknown sequence, what is no number, or none of the default is there.
+            InputError: an unknown sequence, or what is no number.
+            NothingToShow: none of the default is there.
         """
-        folder = self.flag("data_dir")
+        folder = self.given.data_dir
         held = otb.find(folder)
         specified: list[str] = self.given[flag].value or [
             target.name
@@ -149,7 +148,7 @@ class Material:
             if self.benchmark.name_of(target.name) == name and name in known
         ]
         if not specified:
-            raise InputError(f"--{flag}: none of {', '.join(default)} is there, name others")
+            raise NothingToShow(f"--{flag}: none of {', '.join(default)} is there, name others")
         found = []
         for text in specified:
             sequence, *numbers = text.split(":")
@@ -248,26 +247,34 @@ def remedy(material: Material) -> None:
         try:
             trackers = {c: remedies.find(results.origins, c) for c in (of.original, of.config)}
             held = remedies.shared(results, list(trackers.values()), sequences)
-        except InputError as error:
+        except NothingToShow as error:
             problems.append(str(error))
             continue
         arguments = (results, material.benchmark, trackers, held)
         tables.write(remedies.table(*arguments), material.folder / f"remedy_{name}")
         plots.write(remedies.figure(*arguments), material.folder / f"remedy_{name}")
     if problems:
-        raise InputError("; ".join(problems))
+        raise NothingToShow("; ".join(problems))
 
 
-EXHIBITS: dict[str, Callable[[Material], None]] = {
-    "table1": table1,
-    "figure2": figure2,
-    "figure4": figure4,
-    "figure5": figure5,
-    "figure6": figure6,
-    "figure7": figure7,
-    "figure8": figure8,
-    "figure9": figure9,
-    "remedies": remedy,
+class Exhibit(NamedTuple):
+    """How an exhibit is made."""
+
+    make: Callable[[Material], None]  # writes it
+    needs: tuple[str, ...]  # flags
+
+
+_SCORED = ("results", "annotations")
+EXHIBITS = {
+    "table1": Exhibit(table1, _SCORED),
+    "figure2": Exhibit(figure2, ()),
+    "figure4": Exhibit(figure4, ("annotations", "data_dir")),
+    "figure5": Exhibit(figure5, _SCORED),
+    "figure6": Exhibit(figure6, _SCORED),
+    "figure7": Exhibit(figure7, _SCORED),
+    "figure8": Exhibit(figure8, (*_SCORED, "data_dir")),
+    "figure9": Exhibit(figure9, (*_SCORED, "data_dir")),
+    "remedies": Exhibit(remedy, _SCORED),
 }
 
 
@@ -278,21 +285,33 @@ def run(given: flags.FlagValues) -> int:
             raise InputError(f"--only: no {name!r}, there are {', '.join(EXHIBITS)}")
     if given.resamples < 1:
         raise InputError(f"--resamples: {given.resamples} is not a number of resamples")
-    material = Material(given, Path(given.output_dir or ""))
-    material.flag("output_dir")
-    if material.results.problems:  # read first: a wrong folder is not the fault of an exhibit
-        for problem in material.results.problems:
-            print(f"error: {' '.join(problem.line.split())}", file=sys.stderr)
+    if not given.output_dir:
+        raise InputError("--output_dir: must be given")
     for name in given.attributes:
         scores.attribute(name)
-    _ = material.chosen
-    failed = bool(material.results.problems)
-    for name in given.only or EXHIBITS:
+    wanted = given.only or list(EXHIBITS)
+    possible = []
+    for name in wanted:
+        if absent := [flag for flag in EXHIBITS[name].needs if not given[flag].value]:
+            if given.only:
+                raise InputError(f"--{absent[0]}: must be given for {name}")
+            print(f"note: {name}: not made without --{absent[0]}", file=sys.stderr)
+        else:
+            possible.append(name)
+    material = Material(given, Path(given.output_dir))
+    failed = False
+    if any("results" in EXHIBITS[name].needs for name in possible):
+        _ = material.chosen  # a wrong folder or name is no single exhibit's fault
+        for problem in material.results.problems:
+            print(f"error: {' '.join(problem.line.split())}", file=sys.stderr)
+            failed = True
+    for name in possible:
         try:
-            EXHIBITS[name](material)
+            EXHIBITS[name].make(material)
         except InputError as error:
-            failed |= bool(given.only)
-            print(f"{'error' if given.only else 'note'}: {name}: {error}", file=sys.stderr)
+            fatal = bool(given.only) or not isinstance(error, NothingToShow)
+            print(f"{'error' if fatal else 'note'}: {name}: {error}", file=sys.stderr)
+            failed |= fatal
         else:
             print(f"{name}: {material.folder}", flush=True)
     return 1 if failed else 0
@@ -314,26 +333,29 @@ def main(argv: list[str]) -> int:
         return 130
 
 
-def define_flags() -> None:
+def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     """The flags of the command line; not at import, where names would clash with other programs."""
-    flags.DEFINE_list("results", None, "folders of results, in any layout of the evaluation")
-    flags.DEFINE_string("annotations", None, "folder of anno/, attributes.csv and initOmit/")
-    flags.DEFINE_string("data_dir", None, "data set in the OTB layout, for exhibits with frames")
-    flags.DEFINE_string("weights", None, "network weights, as for hcft_jax.main")
-    flags.DEFINE_string("output_dir", None, "where exhibits are written")
-    flags.DEFINE_list("only", [], f"the exhibits to make, of {', '.join(EXHIBITS)}; none: all")
-    flags.DEFINE_list(
+    strings = functools.partial(flags.DEFINE_string, flag_values=into)
+    lists = functools.partial(flags.DEFINE_list, flag_values=into)
+    integers = functools.partial(flags.DEFINE_integer, flag_values=into)
+    lists("results", None, "folders of results, in any layout of the evaluation")
+    strings("annotations", None, "folder of anno/, attributes.csv and initOmit/")
+    strings("data_dir", None, "data set in the OTB layout, for exhibits with frames")
+    strings("weights", None, "network weights, as for hcft_jax.main")
+    strings("output_dir", None, "where exhibits are written")
+    lists("only", [], f"the exhibits to make, of {', '.join(EXHIBITS)}; none: all")
+    lists(
         "trackers", [], "who is in table1, figure5, 6, 8 and 9, by name, in order; none: everyone"
     )
-    flags.DEFINE_list("attributes", list(scores.EIGHT), "attributes of figure6")
+    lists("attributes", list(scores.EIGHT), "attributes of figure6")
     for name, default in (("figure4", FIGURE4), ("figure8", FIGURE8), ("figure9", FIGURE9)):
-        flags.DEFINE_list(name, [], f"its frames, SEQUENCE[:FRAME...] [{','.join(default)}]")
+        lists(name, [], f"its frames, SEQUENCE[:FRAME...] [{','.join(default)}]")
     for name, of in remedies.REMEDIES.items():
         listed = ",".join(of.sequences)
-        flags.DEFINE_list(name, [], f"the sequences of this remedy [{listed}]")
-    flags.DEFINE_bool("sre_unscale", False, "as for hcft_jax.evaluation")
-    flags.DEFINE_integer("resamples", bootstrap.RESAMPLES, "bootstrap resamples of figure7")
-    flags.DEFINE_integer("seed", 0, "seed of the bootstrap")
+        lists(name, [], f"the sequences of this remedy [{listed}]")
+    flags.DEFINE_bool("sre_unscale", False, "as for hcft_jax.evaluation", flag_values=into)
+    integers("resamples", bootstrap.RESAMPLES, "bootstrap resamples of figure7")
+    integers("seed", 0, "seed of the bootstrap")
 
 
 if __name__ == "__main__":

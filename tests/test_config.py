@@ -10,7 +10,19 @@ from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 
-SHIPPED = ["c3", "c4", "c5", "c543", "c5_c4", "cf2", "demo", "hcft", "otb"]
+SHIPPED = [
+    "c3",
+    "c4",
+    "c5",
+    "c543",
+    "c5_c4",
+    "cf2",
+    "demo",
+    "first_layer",
+    "hcft",
+    "otb",
+    "slow_update",
+]
 
 
 def test_the_shipped_configurations_are_there() -> None:

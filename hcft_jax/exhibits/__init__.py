@@ -4,3 +4,9 @@
 ``activations``: Figures 2 and 4. ``remedies``: what the paper proposes for its failures. The
 functions return tables, figures or arrays; ``python -m hcft_jax.experiments.exhibits`` writes them.
 """
+
+from hcft_jax.errors import InputError
+
+
+class NothingToShow(InputError):
+    """There is no material for an exhibit, and nothing is wrong with what there is."""

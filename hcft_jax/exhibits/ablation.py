@@ -19,7 +19,7 @@ from hcft_jax.evaluation.layouts import Results
 from hcft_jax.evaluation.plots import KINDS, Panel
 from hcft_jax.evaluation.summary import COMMON, Evaluation
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.exhibits import folders
+from hcft_jax.exhibits import NothingToShow, folders
 from hcft_jax.exhibits.folders import Settings
 from hcft_jax.exhibits.scores import means
 
@@ -65,7 +65,8 @@ def find(origins: Mapping[str, Path]) -> dict[str, str]:
         origins: As in ``layouts.Results``.
 
     Raises:
-        InputError: fewer than two rows, or two folders are the same row.
+        InputError: two folders are the same row.
+        NothingToShow: fewer than two rows.
     """
     groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for tracker, settings in folders.all_settings(origins).items():
@@ -87,7 +88,7 @@ def find(origins: Mapping[str, Path]) -> dict[str, str]:
                 raise InputError(f"{one} and {more[0]}: both are {name} {feature}, give only one")
             rows[f"{name} {feature}"] = one
     if len(rows) < 2:
-        raise InputError(
+        raise NothingToShow(
             "no features to compare: give result folders of --config=hcft, c5, c4, c3, c5_c4, c543"
         )
     return rows
@@ -97,14 +98,15 @@ def evaluate(results: Results, benchmark: Benchmark) -> Evaluation:
     """The compared features on the targets that all of them have, which is its one subset.
 
     Raises:
-        InputError: as ``find``, or no target that all have.
+        InputError: as ``find``.
+        NothingToShow: likewise, or no target that all have.
     """
     rows = find({t: o for t, o in results.origins.items() if results.boxes.get(t)})
     boxes = {label: results.boxes[tracker] for label, tracker in rows.items()}
     evaluation = summary.evaluate(Results(boxes), benchmark)
     targets = [name for name in benchmark.targets if all(name in of for of in boxes.values())]
     if not targets:
-        raise InputError(f"{', '.join(rows.values())}: no target that all of them have")
+        raise NothingToShow(f"{', '.join(rows.values())}: no target that all of them have")
     curves = {label: evaluation.curves[label] for label in rows}
     return dataclasses.replace(evaluation, curves=curves, subsets={COMMON: targets})
 

@@ -97,13 +97,16 @@ def resized(values: Floats, size: tuple[int, int]) -> Floats:
     vertical, horizontal = (
         resize.matrix(m, n) for m, n in zip(values.shape[:2], size, strict=True)
     )
-    return np.asarray(np.einsum("iy,yxd,jx->ijd", vertical, values, horizontal))
+    return np.asarray(np.einsum("iy,yxd,jx->ijd", vertical, values, horizontal, optimize=True))
+
+
+_network = jax.jit(vgg.features, static_argnums=2)
 
 
 def _features(
     params: vgg.Params, image: npt.ArrayLike | jax.Array, layers: Sequence[str]
 ) -> dict[str, Floats]:
-    found = vgg.features(params, jax.numpy.asarray(image, jax.numpy.float32), layers)
+    found = _network(params, jax.numpy.asarray(image, jax.numpy.float32), tuple(layers))
     return {name: np.asarray(found[name], np.float64) for name in layers}
 
 
@@ -190,7 +193,9 @@ def edge(features: Floats, size: int) -> Edge:
     (rgb,) = colours([features])
     middle = resized(features, (size, size))[size // 2]
     along = principal_components(middle).scores[:, 0]
-    along = along if along[-size // 4] >= along[size // 4] else -along  # rising, as the edge does
+    apart = along - np.median(along)
+    # the edge is a peak, not a dip; where it is a step, it is as it is
+    along = -along if -apart.min() > 1.001 * apart.max() else along
     span = np.ptp(along)
     profile = (along - along.min()) / span if span else np.full(size, 0.5)
     change = np.square(np.diff(middle, axis=0)).sum(axis=1)

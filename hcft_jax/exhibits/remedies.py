@@ -14,7 +14,7 @@ from hcft_jax.evaluation import metrics, plots, tables
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.layouts import Results
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.exhibits import folders
+from hcft_jax.exhibits import NothingToShow, folders
 
 
 class Remedy(NamedTuple):
@@ -39,13 +39,14 @@ def find(origins: Mapping[str, Path], name: str) -> str:
         name: Of the configuration; the folder's name does not matter, nor do the weights.
 
     Raises:
-        InputError: there is none, or there are several.
+        InputError: there are several.
+        NothingToShow: there is none.
     """
     wanted = folders.normalised(vars(config.load(name).tracker))
     recorded = folders.all_settings(origins)
     held = [t for t, of in recorded.items() if all(of.get(k) == v for k, v in wanted.items())]
     if not held:
-        raise InputError(f"no results of {name}: python -m hcft_jax.main --config={name}")
+        raise NothingToShow(f"no results of {name}: python -m hcft_jax.main --config={name}")
     if len(held) > 1:
         raise InputError(f"{held[0]} and {held[1]}: both are {name}, give only one")
     return held[0]
@@ -55,11 +56,11 @@ def shared(results: Results, trackers: Sequence[str], sequences: Sequence[str]) 
     """Those of some sequences that all of some trackers have.
 
     Raises:
-        InputError: none of them.
+        NothingToShow: none of them.
     """
     held = [s for s in sequences if all(s in results.boxes.get(t, {}) for t in trackers)]
     if not held:
-        raise InputError(f"{' and '.join(trackers)}: neither has all of {', '.join(sequences)}")
+        raise NothingToShow(f"{' and '.join(trackers)}: they share none of {', '.join(sequences)}")
     return held
 
 

@@ -12,7 +12,7 @@ from hcft_jax.evaluation.metrics import Curves
 from hcft_jax.evaluation.plots import KINDS, Kind, Panel
 from hcft_jax.evaluation.summary import COMMON, Evaluation, having
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.exhibits import folders
+from hcft_jax.exhibits import NothingToShow, folders
 
 BENCHMARKS = ("CVPR13", "OTB100")  # the paper's Benchmark I and II
 EIGHT = ("IV", "OPR", "SV", "OCC", "DEF", "FM", "IPR", "BC")
@@ -77,7 +77,7 @@ def figure5(evaluations: Mapping[str, Evaluation], subset: str) -> Figure:
         subset: One of theirs.
 
     Raises:
-        InputError: nobody has all targets of the subset under any protocol.
+        NothingToShow: nobody has all targets of the subset under any protocol.
     """
     held = {
         protocol: (of, found)
@@ -85,7 +85,7 @@ def figure5(evaluations: Mapping[str, Evaluation], subset: str) -> Figure:
         if (found := means(of, of.subsets.get(subset, [])))
     }
     if not held:
-        raise InputError(f"{tables.TITLES[subset]}: no tracker has results of all its targets")
+        raise NothingToShow(f"{tables.TITLES[subset]}: no tracker has results of all its targets")
     panels = [
         Panel(f"{kind.title} of {protocol.upper()}, {_where(of, subset)}", kind, found)
         for kind in (KINDS["success"], KINDS["precision"])
@@ -113,7 +113,8 @@ def figure6(
         kind: One of ``plots.KINDS``.
 
     Raises:
-        InputError: an unknown attribute, or nobody has all targets of any of them.
+        InputError: an unknown attribute.
+        NothingToShow: nobody has all targets of any of them.
     """
     panels = []
     for name in map(attribute, attributes):
@@ -121,7 +122,7 @@ def figure6(
         if found := means(evaluation, targets):
             panels.append(Panel(f"{ATTRIBUTES[name]} ({len(targets)})", kind, found))
     if not panels:
-        raise InputError(
+        raise NothingToShow(
             f"{tables.TITLES[subset]}: no tracker has all targets of any of {', '.join(attributes)}"
         )
     return plots.grid(panels, columns=min(4, len(panels)), scale=0.75)

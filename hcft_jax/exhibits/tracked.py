@@ -17,7 +17,7 @@ from hcft_jax.evaluation import metrics, plots
 from hcft_jax.evaluation.annotations import Target
 
 TRUTH = "ground truth"
-_TRUTH_LOOK = ("#00e000", "-")
+_TRUTH_LOOK = ("#ffd000", "-")
 _WIDTH = 3.0  # inches a frame
 _GAP = 0.05
 
@@ -79,11 +79,12 @@ def figure(strips: Sequence[Strip], *, truth: bool = False) -> Figure:
     """Figures 8 and 9: a row a sequence, a column a frame, the file number in its corner.
 
     A broken box is drawn as the toolkit judges it: as the one before. Colours go by the order in
-    which trackers occur; below, a legend.
+    which trackers occur; below, a legend. The first tracker lies on top, with the thinnest line:
+    of equal boxes all are seen.
 
     Args:
         strips: At least one.
-        truth: Whether the ground truth is drawn too, in green.
+        truth: Whether the ground truth is drawn too, in yellow.
 
     Raises:
         InputError: a frame cannot be read.
@@ -95,8 +96,8 @@ def figure(strips: Sequence[Strip], *, truth: bool = False) -> Figure:
     heights = [_WIDTH * row[0].shape[0] / row[0].shape[1] for row in images]
     across = max(map(len, images))
     width = across * (_WIDTH + _GAP) + _GAP
-    columns = max(1, min(len(looks), int(width / 1.9)))
-    legend = 0.1 + 0.24 * -(-len(looks) // columns)
+    lines = -(-len(looks) // max(1, int(width / 1.9)))  # of the legend
+    legend = 0.1 + 0.24 * lines
     height = sum(heights) + _GAP * (len(strips) + 1) + legend
     drawn = Figure(figsize=(width, height))
     FigureCanvasAgg(drawn)
@@ -108,11 +109,11 @@ def figure(strips: Sequence[Strip], *, truth: bool = False) -> Figure:
             axes = drawn.add_axes(place)
             axes.imshow(image, interpolation="bilinear", aspect="auto")
             axes.set_axis_off()
-            for tracker, boxes in one.boxes.items():
-                judged = metrics.repair(boxes, one.truth)[index]
-                axes.add_patch(_outline(judged, looks[tracker]))
+            drawn_boxes = {t: metrics.repair(b, one.truth)[index] for t, b in one.boxes.items()}
             if truth and metrics.valid(one.truth)[index]:
-                axes.add_patch(_outline(one.truth[index], looks[TRUTH]))
+                drawn_boxes[TRUTH] = one.truth[index]
+            for place, (tracker, box) in reversed(list(enumerate(drawn_boxes.items()))):
+                axes.add_patch(_outline(box, looks[tracker], 1.4 + 0.3 * place))
             number = f"#{one.sequence.first_frame + index}"
             text = number if column else f"{one.sequence.name} {number}"
             label = axes.text(
@@ -123,13 +124,15 @@ def figure(strips: Sequence[Strip], *, truth: bool = False) -> Figure:
     handles = [Line2D([], [], linewidth=2, label=plots.short(tracker)) for tracker in looks]
     for handle, (colour, style) in zip(handles, looks.values(), strict=True):
         handle.set(color=colour, linestyle=style)
-    drawn.legend(handles=handles, loc="lower center", ncol=columns, fontsize=9, frameon=False)
+    drawn.legend(
+        handles=handles, loc="lower center", ncol=-(-len(looks) // lines), fontsize=9, frameon=False
+    )
     return drawn
 
 
-def _outline(box: Boxes, look: tuple[str, str]) -> Rectangle:
+def _outline(box: Boxes, look: tuple[str, str], width: float) -> Rectangle:
     """A 1-based box in the axes of an image, whose pixel (1, 1) spans -0.5 to 0.5."""
     x, y, w, h = box
     colour, style = look
     corner = (x - 1.5, y - 1.5)
-    return Rectangle(corner, w, h, fill=False, edgecolor=colour, linestyle=style, linewidth=1.8)
+    return Rectangle(corner, w, h, fill=False, edgecolor=colour, linestyle=style, linewidth=width)
