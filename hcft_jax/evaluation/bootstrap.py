@@ -27,9 +27,17 @@ def weights(drawn: npt.NDArray[np.int64]) -> Floats:
 
 
 def interval(means: Floats) -> Floats:
-    """The interval of resampled means ``[..., resamples]``: lower and upper end, ``[..., 2]``."""
-    tail = 50 * (1 - LEVEL)
-    return np.moveaxis(np.percentile(means, [tail, 100 - tail], axis=-1), 0, -1)
+    """The interval of resampled means ``[..., resamples]``: lower and upper end, ``[..., 2]``.
+
+    The quantiles of ``np.percentile``, which would take three times as long: what it does for NaN
+    and for any number of quantiles is most of its time.
+    """
+    last = means.shape[-1] - 1
+    place = (1 - LEVEL) / 2 * last
+    rank, part = int(place), place % 1
+    near = [rank, min(rank + 1, last), last - rank, max(last - rank - 1, 0)]
+    ordered = np.partition(means, near, axis=-1)[..., near]
+    return np.asarray((1 - part) * ordered[..., [0, 2]] + part * ordered[..., [1, 3]])
 
 
 def intervals(values: Floats, weight: Floats) -> tuple[Floats, Floats]:

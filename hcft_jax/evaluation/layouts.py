@@ -53,10 +53,12 @@ class Results:
         boxes: By tracker, then by the benchmark's name of the sequence: ``[T, 4]``, 1-based, of the
             evaluated frames; NaN where a tracker gave none.
         problems: What could not be used.
+        files: Where the boxes come from, by tracker and sequence.
     """
 
     boxes: dict[str, dict[str, Boxes]] = dataclasses.field(default_factory=dict)
     problems: list[Problem] = dataclasses.field(default_factory=list)
+    files: dict[str, dict[str, Path]] = dataclasses.field(default_factory=dict)
 
 
 class _Run(NamedTuple):
@@ -93,6 +95,8 @@ def load(folders: Sequence[str | Path], benchmark: Benchmark) -> Results:
         if tracker in results.boxes:
             raise InputError(f"{tracker}: given twice")
         results.boxes[tracker] = _load_run(run, tracker, benchmark, results.problems)
+        files = {sequence: path for sequence, path in run.files if sequence is not None}
+        results.files[tracker] = {name: files[name] for name in results.boxes[tracker]}
     return results
 
 
