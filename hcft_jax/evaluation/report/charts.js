@@ -63,16 +63,18 @@ function lineChart(given) {
   if (given.line != null && given.line < given.top) {
     root.append(svg("line", { class: "threshold", x1: size.left, x2: right, y1: y(given.line), y2: y(given.line) }));
   }
-  // Worst first, so that the best are drawn above the others.
+  // What lies beyond the axes is cut off. Worst first, so that the best are drawn above the others.
+  const inside = { x: size.left, y: size.top - 2, width: right - size.left, height: bottom - size.top + 4 };
+  const curves = svg("svg", { ...inside, viewBox: Object.values(inside).join(" "), overflow: "hidden" });
   for (const { tracker, values } of [...given.series].reverse()) {
-    root.append(svg("path", {
+    curves.append(svg("path", {
       class: "curve", "data-tracker": tracker, d: path(given.xs, values, x, y),
       style: { stroke: colour(tracker) }, "stroke-dasharray": dash(tracker),
     }));
   }
   const cursor = svg("line", { class: "cursor", y1: size.top, y2: bottom, visibility: "hidden" });
   const dots = svg("g", { class: "dots" });
-  root.append(cursor, dots);
+  root.append(curves, cursor, dots);
 
   const mark = (index) => {
     cursor.setAttribute("visibility", index == null ? "hidden" : "visible");
@@ -80,7 +82,7 @@ function lineChart(given) {
     if (index == null) return;
     for (const end of ["x1", "x2"]) cursor.setAttribute(end, x(given.xs[index]));
     for (const { tracker, values } of given.series) {
-      if (!Number.isFinite(values[index])) continue;
+      if (!(values[index] <= given.top)) continue; // NaN too
       dots.append(svg("circle", { cx: x(given.xs[index]), cy: y(values[index]), r: 2.6, style: { fill: colour(tracker) } }));
     }
   };

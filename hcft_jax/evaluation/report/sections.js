@@ -220,7 +220,7 @@ function drawSources() {
         ([name, value]) => el("tr", {}, el("th", { scope: "row" }, name), el("td", {}, setting(value)))))));
     }
     return el("details", { id: `source-${t}` },
-      el("summary", {}, swatch(t), ` ${source.name}`), ...content);
+      el("summary", {}, swatch(t), source.name), ...content);
   }));
   const section = $("#problems");
   section.hidden = !data.problems.length;
