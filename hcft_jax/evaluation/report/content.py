@@ -7,19 +7,23 @@ by their place in the lists ``trackers`` and ``sequences``.
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 import hcft_jax
-from hcft_jax.evaluation import bootstrap, metrics
+from hcft_jax.evaluation import bootstrap
 from hcft_jax.evaluation.annotations import ATTRIBUTES
 from hcft_jax.evaluation.layouts import Results
 from hcft_jax.evaluation.metrics import MEASURES
 from hcft_jax.evaluation.plots import KINDS
 from hcft_jax.evaluation.report import sources
 from hcft_jax.evaluation.report.encoding import rounded
-from hcft_jax.evaluation.summary import Evaluation, having, values_of
+from hcft_jax.evaluation.summary import Evaluation, having
 from hcft_jax.evaluation.tables import TITLES
 
 _DIGITS = 6  # decimals of scores: those of a fraction of any video's frames
 _CURVE_DIGITS = 5
+
+Measured = Mapping[str, Mapping[str, list[float]]]  # by tracker and sequence, as in MEASURES
 
 
 def content(
@@ -33,6 +37,10 @@ def content(
         intervals: What ``summary.intervals`` gave of the same evaluation.
     """
     targets = evaluation.benchmark.targets
+    measured = {
+        tracker: {name: [getattr(curves, m) for m in MEASURES] for name, curves in of.items()}
+        for tracker, of in evaluation.curves.items()
+    }
     return {
         "version": hcft_jax.__version__,
         "level": intervals["level"],
@@ -56,22 +64,26 @@ def content(
                 "name": name,
                 "frames": len(target.truth),
                 "attributes": [a for a in ATTRIBUTES if a in target.attributes],
-                "scores": [_scores(of.get(name)) for of in evaluation.curves.values()],
+                "scores": [_scores(of.get(name)) for of in measured.values()],
             }
             for name, target in targets.items()
         ],
-        "subsets": [_subset(evaluation, subset, intervals) for subset in evaluation.subsets],
+        "subsets": [
+            _subset(evaluation, measured, subset, intervals) for subset in evaluation.subsets
+        ],
         "problems": [problem.line for problem in evaluation.problems],
     }
 
 
-def _subset(evaluation: Evaluation, subset: str, intervals: Mapping[str, Any]) -> dict[str, Any]:
+def _subset(
+    evaluation: Evaluation, measured: Measured, subset: str, intervals: Mapping[str, Any]
+) -> dict[str, Any]:
     resampling = (intervals["resamples"], intervals["seed"])
     names = list(evaluation.benchmark.targets)
-    selections = {"": _selection(evaluation, evaluation.subsets[subset], *resampling)}
+    selections = {"": _selection(evaluation, measured, evaluation.subsets[subset], *resampling)}
     for attribute in ATTRIBUTES:
         if targets := having(evaluation, subset, attribute):
-            selections[attribute] = _selection(evaluation, targets, *resampling)
+            selections[attribute] = _selection(evaluation, measured, targets, *resampling)
     order = {tracker: place for place, tracker in enumerate(evaluation.curves)}
     return {
         "name": subset,
@@ -87,30 +99,30 @@ def _subset(evaluation: Evaluation, subset: str, intervals: Mapping[str, Any]) -
 
 
 def _selection(
-    evaluation: Evaluation, targets: list[str], resamples: int, seed: int
+    evaluation: Evaluation, measured: Measured, targets: list[str], resamples: int, seed: int
 ) -> dict[str, Any]:
     complete = evaluation.complete(targets)
+    values = np.array([[measured[tracker][name] for name in targets] for tracker in complete])
+    values = values.reshape(len(complete), len(targets), len(MEASURES)).transpose(0, 2, 1)
     weight = bootstrap.weights(bootstrap.draws(len(targets), resamples, seed))
-    ends = {
-        measure: bootstrap.interval(
-            values_of(evaluation.curves, complete, targets, measure) @ weight
-        )
-        for measure in (MEASURES if complete else ())
-    }
+    ends = bootstrap.interval(bootstrap.resampled(values, weight))
+    intervals = dict(zip(complete, ends, strict=True))
     rows: list[dict[str, Any]] = []
     for tracker in evaluation.curves:
         row: dict[str, Any] = {"n": len(targets) - len(evaluation.missing(tracker, targets))}
         if mean := evaluation.mean(tracker, targets):
-            place = complete.index(tracker)
-            row["scores"] = _scores(mean)
-            row["intervals"] = {m: rounded(of[place], _DIGITS) for m, of in ends.items()}
+            row["scores"] = _scores([getattr(mean, measure) for measure in MEASURES])
+            row["intervals"] = dict(
+                zip(MEASURES, rounded(intervals[tracker], _DIGITS), strict=True)
+            )
             for kind in KINDS.values():
                 row[kind.curve] = rounded(getattr(mean, kind.curve), _CURVE_DIGITS)
         rows.append(row)
     return {"n": len(targets), "rows": rows}
 
 
-def _scores(curves: metrics.Curves | None) -> dict[str, float] | None:
-    if curves is None:
+def _scores(values: list[float] | None) -> dict[str, float] | None:
+    """By measure; None: there are none."""
+    if values is None:
         return None
-    return {measure: round(getattr(curves, measure), _DIGITS) for measure in MEASURES}
+    return dict(zip(MEASURES, rounded(values, _DIGITS), strict=True))

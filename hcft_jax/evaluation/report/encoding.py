@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_LEVEL = 4  # zlib's: of tracks 3 % larger than by the usual 6, in a third of the time
 _NONE = -(2**31)  # stands for NaN
 _LIMIT = 2**31 - 1
 
@@ -27,7 +28,7 @@ def as_json(content: Any) -> str:
 
 def compressed(data: bytes) -> str:
     """Bytes as zlib-compressed (RFC 1950) base64."""
-    return base64.b64encode(zlib.compress(data, 6)).decode("ascii")
+    return base64.b64encode(zlib.compress(data, _LEVEL)).decode("ascii")
 
 
 def pack(values: npt.ArrayLike, step: float) -> dict[str, Any]:
