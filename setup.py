@@ -11,5 +11,6 @@ setup(
         "hcft_jax.configs",
         "hcft_jax.experiments",
     ],
+    package_data={"hcft_jax.evaluation.report": ["*.html", "*.css", "*.js"]},
     package_dir={"hcft_jax.configs": "configs", "hcft_jax.experiments": "experiments"},
 )

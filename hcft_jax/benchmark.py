@@ -21,7 +21,7 @@ from hcft_jax.boxes import Boxes
 from hcft_jax.config import Experiment
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
-from hcft_jax.evaluation import results
+from hcft_jax.evaluation import responses, results
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.jobs import Group, Unit
 from hcft_jax.outcome import Outcome, Speed, rule, summary
@@ -36,8 +36,8 @@ def run(experiment: Experiment, weights: Weights) -> Outcome:
 
     Below ``OUTPUT_DIR/<config>-<hash>/``: ``ope/<Sequence>.txt``, ``tre/<Sequence>/<NN>.txt`` and
     ``sre/<Sequence>/<shift>.txt`` (the boxes), ``speed/`` (how fast that was), ``summary.json``,
-    with ``--overlay`` also ``overlay/`` (.mp4 and .png), and ``partial/`` with the boxes up to a
-    frame that could not be read (``jobs.Unit``).
+    with ``--overlay`` also ``overlay/`` (.mp4 and .png), with ``--responses`` also ``responses/``,
+    and ``partial/`` with the boxes up to a frame that could not be read (``jobs.Unit``).
 
     A sequence that fails under a protocol is reported in one line and the others go on. On Ctrl-C
     the summary of what is finished is written before ``KeyboardInterrupt`` goes on to the caller.
@@ -93,8 +93,7 @@ def _missing(outcome: Outcome, group: Group) -> list[Unit]:
     Raises:
         InputError: a result is damaged or that of another run.
     """
-    overlay = outcome.experiment.overlay
-    missing = [unit for unit in group.units if not unit.finished(overlay=overlay)]
+    missing = [unit for unit in group.units if not unit.finished(outcome.experiment)]
     kept = [unit for unit in group.units if unit not in missing]
     for unit in kept:
         outcome.judge(unit)
@@ -114,11 +113,10 @@ def _obtain(
     Raises:
         InputError: what cannot be tracked, read or written; it names the run.
     """
-    overlay = outcome.experiment.overlay
     try:
         for other in others:
-            if other.equals(unit) and other.finished(overlay=overlay):
-                unit.take(other, overlay=overlay)
+            if other.equals(unit) and other.finished(outcome.experiment):
+                unit.take(other, outcome.experiment)
                 break
         else:
             _track(outcome.experiment, params, unit, progress)
@@ -141,17 +139,23 @@ def _track(experiment: Experiment, params: Params, unit: Unit, progress: str) ->
         bar = stack.enter_context(
             tqdm(total=len(sequence), desc=f"{progress} {unit.title}", unit="frame")
         )
-        video = None
+        video = maps = None
         if experiment.overlay:
             layers = tracker.response_names(experiment.tracker)
             writer = visualize.OverlayWriter(unit.overlay, layers=layers)
             video = stack.enter_context(writer)
         try:
             for tracked in track_sequence(
-                params, experiment.tracker, given, with_responses=experiment.overlay
+                params,
+                experiment.tracker,
+                given,
+                with_responses=experiment.overlay or experiment.responses,
             ):
                 if video is not None:
                     _draw(video, unit.box, sequence, tracked, boxes)
+                if experiment.responses:
+                    maps = maps or stack.enter_context(_responses(experiment, unit, tracked))
+                    maps.write(tracked.responses, _centres(tracked, boxes), tracked.psr)
                 boxes = np.concatenate([boxes, tracked.boxes])
                 psr = np.concatenate([psr, tracked.psr])
                 bar.update(len(tracked.images))
@@ -177,13 +181,11 @@ def _draw(
     before: Floats,
 ) -> None:
     """Adds frames to the overlay video; ``before`` are the boxes of all the frames before them."""
-    _, _, w, h = start
-    window = sampling.geometry((h, w), tracked.images.shape[1:3]).window
-    # the maps of a frame span the search window around where the target was in the one before
-    centres = np.concatenate([before[-1:], tracked.boxes])
-    for i, image in enumerate(tracked.images):
-        x, y, w, h = centres[i]
-        top, left = y + 0.5 * h - window[0] // 2, x + 0.5 * w - window[1] // 2
+    window = _geometry(start, tracked).window
+    for i, (image, (row, column)) in enumerate(
+        zip(tracked.images, _centres(tracked, before), strict=True)
+    ):
+        top, left = row - window[0] // 2, column - window[1] // 2
         video.write(
             image,
             tracked.boxes[i],
@@ -192,3 +194,29 @@ def _draw(
             (top, left, *window),
             "" if np.isnan(tracked.psr[i]) else f"PSR {tracked.psr[i]:.1f}",
         )
+
+
+def _responses(
+    experiment: Experiment, unit: Unit, tracked: Tracked
+) -> contextlib.AbstractContextManager[responses.Writer]:
+    geometry = _geometry(unit.box, tracked)
+    return responses.writing(
+        unit.responses,
+        unit.run.frames,
+        layers=tracker.response_names(experiment.tracker),
+        gamma=[float(weight) for weight in tracker.response_weights(experiment.tracker)],
+        grid=geometry.grid,
+        window=geometry.window,
+        cell=sampling.CELL,
+    )
+
+
+def _geometry(start: Boxes, tracked: Tracked) -> sampling.Geometry:
+    _, _, w, h = start
+    return sampling.geometry((h, w), tracked.images.shape[1:3])
+
+
+def _centres(tracked: Tracked, before: Floats) -> Floats:
+    """(row, column) of each frame's search window: where the target was in the frame before."""
+    boxes = np.concatenate([before[-1:], tracked.boxes])[: len(tracked.boxes)]
+    return np.asarray(boxes[:, 1::-1] + 0.5 * boxes[:, 3:1:-1], np.float32)

@@ -148,6 +148,7 @@ class Experiment:
     )
     output_dir: str = _static("results", "results go to OUTPUT_DIR/<config>-<hash>/")
     overlay: bool = _static(False, "also write an .mp4 per run: boxes and response maps")
+    responses: bool = _static(False, "also keep the response maps of every frame, a byte a cell")
     protocols: tuple[str, ...] = _static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )

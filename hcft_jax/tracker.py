@@ -146,11 +146,8 @@ def step(
         filters.respond(f, spectra, y, grid, config.lambda_, config.update)
         for f, spectra in zip(state.filters, z, strict=True)
     ]
-    # a hypercolumn has one response, and nothing to weigh it against
-    weights = dict(zip(config.layers, config.gamma, strict=True))
-    gamma = [1.0] if config.hypercolumn else [weights[name] for name in _deepest_first(config)]
     radius = config.radius if config.search == "paper" else None
-    total, peak = search.combine(responses, gamma, radius)
+    total, peak = search.combine(responses, response_weights(config), radius)
     moved = peak - np.array([grid[0] // 2, grid[1] // 2], np.int32)
     position = state.position + CELL * moved.astype(jnp.float32)
 
@@ -223,6 +220,12 @@ def input_size(params: Params, config: TrackerConfig) -> int:
 def response_names(config: TrackerConfig) -> list[str]:
     """What the response maps of ``Output`` come from, in their order: layers, deepest first."""
     return ["hypercolumn"] if config.hypercolumn else _deepest_first(config)
+
+
+def response_weights(config: TrackerConfig) -> list[float]:
+    """Eq. 5's gamma, in the order of ``response_names``; a hypercolumn has nothing to weigh."""
+    weights = dict(zip(config.layers, config.gamma, strict=True))
+    return [1.0] if config.hypercolumn else [weights[name] for name in _deepest_first(config)]
 
 
 def _spectra(
