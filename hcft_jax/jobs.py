@@ -89,14 +89,14 @@ class Unit:
         *folders, stem = filter(None, (kind, self.whole.name, self.run.label))
         return self.folder.joinpath(*folders, stem + suffix)
 
-    def finished(self, *, overlay: bool) -> bool:
-        """Whether its result is there, and its video where that is wanted.
+    def finished(self, experiment: Experiment) -> bool:
+        """Whether its result is there, and its video where the experiment asks for it.
 
         Raises:
             InputError: the result cannot be read or is not that of this run.
         """
         path = self.result
-        if not path.exists() or (overlay and not self.overlay.exists()):
+        if not path.exists() or (experiment.overlay and not self.overlay.exists()):
             return False
         boxes = conventions.parse(path)
         # the tracker rounds half of each side down: by less than a pixel
@@ -116,7 +116,7 @@ class Unit:
             other.run.box,
         )
 
-    def take(self, other: "Unit", *, overlay: bool) -> None:
+    def take(self, other: "Unit", experiment: Experiment) -> None:
         """Copies the files of a finished equal run, the result last.
 
         Copies, not links: each result then stands for itself, also on file systems without links
@@ -126,7 +126,7 @@ class Unit:
             InputError: a file is missing or cannot be written.
         """
         pairs = [(other.speed, self.speed), (other.result, self.result)]
-        if overlay:
+        if experiment.overlay:
             pairs = [(other.overlay, self.overlay), (other.plot, self.plot), *pairs]
         for source, target in pairs:
             with replacing(target) as temporary:
@@ -165,7 +165,7 @@ def find(experiment: Experiment) -> list[Job]:
     return [Job(t.name, functools.partial(otb.load, t)) for t in targets]
 
 
-def group(experiment: Experiment, folder: Path, sequence: Sequence, protocol: str) -> Group:
+def runs(experiment: Experiment, sequence: Sequence, protocol: str) -> list[Run]:
     """The runs of a protocol on a sequence; SRE decodes the first frame for its size.
 
     Raises:
@@ -179,5 +179,4 @@ def group(experiment: Experiment, folder: Path, sequence: Sequence, protocol: st
     if protocol == "sre":
         size = sequence.frames.read(0).shape[:2]
     truth = conventions.to_file(sequence.boxes)
-    runs = protocols.plan(protocol, truth, omitted=omitted, size=size)
-    return Group(protocol, sequence.name, [Unit(sequence, run, folder) for run in runs])
+    return protocols.plan(protocol, truth, omitted=omitted, size=size)
