@@ -68,7 +68,6 @@ def work(tasks: Sequence[Task], progress: Progress) -> None:
         InputError: a summary cannot be written.
     """
     params: dict[str, Params] = {}
-    cleared = compilation.total()
     for task in tasks:
         if task.failed:  # another run of its group has: no score could be formed
             progress.skip(task)
@@ -78,9 +77,6 @@ def work(tasks: Sequence[Task], progress: Progress) -> None:
             params[weights.digest] = on_device(weights.params)
         with settling(task), progress.tracking(task) as advance:
             obtain(task.experiment, params[weights.digest], task.unit, task.others, advance)
-        if (compilation.total() - cleared).executables >= KEPT_EXECUTABLES:
-            jax.clear_caches()
-            cleared = compilation.total()
 
 
 @contextlib.contextmanager
@@ -134,6 +130,8 @@ def obtain(
         if not isinstance(error, InputError):  # mostly: out of memory
             text = f"the device failed: {text.splitlines()[0]}"
         raise InputError(f"{unit.run.label}: {text}" if unit.run.label else text) from error
+    finally:
+        compilation.clear_beyond(KEPT_EXECUTABLES)
     unit.partial.unlink(missing_ok=True)
 
 

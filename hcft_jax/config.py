@@ -272,7 +272,12 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     own = {f.name for f in fields(TrackerConfig)}
     tracker = {name: _typed(name, value) for name, value in changes.items() if name in own}
     rest = {name: value for name, value in changes.items() if name not in own}
-    return replace(experiment, tracker=replace(experiment.tracker, **tracker), **rest)
+    return replace(
+        experiment,
+        tracker=replace(experiment.tracker, **tracker),
+        base=experiment.base or experiment.tracker,
+        **rest,
+    )
 
 
 def available(folder: str = "") -> dict[str, Path]:

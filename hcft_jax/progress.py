@@ -129,9 +129,10 @@ class Line(Meter):
         self._frames = self.remaining
         self._bar = tqdm(
             total=max(self._frames, 1),
-            desc=title,
-            bar_format="{desc}: {percentage:3.0f}%|{bar:20}| {postfix}",
+            desc=f"{title}: {self}",
+            bar_format="{percentage:3.0f}%|{bar:20}| {desc}",
         )
+        self._title = title
         self._apart = 0.2 if sys.stderr.isatty() else SECONDS_APART
         self._shown = self._started
 
@@ -149,7 +150,7 @@ class Line(Meter):
         if now - self._shown >= self._apart:
             self._shown = now
             self._bar.n = self._frames - self.remaining
-            self._bar.set_postfix_str(str(self))
+            self._bar.set_description_str(f"{self._title}: {self}")
 
     def skip(self, task: Task) -> None:
         """It counts as failed."""
