@@ -71,13 +71,14 @@ def run(given: flags.FlagValues) -> int:
         for outcome in outcomes:
             save(outcome)  # an output folder that cannot be written to shows before the first frame
         try:
-            with Line(sweep.name, todo) as line:
-                work(todo, line)
+            if todo:
+                with Line(sweep.name, todo) as line:
+                    work(todo, line)
         finally:  # after Ctrl-C too; other processes may have done something as well
             plan.missing(tasks)
             for outcome in outcomes:
                 save(outcome)
-            text = write(sweep, outcomes, tasks, folder)
+            text = write(sweep, outcomes, tasks, _command(given))
     print(text)
     print(f"{sweep.name}.json, {sweep.name}.md and a folder for each setting: {folder}")
     failed = sum(len(outcome.failed) for outcome in outcomes)
@@ -100,7 +101,7 @@ def _sweep(given: flags.FlagValues) -> Sweep:
     if not given.sweep:
         known = ", ".join(sweeps.available())
         raise InputError(f"--sweep: name a sweep ({known}) or a file.py")
-    sweep = sweeps.load(given.sweep).override(options.changes()).validate()
+    sweep = sweeps.load(given.sweep).override(options.changes(given)).validate()
     if given.engine != "ray":
         return sweep
     # the workers have other working directories
@@ -158,8 +159,10 @@ def missing_runs(tasks: Sequence[Task]) -> dict[str, list[str]]:
     return without
 
 
-def write(sweep: Sweep, outcomes: Sequence[Outcome], tasks: Sequence[Task], folder: Path) -> str:
+def write(sweep: Sweep, outcomes: Sequence[Outcome], tasks: Sequence[Task], command: str) -> str:
     """Writes ``<sweep>.json`` and ``<sweep>.md``, each whole or not at all.
+
+    ``command`` is the one that made it.
 
     Returns:
         The tables as text for the terminal.
@@ -167,6 +170,7 @@ def write(sweep: Sweep, outcomes: Sequence[Outcome], tasks: Sequence[Task], fold
     Raises:
         InputError: the folder cannot be written to.
     """
+    folder = Path(sweep.experiments[0].output_dir)
     without = missing_runs(tasks)
     compared, files, lines = {}, [], []
     for protocol in PROTOCOLS:
@@ -190,7 +194,6 @@ def write(sweep: Sweep, outcomes: Sequence[Outcome], tasks: Sequence[Task], fold
         line = f"{total} of {len(tasks)} runs are missing; {sweep.name}.json names them.\n"
         files.append(line)
         lines.append(line)
-    command = shlex.join(["python", "-m", "hcft_jax.experiments.sweep", *sys.argv[1:]])
     content = {
         "sweep": sweep.name,
         "command": command,
@@ -203,6 +206,11 @@ def write(sweep: Sweep, outcomes: Sequence[Outcome], tasks: Sequence[Task], fold
     with replacing(folder / f"{sweep.name}.md") as temporary:
         temporary.write_text("\n".join(files), encoding="utf-8")
     return "\n".join(lines)
+
+
+def _command(given: flags.FlagValues) -> str:
+    set_ = [given[name].serialize() for name in given if given[name].present]
+    return shlex.join(["python", "-m", "hcft_jax.experiments.sweep", *sorted(set_)])
 
 
 def _row(outcome: Outcome, command: str, without: dict[str, list[str]]) -> dict[str, Any]:
@@ -218,13 +226,13 @@ def _row(outcome: Outcome, command: str, without: dict[str, list[str]]) -> dict[
     }
 
 
-def main(argv: list[str]) -> int:
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
     logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
     try:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        return run(flags.FLAGS)
+        return run(given)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -233,20 +241,24 @@ def main(argv: list[str]) -> int:
         return 130
 
 
-def define_flags() -> None:
+def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     """The flags of the command line; not at import, where names would clash with other programs."""
-    options.define()
-    flags.DEFINE_string("sweep", None, "a shipped sweep's name, or a file.py with get_sweep()")
-    flags.DEFINE_string("shard", "1/1", "i/n: only part i of n of the runs")
-    flags.DEFINE_bool("dry_run", False, "only show what there is to do")
-    flags.DEFINE_enum("engine", "local", ENGINES, "where: in this process, or on a Ray cluster")
-    flags.DEFINE_string(
-        "ray_address", "local", "a running cluster (auto, host:port), or local: one is started here"
+    options.define(into)
+
+    def define(kind: Any, name: str, *rest: Any) -> None:
+        kind(name, *rest, flag_values=into)
+
+    define(
+        flags.DEFINE_string, "sweep", None, "a shipped sweep's name, or file.py with get_sweep()"
     )
-    flags.DEFINE_integer(
-        "ray_cpus", None, f"cores of a worker where there is no GPU [{cluster.CPUS}, or a node's]"
-    )
-    flags.DEFINE_integer("max_retries", 3, "how often a run is repeated whose Ray worker died")
+    define(flags.DEFINE_string, "shard", "1/1", "i/n: only part i of n of the runs")
+    define(flags.DEFINE_bool, "dry_run", False, "only show what there is to do")
+    define(flags.DEFINE_enum, "engine", ENGINES[0], ENGINES, "here, or on a Ray cluster")
+    where = "a running cluster (auto, host:port), or local: one is started on this machine"
+    define(flags.DEFINE_string, "ray_address", "local", where)
+    cores = f"cores of a worker where there is no GPU [{cluster.CPUS}, or all of a smaller node]"
+    define(flags.DEFINE_integer, "ray_cpus", None, cores)
+    define(flags.DEFINE_integer, "max_retries", 3, "how often a run is repeated whose worker died")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
                 yield field.metadata.get("flag", field.name), field, types[field.name]
 
 
-def define() -> None:
+def define(into: flags.FlagValues = flags.FLAGS) -> None:
     """A flag for each field of the tracker and the experiment that has a help text."""
     for name, field, kind in _settable():
         simple: dict[Any, Any] = {
@@ -37,15 +37,15 @@ def define() -> None:
         if typing.get_origin(kind) is tuple:
             define = flags.DEFINE_list
         default = "" if field.default is None else f" [{_shown(field.default)}]"
-        define(name, None, field.metadata["help"] + default)
+        define(name, None, field.metadata["help"] + default, flag_values=into)
 
 
-def changes() -> dict[str, Any]:
+def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     """The fields that flags set: name to value."""
-    given = {field.name: flags.FLAGS[name].value for name, field, _ in _settable()}
+    values = {field.name: given[name].value for name, field, _ in _settable()}
     return {
         name: tuple(value) if isinstance(value, list) else value
-        for name, value in given.items()
+        for name, value in values.items()
         if value is not None
     }
 

@@ -15,6 +15,8 @@ from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.jobs import Group, Job, Unit
 from hcft_jax.outcome import Outcome, attempt, part
 
+_MANY = 1000  # runs whose results take some seconds to read
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -125,7 +127,7 @@ def missing(tasks: Sequence[Task]) -> list[Task]:
     A damaged result, or that of another sequence, is one line on the terminal.
     """
     without = []
-    for task in tqdm(tasks, desc="reading results", unit="run", delay=2, leave=False):
+    for task in tqdm(tasks, desc="results", unit="run", leave=False, disable=len(tasks) < _MANY):
         with task.attempt():
             if task.unit.result in task.outcome.judged or task.failed:
                 continue
