@@ -174,7 +174,7 @@ def find(experiment: Experiment) -> list[Job]:
     return [Job(t.name, functools.partial(otb.load, t)) for t in targets]
 
 
-def group(experiment: Experiment, folder: Path, sequence: Sequence, protocol: str) -> Group:
+def runs(experiment: Experiment, sequence: Sequence, protocol: str) -> list[Run]:
     """The runs of a protocol on a sequence; SRE decodes the first frame for its size.
 
     Raises:
@@ -188,5 +188,4 @@ def group(experiment: Experiment, folder: Path, sequence: Sequence, protocol: st
     if protocol == "sre":
         size = sequence.frames.read(0).shape[:2]
     truth = conventions.to_file(sequence.boxes)
-    runs = protocols.plan(protocol, truth, omitted=omitted, size=size)
-    return Group(protocol, sequence.name, [Unit(sequence, run, folder) for run in runs])
+    return protocols.plan(protocol, truth, omitted=omitted, size=size)
