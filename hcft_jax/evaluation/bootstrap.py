@@ -4,6 +4,8 @@ Sequences are drawn with replacement, the same ones for every tracker: a differe
 is paired, and what is easy or hard for both cancels.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -45,8 +47,9 @@ def resampled(values: Floats, weight: Floats) -> Floats:
 
     One product for all: of many small ones, most would be the waiting of threads.
     """
-    means = values.reshape(-1, values.shape[-1]) @ weight
-    return np.asarray(means.reshape(*values.shape[:-1], -1))
+    rows = math.prod(values.shape[:-1])  # 0 where no tracker has all sequences
+    means = values.reshape(rows, values.shape[-1]) @ weight
+    return np.asarray(means.reshape(*values.shape[:-1], weight.shape[1]))
 
 
 def intervals(values: Floats, weight: Floats) -> tuple[Floats, Floats]:

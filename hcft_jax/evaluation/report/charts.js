@@ -2,6 +2,9 @@
 
 const CHART = { width: 460, height: 300, left: 46, right: 10, top: 10, bottom: 40 };
 
+// Text keeps its size in a narrow window: the chart is drawn narrower, not scaled down.
+const chartWidth = (most) => Math.min(most, Math.max(300, document.documentElement.clientWidth - 70));
+
 function ticks(low, high, count) {
   const rough = (high - low) / count || 1;
   const power = 10 ** Math.floor(Math.log10(rough));

@@ -55,6 +55,8 @@ const shown = (measure, value) => number(value == null ? null : value * measure.
 const ends = (measure, [low, high], signed = false) =>
   `${number(low * measure.scale, measure.ends, signed)} to ${number(high * measure.scale, measure.ends, signed)}`;
 
+const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count === 1 ? "" : "s"}`;
+
 const titled = (measure) => (measure.unit ? `${measure.title} (${measure.unit})` : measure.title);
 
 // The ten best are told apart by colour; the next ten have the same colours, dashed.

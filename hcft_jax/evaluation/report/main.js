@@ -77,6 +77,14 @@ function connect() {
     });
   }
   $("#sequences input").addEventListener("input", () => drawSequences(open));
+  // Charts are drawn for the width of a window that is narrow.
+  let width = chartWidth(WIDE.width);
+  addEventListener("resize", () => {
+    if (width === chartWidth(WIDE.width)) return;
+    width = chartWidth(WIDE.width);
+    drawCurves();
+    viewer.draw();
+  });
   // A link to a source opens it; on paper all are open.
   addEventListener("hashchange", () => {
     const details = location.hash.startsWith("#source-") && document.getElementById(location.hash.slice(1));
@@ -91,7 +99,7 @@ function start() {
   state.subset = Math.max(whole, 0);
   const kept = data.sequences.filter((s) => s.scores.some(Boolean));
   const frames = kept.reduce((sum, s) => sum + s.frames, 0);
-  $("#lede").textContent = `${data.trackers.length} trackers, ${kept.length} targets, ${frames.toLocaleString("en")} frames. One-pass evaluation (OPE) by the rules of the OTB toolkit.`;
+  $("#lede").textContent = `${counted(data.trackers.length, "tracker")}, ${counted(kept.length, "target")}, ${counted(frames, "frame")}. One-pass evaluation (OPE) by the rules of the OTB toolkit.`;
   $("#colophon").textContent = `hcft_jax ${data.version}. Bootstrap over sequences: ${data.resamples} resamples, seed ${data.seed}.`;
   connect();
   listAttributes();

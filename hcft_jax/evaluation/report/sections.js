@@ -26,6 +26,7 @@ function emphasise(tracker) {
 
 function drawCurves() {
   const rows = selection().rows;
+  const note = (text) => el("span", { title: text }, ` \u2013 ${text}`);
   $("#curves .plots").replaceChildren(...data.plots.map((plot) => {
     const measure = MEASURES[plot.number];
     const series = visible()
@@ -33,7 +34,7 @@ function drawCurves() {
       .map((tracker) => ({ tracker, values: rows[tracker][plot.name] }))
       .sort((a, b) => rows[b.tracker].scores[plot.number] - rows[a.tracker].scores[plot.number]);
     const chart = lineChart({
-      xs: plot.thresholds, xlabel: plot.xlabel, ylabel: plot.ylabel, top: 1, series,
+      size: { width: chartWidth(CHART.width) }, xs: plot.thresholds, xlabel: plot.xlabel, ylabel: plot.ylabel, top: 1, series,
       hover: (event, index, nearest) => {
         emphasise(nearest?.tracker);
         showTip(event, ...valueTip(`${plot.xlabel}: ${plot.thresholds[index]}`, series, index, 3, nearest));
@@ -44,7 +45,7 @@ function drawCurves() {
     return el(
       "figure", { "data-plot": plot.name }, el("figcaption", {},
         el("strong", {}, plot.title),
-        best ? ` \u2013 best ${measure.title}: ${data.trackers[best.tracker].name} ${shown(measure, rows[best.tracker].scores[plot.number])}` : " \u2013 no tracker has all of these targets"),
+        note(best ? `best ${measure.title}: ${data.trackers[best.tracker].name} ${shown(measure, rows[best.tracker].scores[plot.number])}` : "no tracker has all of these targets")),
       chart,
     );
   }));
@@ -76,7 +77,7 @@ function measureColumn(name, rows, apart) {
       if (!scores) return "\u2013";
       const value = el("span", { class: "value" }, shown(measure, scores[name]));
       const difference = apart?.get(tracker)?.[name];
-      if (apart && !difference) return value;
+      if (apart && !difference) return [value, el("small", { class: "same" }, tracker === state.baseline ? "reference" : "")];
       if (difference) {
         const [mean, ...limits] = difference;
         const clear = limits[0] > 0 || limits[1] < 0;
@@ -110,13 +111,13 @@ function drawScores() {
         data.trackers[t].command ? "command" : "files") },
   ];
   const level = Math.round(100 * data.level);
-  $("#scores .note").textContent = apart
-    ? `Differences to ${data.trackers[state.baseline].name} with ${level} % intervals of paired resamples; coloured where zero is outside.`
-    : `Means over ${n} targets with ${level} % bootstrap intervals over them (${data.resamples.toLocaleString("en")} resamples).`
-      + (state.baseline != null ? " Differences are shown for all attributes together." : "");
+  $("#scores .note span").textContent = apart
+    ? `with ${level} % intervals of paired resamples; coloured where zero is outside.`
+    : `Means over ${counted(n, "target")} with ${level} % bootstrap intervals over them (${data.resamples.toLocaleString("en")} resamples).`
+      + (state.baseline != null ? " Differences are there for all attributes together." : "");
   $("#scores .scroll").replaceChildren(sortedTable({
     columns, rows: everyone, order: state.scoreOrder, key: (t) => t,
-    caption: `One-pass evaluation, ${subset().title}${state.attribute ? `, ${data.attributes[state.attribute]}` : ""} (${n} targets)`,
+    caption: `One-pass evaluation, ${subset().title}${state.attribute ? `, ${data.attributes[state.attribute]}` : ""} (${counted(n, "target")})`,
     decorate: (line, t) => {
       line.dataset.tracker = t;
       line.classList.toggle("off", state.hidden.has(t));
@@ -192,7 +193,7 @@ function drawSequences(open) {
   if (!columns[state.sequenceOrder.column]) state.sequenceOrder.column = 0;
   $("#sequences .scroll").replaceChildren(sortedTable({
     columns, rows, order: state.sequenceOrder, key: (i) => i,
-    caption: `${titled(measure)} of ${rows.length} sequences`,
+    caption: `${titled(measure)} of ${counted(rows.length, "sequence")}`,
   }));
 }
 
@@ -204,7 +205,7 @@ function setting(value) {
 function drawSources() {
   $("#sources .list").replaceChildren(...data.trackers.map((source, t) => {
     const parts = [el("dt", {}, "Results"), el("dd", {}, source.folder
-      ? `${source.files} files in ${source.folder}` : "no usable result",
+      ? `${counted(source.files, "file")} in ${source.folder}` : "no usable result",
       source.pattern ? ` (${source.pattern} \u2026)` : "")];
     if (source.note) parts.push(el("dt", {}, "Settings"), el("dd", { class: "worse" }, source.note));
     if (source.command) {

@@ -17,7 +17,9 @@ function createViewer(root) {
   const heat = el("canvas", { class: "heat", hidden: true });
   const boxes = svg("svg", { class: "boxes", preserveAspectRatio: "none" });
   const remark = el("span", { class: "remark" });
-  const stage = el("div", { class: "stage" }, picture, heat, boxes, remark);
+  const legend = el("span", { class: "legend" }, svg("svg", { viewBox: "0 0 14 10" },
+    svg("rect", { class: "truth", x: 2, y: 2, width: 10, height: 6 })), " ground truth");
+  const stage = el("div", { class: "stage" }, picture, heat, boxes, remark, legend);
   const slider = el("input", { type: "range", min: 0, value: 0, step: 1, "aria-label": "Frame",
     oninput: () => show(Number(slider.value)) });
   const where = el("output");
@@ -130,7 +132,7 @@ function createViewer(root) {
     about.textContent = track ? "" : "no tracker has a usable result";
     if (!track) return;
     const { frames, attributes } = data.sequences[number];
-    about.textContent = `${frames} frames, ${attributes.join(" ") || "no attributes"}`;
+    about.textContent = `${counted(frames, "frame")}, ${attributes.join(" ") || "no attributes"}`;
     const [height, width] = track.size ?? track.extent();
     boxes.setAttribute("viewBox", `0 0 ${width} ${height}`);
     stage.style.setProperty("aspect-ratio", `${width} / ${height}`);
@@ -169,7 +171,7 @@ function createViewer(root) {
     ];
     charts = kinds.filter((kind) => kind.series.length).map((kind) => {
       const chart = lineChart({
-        ...kind, xs, xlabel: "Frame", size: WIDE,
+        ...kind, xs, xlabel: "Frame", size: { ...WIDE, width: chartWidth(WIDE.width) },
         hover: (event, index, nearest) => {
           emphasise(nearest?.tracker);
           showTip(event, ...valueTip(`${kind.ylabel}, frame ${index + 1}`, kind.series, index, kind.digits, nearest, kind.name !== "error"));
