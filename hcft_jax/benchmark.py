@@ -58,7 +58,12 @@ def run(experiment: Experiment, weights: Weights) -> Outcome:
                 what = f"{len(kept)} of {len(group.units)} runs are in {kept[0].result.parent}"
             print(f"{group.sequence}: kept, {what}", file=sys.stderr)
     save(outcome)  # an output folder that cannot be written to shows before the first frame
-    work(missing, Runs(len(missing)))
+    try:
+        work(missing, Runs(len(missing)))
+    except KeyboardInterrupt:  # it may have come while a result was being scored
+        plan.missing(tasks)
+        save(outcome)
+        raise
     return outcome
 
 

@@ -56,5 +56,5 @@ def test_an_installed_wheel_runs_from_any_directory(wheel: Path, tmp_path: Path)
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    (summary,) = tmp_path.glob("demo/demo-*/summary.json")
+    (summary,) = tmp_path.glob("demo/demo,*/summary.json")
     assert hcft_jax.__version__ in summary.read_text()

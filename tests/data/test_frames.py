@@ -276,9 +276,14 @@ def test_an_interrupt_while_waiting_for_a_frame_ends_the_stream() -> None:
     main = threading.main_thread().ident
     assert main is not None
     frames = stream(Counting(100, delay=0.3), threads=2, ahead=50)
-    threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT)).start()
-    with pytest.raises(KeyboardInterrupt):
+    timer = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
+
+    def wait() -> None:
+        timer.start()  # here, as on a busy machine it may go off at once
         next(frames)
+
+    with pytest.raises(KeyboardInterrupt):
+        wait()
     assert decoding_threads() == []
 
 
