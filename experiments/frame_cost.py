@@ -80,7 +80,7 @@ def measure(params: vgg.Params, config: TrackerConfig, drawn: Synthetic, repeats
     return {
         "seconds": {name: spread(values) for name, values in times.items()},
         "ratios": {name: spread(values) for name, values in ratios.items()},
-        "grid": first.geometry.grid,
+        "grid": first.target.transform.shape,
     }
 
 

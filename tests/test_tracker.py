@@ -88,7 +88,7 @@ def test_every_part_agrees_with_the_float64_transcription(
         params, images[0], box, update=update, gamma=gamma, eta=0.1, size=config.input_size
     )
     state = tracker.init(params, config, images[0], from_file(box))
-    assert state.geometry.grid == truth.grid
+    assert state.target.transform.shape == truth.grid
     assert_agreement(params, config, state, truth, images[1:])
 
 
@@ -199,7 +199,7 @@ def test_a_hypercolumn_is_one_filter_on_all_channels(
     (learned,) = state.filters
     assert learned.model.shape[-1] == vgg.WIDTHS[1] + vgg.WIDTHS[2]
     assert outputs[0].responses is not None
-    assert outputs[0].responses.shape == (1, *state.geometry.grid)
+    assert outputs[0].responses.shape == (1, *state.target.transform.shape)
     assert np.abs(np.asarray(outputs[-1].box) - sequence.boxes[-1])[:2].max() < 5
 
 
