@@ -5,6 +5,7 @@ executable when they are put into the same ``Bucket``, which pads images, window
 """
 
 import functools
+import math
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -35,6 +36,40 @@ class Bucket:
         pairs = [*zip(geometry.image, self.image, strict=True)]
         pairs += [*zip(geometry.grid, self.grid, strict=True)]
         return all(own <= most for own, most in pairs)
+
+
+def buckets(
+    geometries: Collection[Geometry], weights: Collection[float], most: int
+) -> list[Bucket]:
+    """At most ``most`` buckets that hold all targets with the least padding, the smallest first.
+
+    Args:
+        geometries: of the targets, at least one.
+        weights: of them, as their numbers of frames: padding costs in each of them.
+        most: how many, each of which compiles anew.
+    """
+    image = (max(g.image[0] for g in geometries), max(g.image[1] for g in geometries))
+    total: dict[tuple[int, int], float] = {}
+    for geometry, weight in zip(geometries, weights, strict=True):
+        total[geometry.grid] = total.get(geometry.grid, 0.0) + weight
+    grids = sorted(total, key=lambda grid: grid[0] * grid[1])
+    # the cheapest way to divide the first n grids, in the order of their area
+    ways: list[tuple[float, tuple[Bucket, ...]]] = [(0.0, ())]
+    ways += [(math.inf, ())] * len(grids)
+    for _ in range(most):
+        divided = [ways[0]]
+        for last in range(1, len(grids) + 1):
+            best, size, weight = ways[last], (0, 0), 0.0
+            for first in reversed(range(last)):
+                grid = grids[first]
+                size = (max(size[0], grid[0]), max(size[1], grid[1]))
+                weight += total[grid]
+                cost = ways[first][0] + weight * size[0] * size[1]
+                if cost < best[0]:
+                    best = cost, (*ways[first][1], Bucket(image, size))
+            divided.append(best)
+        ways = divided
+    return list(ways[-1][1])
 
 
 @functools.partial(

@@ -76,12 +76,14 @@ def init(
         ValueError: the target does not fit into the bucket.
     """
     config.validate()
-    image = jnp.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(f"image: shape {image.shape} is not [height, width, 3]")
-    target, position = begin(params, config, box, (image.shape[0], image.shape[1]), bucket)
-    more = [(0, most - own) for own, most in zip(image.shape[:2], target.image, strict=True)]
-    return _init(params, config, target, jnp.pad(image, [*more, (0, 0)]), position)
+    shape = np.shape(image)
+    if len(shape) != 3 or shape[2] != 3:
+        raise InputError(f"image: shape {shape} is not [height, width, 3]")
+    target, position = begin(params, config, box, (shape[0], shape[1]), bucket)
+    if shape[:2] != target.image:  # on the host: each size would compile a padding of its own
+        more = [(0, most - own) for own, most in zip(shape[:2], target.image, strict=True)]
+        image = np.pad(image, [*more, (0, 0)])
+    return _init(params, config, target, image, position)
 
 
 def begin(
@@ -112,12 +114,13 @@ def begin(
 def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
     """(height, width) of the network's maps."""
     patch = jax.ShapeDtypeStruct((config.input_size, config.input_size, 3), jnp.float32)
-    maps = jax.eval_shape(_features, params, config, patch)
+    maps = jax.eval_shape(features, params, config, patch)
     return {(m.shape[0], m.shape[1]) for m in maps.values()}
 
 
 @jax.jit
-def _features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
+def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
+    """The configured layers' maps of a patch ``[..., size, size, 3]``."""
     return vgg.features(params, patch, config.layers)
 
 
@@ -126,7 +129,7 @@ def _init(
     params: Params, config: TrackerConfig, target: Target, image: jax.Array, position: jax.Array
 ) -> State:
     patch = sampling.patch(image, position, target.crop)
-    trained = train(config, target, spectra(config, target, _features(params, config, patch)))
+    trained = train(config, target, spectra(config, target, features(params, config, patch)))
     return State(jnp.asarray(position), trained, jax.tree.map(jnp.asarray, target))
 
 
@@ -154,13 +157,13 @@ def step(
 
     def observed(position: jax.Array) -> tuple[jax.Array, ...]:
         patch = sampling.patch(image, position, target.crop)
-        return spectra(config, target, _features(params, config, patch))
+        return spectra(config, target, features(params, config, patch))
 
     z = observed(state.position)
     position, output = detect(config, state, z, with_responses=with_responses)
     # where the target stayed, the features at the new position are those at the old one
     x = jax.lax.cond(jnp.any(position != state.position), lambda: observed(position), lambda: z)
-    learned = learn(config, target, state.filters, x, config.eta)
+    learned = average(config, state.filters, train(config, target, x))
     return State(position, learned, target), output
 
 
@@ -206,16 +209,11 @@ def train(config: TrackerConfig, target: Target, x: tuple[jax.Array, ...]) -> tu
     )
 
 
-def learn(
-    config: TrackerConfig,
-    target: Target,
-    old: tuple[Filter, ...],
-    x: tuple[jax.Array, ...],
-    eta: jax.Array | float,
+def average(
+    config: TrackerConfig, old: tuple[Filter, ...], new: tuple[Filter, ...]
 ) -> tuple[Filter, ...]:
-    """The filters after Eq. 6, from the spectra at the new position."""
-    new = train(config, target, x)
-    return tuple(filters.update(f, n, eta) for f, n in zip(old, new, strict=True))
+    """The filters after Eq. 6."""
+    return tuple(filters.update(o, n, config.eta) for o, n in zip(old, new, strict=True))
 
 
 @functools.partial(jax.jit, static_argnames="with_responses", donate_argnames="state")
