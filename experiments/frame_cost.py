@@ -21,11 +21,12 @@ import numpy as np
 from absl import app, flags
 
 from hcft_jax import tracker
-from hcft_jax.backbones import vgg, weights
+from hcft_jax.backbones import registry, weights
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.results import write_json
+from hcft_jax.tracker import Params
 
 CHUNK = 4  # frames a call, as in the main job on a CPU
 
@@ -37,14 +38,15 @@ def seconds(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def measure(params: vgg.Params, config: TrackerConfig, drawn: Synthetic, repeats: int) -> Any:
+def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: int) -> Any:
     """Times a moved frame, an unmoved one and two network passes, ``repeats`` times in turn."""
     sequence = synthetic(drawn)
     # two frames far apart, in turn: the target moves in each; one frame again and again: it stays
     here, there = sequence.frames.read(0), sequence.frames.read(drawn.frames // 2)
     first = tracker.init(params, config, here, sequence.boxes[0])
-    network = jax.jit(vgg.features, static_argnums=2)
-    patch = np.zeros((config.input_size, config.input_size, 3), np.float32)
+    network = jax.jit(registry.get(config.backbone).features, static_argnums=2)
+    side = tracker.input_size(params, config)
+    patch = np.zeros((side, side, 3), np.float32)
 
     def track(images: list[np.ndarray]) -> Callable[[], Any]:
         def call() -> Any:
@@ -95,7 +97,7 @@ def main(argv: list[str]) -> int:
     try:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        params = jax.device_put(weights.find(values.weights).params)
+        params = registry.get(TrackerConfig().backbone).placed(weights.find(values.weights).params)
         drawn = Synthetic(
             seed=values.seed,
             frames=60,

@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from hcft_jax import compilation, jobs, sampling, tracker, visualize
+from hcft_jax.backbones import registry
 from hcft_jax.backbones.weights import Weights
 from hcft_jax.boxes import Boxes
 from hcft_jax.config import Experiment
@@ -66,7 +67,7 @@ def run(experiment: Experiment, weights: Weights) -> Outcome:
         results.write_json(folder / "summary.json", summary(outcome, weights))
 
     save()  # an output folder that cannot be written to shows before the first frame is tracked
-    params = jax.device_put(weights.params)
+    params = registry.get(experiment.tracker.backbone).placed(weights.params)
     number, total = 0, sum(len(units) for _, units in missing)
     cleared = compilation.total()
     for group, units in missing:

@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 
-from hcft_jax.backbones.vgg import LAYERS
+from hcft_jax.backbones import registry
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -37,8 +37,11 @@ def _static(default: Any, text: str, **more: Any) -> Any:
 class TrackerConfig:
     """The method's choices and constants: the paper's equations, the authors' values."""
 
+    backbone: str = _static(
+        registry.DEFAULT, f"the network whose maps are tracked on: {', '.join(registry.BACKBONES)}"
+    )
     layers: tuple[str, ...] = _static(
-        ("conv5_4", "conv4_4", "conv3_4"), "VGG-19 layers, after their ReLU, in any order"
+        ("conv5_4", "conv4_4", "conv3_4"), "the backbone's layers, after their ReLU, in any order"
     )
     gamma: tuple[float, ...] = _traced(
         (1.0, 0.5, 0.02), "weight of each layer's response, in the order of --layers (Eq. 5)"
@@ -62,7 +65,9 @@ class TrackerConfig:
     hypercolumn: bool = _static(
         False, "one filter on the concatenated layers; gamma has no response to weigh then"
     )
-    input_size: int = _static(224, "side of the network's input in pixels")
+    input_size: int | None = _static(
+        None, "side of the network's input in pixels; by default that of its training"
+    )
     dft: str = _static(
         "matmul",
         "matmul: grid, window and DFT as one small matrix an axis; fft: one after the other",
@@ -75,12 +80,15 @@ class TrackerConfig:
         Raises:
             InputError: names the flag, its value and what is allowed.
         """
+        network = registry.get(self.backbone)
         if not self.layers:
             raise InputError("--layers: name at least one layer")
         for name in self.layers:
-            if name not in LAYERS:
-                near = _near(name, LAYERS)
-                raise InputError(f"--layers: no layer {name!r} in VGG-19{near}; {_listed(LAYERS)}")
+            if name not in network.layers:
+                raise InputError(
+                    f"--layers: no layer {name!r} in {network.title}{_near(name, network.layers)}; "
+                    f"{_listed(network.layers)}"
+                )
         if len(set(self.layers)) < len(self.layers):
             raise InputError(f"--layers: {','.join(self.layers)} names a layer twice")
         if len(self.gamma) != len(self.layers):
@@ -97,9 +105,9 @@ class TrackerConfig:
         self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
         self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         self._in_range("radius", (self.radius,), 0.0, math.inf)
-        deepest = max(self.layers, key=LAYERS.index)
-        least = 2 ** int(deepest[len("conv")])  # each block halves the map of the one before
-        if self.input_size < least:
+        deepest = max(self.layers, key=network.layers.index)
+        least = network.least_input(deepest)
+        if self.input_size is not None and self.input_size < least:
             raise InputError(
                 f"--input_size: {self.input_size} leaves a map of one cell of {deepest}, which "
                 f"cannot say where the target is; at least {least}"

@@ -21,7 +21,7 @@ _RETRY_WAIT = 1.0  # seconds
 def download(
     url: str,
     path: str | Path,
-    md5: str,
+    checksum: str,
     *,
     convert: Callable[[Path], None] | None = None,
     description: str | None = None,
@@ -29,14 +29,16 @@ def download(
     """Downloads a file, unless ``path`` is there already.
 
     A download that breaks off is resumed, within this call and by the next one: what has arrived
-    is ``<md5>.part`` beside ``path``. Processes that download to one path at the same time wait for
-    each other (by a lock file, ``path`` with the suffix .lock, which stays), and all but the first
-    find the file there.
+    is ``<digits>.part`` beside ``path``. Processes that download to one path at the same time wait
+    for each other (by a lock file, ``path`` with the suffix .lock, which stays), and all but the
+    first find the file there.
 
     Args:
         url: HTTP or HTTPS.
         path: a file, or a folder if ``convert`` makes one; its parents are made.
-        md5: the MD5 of what is downloaded, in hexadecimal; nothing is used before it matches.
+        checksum: of what is downloaded: an algorithm of ``hashlib``, a colon and hexadecimal digits
+            (``md5:253f...``), perhaps only the first ones, as some publishers have them in the
+            file's name. Nothing is used before it matches.
         convert: makes ``path``, whole or not at all, of the verified file whose path it is given
             and which is removed afterwards. None: the file itself becomes ``path``.
         description: what the progress bar is called. None: the name of ``path``.
@@ -45,13 +47,13 @@ def download(
         InputError: no network, no such file on the server, another content, or no room.
     """
     path = Path(path)
-    part = path.with_name(f"{md5}.part")
+    part = path.with_name(f"{checksum.rpartition(':')[2]}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock")):
             if path.exists():
                 return
-            _complete(url, part, md5, description or path.name)
+            _complete(url, part, checksum, description or path.name)
             if convert is None:
                 part.replace(path)
             else:
@@ -80,13 +82,13 @@ class _Broken(Exception):
     """The connection ended too early; worth another attempt."""
 
 
-def _complete(url: str, part: Path, md5: str, description: str) -> None:
+def _complete(url: str, part: Path, checksum: str, description: str) -> None:
     """Completes ``part``, of which an earlier attempt may have left a beginning."""
     reason = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_RETRY_WAIT)
-        if part.exists() and _md5(part) == md5:
+        if part.exists() and _matches(part, checksum):
             return
         start = part.stat().st_size if part.exists() else 0
         try:
@@ -107,16 +109,16 @@ def _complete(url: str, part: Path, md5: str, description: str) -> None:
         except (_Broken, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
         else:
-            if _md5(part) == md5:
+            if _matches(part, checksum):
                 return
             part.unlink()
             if not start:
                 raise InputError(
-                    f"{url}: the download ({content_type}) has another MD5 than {md5}; a proxy's "
-                    "or login page? It was deleted"
+                    f"{url}: the download ({content_type}) has another checksum than {checksum}; a "
+                    "proxy's or login page? It was deleted"
                 )
-            reason = "the resumed download had another MD5"
-    if part.exists() and _md5(part) == md5:
+            reason = "the resumed download had another checksum"
+    if part.exists() and _matches(part, checksum):
         return
     raise InputError(
         f"{url}: the download failed {_ATTEMPTS} times ({reason}); fetch again to resume it"
@@ -163,6 +165,7 @@ def _receive(url: str, part: Path, start: int, description: str) -> str:
         return str(headers.get_content_type())
 
 
-def _md5(path: Path) -> str:
+def _matches(path: Path, checksum: str) -> bool:
+    algorithm, _, digits = checksum.partition(":")
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+        return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)

@@ -23,10 +23,11 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from hcft_jax import sampling, tracker
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.filters import Filter
 from hcft_jax.target import Target
-from hcft_jax.tracker import Params, State
+from hcft_jax.tracker import State
 
 
 @functools.partial(
@@ -88,7 +89,8 @@ def empty(params: Params, config: TrackerConfig, target: Target, lanes: int, rin
 
 
 def _trained(config: TrackerConfig, params: Params, target: Target) -> tuple[Filter, ...]:
-    patch = jnp.zeros((config.input_size, config.input_size, 3), jnp.float32)
+    side = tracker.input_size(params, config)
+    patch = jnp.zeros((side, side, 3), jnp.float32)
     maps = tracker.features(params, config, patch)
     return tracker.train(config, target, tracker.spectra(config, target, maps))
 

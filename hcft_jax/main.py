@@ -3,9 +3,9 @@
 python -m hcft_jax.main --config=otb --data_dir=OTB100 [--sequences=Deer,Girl] \
     [--protocols=ope,tre,sre --annotations=DIR] [--overlay]
 
---config names a shipped configuration (hcft, cf2, otb, demo, c5, c4, c3, c5_c4, c543) or a Python
-file with get_config(). Every other flag changes one of its fields. Finished sequences are kept, so
-the same command resumes an interrupted run.
+--config names a shipped configuration (hcft, cf2, otb, demo, c5, c4, c3, c5_c4, c543, and on
+AlexNet's features alex, alex_c5, ...) or a Python file with get_config(). Every other flag changes
+one of its fields. Finished sequences are kept, so the same command resumes an interrupted run.
 """
 
 import dataclasses
@@ -37,6 +37,7 @@ def _define_flags() -> dict[str, str]:
             define: Any = {
                 float: flags.DEFINE_float,
                 int: flags.DEFINE_integer,
+                int | None: flags.DEFINE_integer,
                 bool: flags.DEFINE_bool,
             }.get(types[field.name], flags.DEFINE_string)
             if typing.get_origin(types[field.name]) is tuple:
@@ -98,13 +99,13 @@ def main(argv: list[str]) -> int:
 
 def _weights(experiment: Experiment) -> weights.Weights:
     try:
-        return weights.find(experiment.weights)
+        return weights.find(experiment.weights, experiment.tracker.backbone)
     except InputError as error:
         if experiment.synthetic is None or experiment.weights is not None:
             raise
         # a drawn sequence is easy enough for untrained features, and the demo must always run
         print(f"note: {error}\nnote: going on with untrained features", file=sys.stderr)
-        return weights.random()
+        return weights.random(experiment.tracker.backbone)
 
 
 def run() -> None:

@@ -13,14 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax import filters, sampling, search, spectrum
-from hcft_jax.backbones import vgg
+from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.errors import InputError
 from hcft_jax.filters import Filter
 from hcft_jax.sampling import CELL
 from hcft_jax.target import Bucket, Target, fixed, place
-
-Params = vgg.Params
 
 
 @functools.partial(
@@ -63,7 +62,7 @@ def init(
     """The state after the first frame: filters trained on the given box.
 
     Args:
-        params: the network's, ``{"conv1_1": {"kernel", "bias"}, ..., "normalization": ...}``.
+        params: the backbone's, ``{"conv1_1": {"kernel", "bias"}, ..., "normalization": ...}``.
         config: the tracker's constants.
         image: RGB ``[H, W, 3]`` in [0, 255], uint8 or float.
         box: (x, y, w, h), 0-based pixels; concrete numbers, since the window's size follows.
@@ -71,11 +70,13 @@ def init(
             to ``bucket.image`` below and to the right. None: each size has its own.
 
     Raises:
-        InputError: a constant out of range, an image of another shape, or a box that is not four
-            finite numbers, empty, outside the image, larger than it, or too thin to track.
+        InputError: a constant out of range, parameters of another backbone, an image of another
+            shape, or a box that is not four finite numbers, empty, outside the image, larger than
+            it, or too thin to track.
         ValueError: the target does not fit into the bucket.
     """
     config.validate()
+    registry.get(config.backbone).require(params)
     shape = np.shape(image)
     if len(shape) != 3 or shape[2] != 3:
         raise InputError(f"image: shape {shape} is not [height, width, 3]")
@@ -98,12 +99,13 @@ def begin(
     Raises:
         InputError, ValueError: as ``init``.
     """
+    side = input_size(params, config)
     geometry, position = place(box, image)
     _, _, w, h = np.asarray(box, np.float64)
     target = fixed(
         geometry,
         (h, w),
-        (config.input_size,) * 2,
+        (side, side),
         _map_sizes(params, config),
         dft=config.dft,
         bucket=bucket,
@@ -113,7 +115,8 @@ def begin(
 
 def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
     """(height, width) of the network's maps."""
-    patch = jax.ShapeDtypeStruct((config.input_size, config.input_size, 3), jnp.float32)
+    side = input_size(params, config)
+    patch = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
     maps = jax.eval_shape(features, params, config, patch)
     return {(m.shape[0], m.shape[1]) for m in maps.values()}
 
@@ -121,7 +124,7 @@ def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
 @jax.jit
 def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
     """The configured layers' maps of a patch ``[..., size, size, 3]``."""
-    return vgg.features(params, patch, config.layers)
+    return registry.get(config.backbone).features(params, patch, config.layers)
 
 
 @jax.jit
@@ -262,6 +265,11 @@ def _box(position: jax.Array, target: Target) -> jax.Array:
     return jnp.concatenate([corner[::-1], size[::-1]])
 
 
+def input_size(params: Params, config: TrackerConfig) -> int:
+    """Side of the network's input in pixels: as set, or that of the network's training."""
+    return config.input_size or registry.get(config.backbone).input_size(params)
+
+
 def response_names(config: TrackerConfig) -> list[str]:
     """What the response maps of ``Output`` come from, in their order: layers, deepest first."""
     return ["hypercolumn"] if config.hypercolumn else _deepest_first(config)
@@ -274,4 +282,4 @@ def _label(config: TrackerConfig, target: Target) -> jax.Array:
 
 def _deepest_first(config: TrackerConfig) -> list[str]:
     """The layers in the order of the search (Eq. 5), whatever order they were given in."""
-    return sorted(config.layers, key=vgg.LAYERS.index, reverse=True)
+    return sorted(config.layers, key=registry.get(config.backbone).layers.index, reverse=True)

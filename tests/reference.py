@@ -1,11 +1,12 @@
 """The method once more, in float64 NumPy and plain loops, from the paper and the authors' program.
 
 An independent transcription to test against: nothing here is imported from the package, positions
-are the program's own 1-based ones, spectra are whole and complex, and the network is nine shifted
-matrix products a layer. Frames are RGB ``[H, W, 3]``; pairs are (row, column) or (height, width).
+are the program's own 1-based ones, spectra are whole and complex, VGG-19 is nine shifted matrix
+products a layer, and AlexNet one product a cell. Frames are RGB ``[H, W, 3]``; pairs are
+(row, column) or (height, width).
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -46,6 +47,65 @@ def vgg(params: Params, image: Array, layers: Collection[str]) -> dict[str, Arra
         h, w = x.shape[0] // 2, x.shape[1] // 2
         x = x[: 2 * h, : 2 * w].reshape(h, 2, w, 2, -1).max(axis=(1, 3))
     raise AssertionError(f"no such layers: {layers}")
+
+
+def strided_convolution(x: Array, kernel: Array, bias: Array, stride: int, pad: int) -> Array:
+    """In as many groups of channels as the kernel's inputs leave."""
+    kernel, bias = np.asarray(kernel, np.float64), np.asarray(bias, np.float64)
+    side, _, inputs, outputs = kernel.shape
+    groups = x.shape[2] // inputs
+    padded = np.pad(x, [(pad, pad), (pad, pad), (0, 0)])
+    height, width = ((n - side) // stride + 1 for n in padded.shape[:2])
+    out = np.zeros((height, width, outputs))
+    for group in range(groups):
+        taken = slice(group * inputs, (group + 1) * inputs)
+        made = slice(group * outputs // groups, (group + 1) * outputs // groups)
+        matrix = kernel[..., made].reshape(side * side * inputs, -1)
+        for i in range(height):
+            for j in range(width):
+                row, column = i * stride, j * stride
+                patch = padded[row : row + side, column : column + side, taken]
+                out[i, j, made] = patch.ravel() @ matrix
+    return out + bias
+
+
+def normalized_channels(x: Array, n: int, k: float, alpha: float, beta: float) -> Array:
+    out = np.zeros_like(x)
+    for channel in range(x.shape[2]):
+        first, last = channel - (n - 1) // 2, channel + n // 2
+        energy = (x[..., max(first, 0) : last + 1] ** 2).sum(axis=2)
+        out[..., channel] = x[..., channel] / (k + alpha * energy) ** beta
+    return out
+
+
+def pooled(x: Array, end: int) -> Array:
+    """Maxima of 3 x 3 cells, every second one; ``end`` more rows and columns are looked at."""
+    height, width = ((n + end - 3) // 2 + 1 for n in x.shape[:2])
+    out = np.zeros((height, width, x.shape[2]))
+    for i in range(height):
+        for j in range(width):
+            out[i, j] = x[2 * i : 2 * i + 3, 2 * j : 2 * j + 3].max(axis=(0, 1))
+    return out
+
+
+def alexnet(params: Params, image: Array, layers: Collection[str]) -> dict[str, Array]:
+    normalization = {k: np.asarray(v, np.float64) for k, v in params["normalization"].items()}
+    x = (np.asarray(image, np.float64) - normalization["mean"]) / normalization["std"]
+    kind = params["architecture"]
+    strides_pads = {"conv1": (4, kind.padding), "conv2": (1, 2)}
+    maps = {}
+    for number in range(1, 6):
+        name = f"conv{number}"
+        stride, pad = strides_pads.get(name, (1, 1))
+        kernel, bias = params[name]["kernel"], params[name]["bias"]
+        maps[name] = x = np.maximum(strided_convolution(x, kernel, bias, stride, pad), 0)
+        if number <= 2:
+            if kind.normalization and kind.normalized_first:
+                x = normalized_channels(x, *kind.normalization)
+            x = pooled(x, kind.pool_padding)
+            if kind.normalization and not kind.normalized_first:
+                x = normalized_channels(x, *kind.normalization)
+    return {name: maps[name] for name in layers}
 
 
 def resample_axis(x: Array, size: int) -> Array:
@@ -121,6 +181,7 @@ class Tracker:
     eta: float = 0.01
     lambda_: float = 1e-4
     size: int = 224
+    network: Callable[[Params, Array, Collection[str]], dict[str, Array]] = vgg
     model: dict[str, Array] = field(default_factory=dict)
     scale: dict[str, Array] = field(default_factory=dict)
 
@@ -138,7 +199,7 @@ class Tracker:
 
     def features(self, image: Array) -> dict[str, Array]:
         patch = resample(subwindow(image, self.position, self.window), (self.size, self.size))
-        return vgg(self.params, patch, list(self.gamma))
+        return self.network(self.params, patch, list(self.gamma))
 
     def spectra(self, image: Array) -> dict[str, Array]:
         window = np.outer(hann(self.grid[0]), hann(self.grid[1]))[..., None]

@@ -25,8 +25,12 @@ class Behaviour:
     url: str = ""
 
     @property
-    def md5(self) -> str:
+    def digits(self) -> str:
         return hashlib.md5(self.content).hexdigest()
+
+    @property
+    def checksum(self) -> str:
+        return f"md5:{self.digits}"
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hcft_jax import benchmark, jobs
+from hcft_jax import benchmark, config, jobs
 from hcft_jax.backbones import weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
@@ -38,3 +38,29 @@ def test_results_are_where_the_summary_says(tmp_path: Path) -> None:
     assert summary["versions"]["jax"]
     assert summary["experiment"]["tracker"]["eta"] == 0.01
     assert len((folder / "ope" / "synthetic-0.txt").read_text().splitlines()) == 11
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("alex", "conv5 conv4 conv3"),
+        ("alex_c5", "conv5"),
+        ("alex_c4", "conv4"),
+        ("alex_c3", "conv3"),
+        ("alex_c5_c4", "conv5 conv4"),
+        ("alex_c543", "conv5 conv4 conv3"),
+    ],
+)
+def test_the_ablations_on_alexnet_run(tmp_path: Path, name: str, layers: str) -> None:
+    drawn = Synthetic(frames=4, height=64, width=80, target=(20, 20), motion=12.0)
+    changes = {"input_size": 67, "synthetic": drawn, "output_dir": str(tmp_path)}
+    experiment = config.override(config.load(name), changes)
+    assert experiment.tracker.layers == tuple(layers.split())
+    assert experiment.tracker.hypercolumn == (name == "alex_c543")
+    outcome = benchmark.run(experiment, weights.random("alexnet"))
+    summary = json.loads((outcome.folder / "summary.json").read_text())
+    assert not outcome.failed
+    assert summary["sequences"]["synthetic-0"]["frames"] == 4
+    assert summary["sequences"]["synthetic-0"]["dp20"] == 1.0
+    assert summary["experiment"]["tracker"]["backbone"] == "alexnet"
+    assert summary["weights"]["architecture"]["groups"] == [1, 2, 1, 2, 2]

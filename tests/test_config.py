@@ -10,7 +10,10 @@ from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 
-SHIPPED = ["c3", "c4", "c5", "c543", "c5_c4", "cf2", "demo", "hcft", "otb"]
+SHIPPED = [
+    *("alex", "alex_c3", "alex_c4", "alex_c5", "alex_c543", "alex_c5_c4"),
+    *("c3", "c4", "c5", "c543", "c5_c4", "cf2", "demo", "hcft", "otb"),
+]
 
 
 def test_the_shipped_configurations_are_there() -> None:
@@ -38,6 +41,8 @@ def test_gamma_is_the_authors_order() -> None:
     ("changes", "message"),
     [
         ({"layers": ("conv5_5",)}, r"--layers: no layer 'conv5_5'.*did you mean conv5_4"),
+        ({"backbone": "vgg"}, "--backbone: no 'vgg'; there are vgg19, alexnet"),
+        ({"backbone": "alexnet"}, r"no layer 'conv5_4' in AlexNet .*conv5.*there are conv1, conv2"),
         ({"layers": ()}, "--layers: name at least one"),
         ({"layers": ("conv5_4",) * 3}, "twice"),
         ({"gamma": (1.0, 0.5)}, "--gamma: 2 values for 3 layers"),
@@ -53,7 +58,12 @@ def test_gamma_is_the_authors_order() -> None:
         ({"update": "paperr"}, r"--update: 'paperr' is not one of \('paper', 'cf2'\)"),
         ({"search": "max"}, "--search"),
         ({"dft": "slow"}, "--dft"),
-        ({"input_size": 15}, "--input_size: 15"),
+        ({"input_size": 31}, r"--input_size: 31 leaves a map of one cell of conv5_4.*at least 32"),
+        ({"layers": ("conv3_4",), "gamma": (1.0,), "input_size": 7}, "at least 8"),
+        (
+            {"backbone": "alexnet", "layers": ("conv1", "conv5", "conv2"), "input_size": 50},
+            r"--input_size: 50 leaves a map of one cell of conv5.*at least 51",
+        ),
     ],
 )
 def test_a_value_out_of_range_names_its_flag(changes: dict[str, Any], message: str) -> None:
@@ -105,6 +115,7 @@ def test_a_broken_configuration_file_is_named(
 
 
 CHANGED: dict[str, Any] = {
+    "backbone": "alexnet",
     "layers": ("conv5_4", "conv4_4", "conv3_3"),
     "gamma": (1.0, 0.5, 0.03),
     "eta": 0.02,

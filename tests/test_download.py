@@ -1,3 +1,4 @@
+import hashlib
 import random
 import threading
 from collections.abc import Iterator
@@ -28,13 +29,13 @@ def path(tmp_path: Path) -> Path:
 
 
 def fetch(server: Behaviour, path: Path) -> Path:
-    download.download(server.url, path, server.md5)
+    download.download(server.url, path, server.checksum)
     return path
 
 
 def part_of(server: Behaviour, path: Path, content: bytes) -> Path:
     """What an interrupted download has left."""
-    part = path.with_name(f"{server.md5}.part")
+    part = path.with_name(f"{server.digits}.part")
     part.parent.mkdir()
     part.write_bytes(content)
     return part
@@ -48,6 +49,15 @@ def assert_fetched(server: Behaviour, path: Path) -> None:
 def test_a_file_is_fetched(server: Behaviour, path: Path) -> None:
     assert_fetched(server, fetch(server, path))
     assert server.requests == [None]
+
+
+@pytest.mark.parametrize("algorithm", ["md5", "sha256"])
+def test_a_checksum_may_be_its_first_digits(server: Behaviour, path: Path, algorithm: str) -> None:
+    digits = hashlib.new(algorithm, server.content).hexdigest()
+    with pytest.raises(InputError, match=f"another checksum than {algorithm}:{digits[1:9]}"):
+        download.download(server.url, path, f"{algorithm}:{digits[1:9]}")
+    download.download(server.url, path, f"{algorithm}:{digits[:8]}")
+    assert_fetched(server, path)
 
 
 def test_a_broken_download_is_resumed(server: Behaviour, path: Path) -> None:
@@ -96,14 +106,15 @@ def test_a_length_too_large_does_no_harm(server: Behaviour, path: Path) -> None:
 
 def test_a_length_too_small_is_an_error(server: Behaviour, path: Path) -> None:
     server.length = len(server.content) - 1000
-    with pytest.raises(InputError, match="another MD5"):
+    with pytest.raises(InputError, match="another checksum"):
         fetch(server, path)
 
 
 def test_a_web_page_instead_of_the_file_is_an_error(server: Behaviour, path: Path) -> None:
-    md5, server.content, server.content_type = server.md5, b"<html>Log in</html>", "text/html"
-    with pytest.raises(InputError, match=rf"\(text/html\) has another MD5 than {md5}"):
-        download.download(server.url, path, md5)
+    checksum, server.content = server.checksum, b"<html>Log in</html>"
+    server.content_type = "text/html"
+    with pytest.raises(InputError, match=rf"\(text/html\) has another checksum than {checksum}"):
+        download.download(server.url, path, checksum)
     assert not list(path.parent.glob("*.part"))
 
 
@@ -144,7 +155,7 @@ def test_simultaneous_fetches_download_once(
 
     def target() -> None:
         hook = convert if converting else None
-        download.download(server.url, path, server.md5, convert=hook)
+        download.download(server.url, path, server.checksum, convert=hook)
         done.append(path)
 
     fetchers = [threading.Thread(target=target) for _ in range(4)]
@@ -170,7 +181,7 @@ def test_a_folder_can_be_made_of_the_download(server: Behaviour, tmp_path: Path)
         (folder / "content").write_bytes(part.read_bytes())
 
     for _ in range(2):
-        download.download(server.url, folder, server.md5, convert=unpack)
+        download.download(server.url, folder, server.checksum, convert=unpack)
     assert (folder / "content").read_bytes() == server.content
     assert sorted(file.name for file in folder.parent.iterdir()) == ["data", "data.lock"]
     assert len(server.requests) == 1
@@ -181,7 +192,7 @@ def test_a_conversion_that_fails_keeps_the_download(server: Behaviour, path: Pat
         raise InputError(f"{part}: of no use")
 
     with pytest.raises(InputError, match="of no use"):
-        download.download(server.url, path, server.md5, convert=convert)
+        download.download(server.url, path, server.checksum, convert=convert)
     assert_fetched(server, fetch(server, path))
     assert len(server.requests) == 1
 
@@ -189,10 +200,10 @@ def test_a_conversion_that_fails_keeps_the_download(server: Behaviour, path: Pat
 @pytest.mark.parametrize("url", ["data.bin", "nothing://x/data.bin", "http://127.0.0.1:x/data.bin"])
 def test_an_unusable_address_is_an_error(path: Path, url: str) -> None:
     with pytest.raises(InputError, match=r"data\.bin: (not a usable address|cannot connect)"):
-        download.download(url, path, "0" * 32)
+        download.download(url, path, "md5:" + "0" * 32)
 
 
 def test_a_folder_that_is_a_file_is_an_error(path: Path) -> None:
     path.parent.write_text("")
     with pytest.raises(InputError, match="cache: cannot write there"):
-        download.download("http://127.0.0.1:1/data.bin", path, "0" * 32)
+        download.download("http://127.0.0.1:1/data.bin", path, "md5:" + "0" * 32)

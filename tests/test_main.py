@@ -1,5 +1,6 @@
 """The command line as a user meets it: results, resuming, and one line for each mistake."""
 
+import functools
 import json
 import os
 import shutil
@@ -53,9 +54,8 @@ Command = Callable[..., Run]
 @pytest.fixture(scope="module", autouse=True)
 def _weights_read_once() -> Iterator[None]:
     """Drawing the 20 million random parameters once is enough."""
-    drawn = weights.random()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "random", lambda: drawn)
+        patch.setattr(weights, "random", functools.cache(weights.random))
         yield
 
 
@@ -151,6 +151,18 @@ def test_protocols_say_what_was_chosen(run: Command) -> None:
     assert done.summary["protocols"]["sre"]["mean"]["runs"] == 12
 
 
+def test_the_backbone_is_a_flag(run: Command, tmp_path: Path) -> None:
+    alexnet = ["--sequences=synthetic-0", "--backbone=alexnet", "--layers=conv2", "--input_size=67"]
+    done = run(*alexnet)
+    assert done.status == 0
+    assert done.summary["weights"]["backbone"] == "alexnet"
+    weights.save(tmp_path / "vgg.npz", weights.random())
+    done = run(*alexnet, f"--weights={tmp_path / 'vgg.npz'}")
+    (line,) = done.error_lines
+    assert "vgg.npz: weights of VGG-19, but the backbone is AlexNet" in line
+    assert done.status == 2
+
+
 def test_the_hypercolumn_and_all_rules_run(run: Command) -> None:
     two = ["--sequences=synthetic-0", "--layers=conv2_1,conv1_2", "--gamma=1,0.5"]
     for more in (["--hypercolumn"], ["--update=cf2", "--search=sum"], ["--dft=fft"]):
@@ -165,6 +177,9 @@ def test_the_hypercolumn_and_all_rules_run(run: Command) -> None:
         (["--data_dir=."], "no sequence there"),
         (["--sequences=synthetic-3"], "no sequence 'synthetic-3'; did you mean synthetic-"),
         (["--layers=conv6_1"], "--layers: no layer 'conv6_1'"),
+        (["--backbone=alexnet"], "--layers: no layer 'conv1_2' in AlexNet (did you mean conv"),
+        (["--backbone=alex"], "--backbone: no 'alex'; there are vgg19, alexnet"),
+        (["--input_size=1"], "--input_size: 1 leaves a map of one cell of conv1_2"),
         (["--gamma=1,0.5"], "--gamma: 2 values for 1 layers"),
         (["--gamma=one"], "--gamma: 'one' is not a list of numbers"),
         (["--lambda=-1"], "--lambda: -1.0"),
@@ -277,7 +292,7 @@ def test_a_half_written_result_is_named(run: Command) -> None:
 def test_the_demo_runs_without_weights(
     run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def nothing(_: str | None) -> weights.Weights:
+    def nothing(*_: str | None) -> weights.Weights:
         raise main.InputError("no weights anywhere")
 
     monkeypatch.setattr(weights, "find", nothing)

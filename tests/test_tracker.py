@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hcft_jax import compilation, tracker
-from hcft_jax.backbones import vgg
+from hcft_jax.backbones import vgg, weights
+from hcft_jax.backbones.alexnet import ONE_TOWER
 from hcft_jax.boxes import from_file, to_file
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
@@ -20,6 +21,9 @@ from hcft_jax.tracker import Params
 from tests import reference
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=48)
+ALEX = TrackerConfig(
+    backbone="alexnet", layers=("conv5", "conv4", "conv3"), gamma=(1.0, 0.5, 0.02), input_size=67
+)
 CF2 = replace(SMALL, update="cf2", search="sum")
 
 
@@ -31,6 +35,12 @@ def sequence() -> Sequence:
 @pytest.fixture(scope="module")
 def images(sequence: Sequence) -> np.ndarray:
     return np.stack([sequence.frames.read(i) for i in range(len(sequence))])
+
+
+@pytest.fixture(scope="module")
+def alexnet() -> Params:
+    """Untrained parameters of the two-tower network."""
+    return jax.device_put(weights.random("alexnet").params)
 
 
 def relative(actual: Any, expected: np.ndarray) -> float:
@@ -124,6 +134,25 @@ def test_targets_of_a_bucket_share_an_executable(params: Params, images: np.ndar
     run((10, 20, 31, 15), (90, 100))
     run((30, 5, 12, 30), (80, 120))
     assert (compilation.total() - before).executables == 0
+
+
+def test_alexnet_agrees_with_the_transcription_too(
+    alexnet: Params, sequence: Sequence, images: np.ndarray
+) -> None:
+    config = replace(ALEX, search="sum", eta=0.1)
+    box = to_file(np.round(sequence.boxes[0]))
+    truth = reference.Tracker.start(
+        alexnet,
+        images[0],
+        box,
+        update="paper",
+        gamma=dict(zip(config.layers, config.gamma, strict=True)),
+        eta=0.1,
+        size=67,
+        network=reference.alexnet,
+    )
+    state = tracker.init(alexnet, config, images[0], from_file(box))
+    assert_agreement(alexnet, config, state, truth, images[1:4])
 
 
 @pytest.mark.slow
@@ -246,6 +275,16 @@ def test_every_layer_alone_can_be_tracked_on(
     _, output = tracker.step(params, config, state, images[0])
     np.testing.assert_array_equal(output.box, tracker.box(state))  # the same frame: it stayed
     assert output.psr > 5
+
+
+def test_the_input_is_as_large_as_in_the_training_unless_it_is_set(
+    params: Params, alexnet: Params
+) -> None:
+    one_tower = alexnet | {"architecture": ONE_TOWER}
+    assert tracker.input_size(params, TrackerConfig()) == 224
+    assert tracker.input_size(alexnet, replace(ALEX, input_size=None)) == 227
+    assert tracker.input_size(one_tower, replace(ALEX, input_size=None)) == 224
+    assert tracker.input_size(alexnet, ALEX) == 67
 
 
 def test_sequences_can_be_batched(params: Params, sequence: Sequence, images: np.ndarray) -> None:

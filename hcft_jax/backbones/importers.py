@@ -1,7 +1,7 @@
-"""Readers of other programs' VGG-19 files, each brought to this package's convention.
+"""Readers of other programs' weights files, each brought to this package's convention.
 
-The convention (see ``vgg``): kernels HWIO for cross-correlation, images RGB in [0, 255], and the
-mean and standard deviation that belong to the training. What each source has:
+The convention (see ``backbone``): kernels HWIO for cross-correlation, images RGB in [0, 255], and
+the mean and standard deviation that belong to the training. What each source has:
 
 =============  ======  ========  =====================================  ====================
 file           layout  channels  mean (RGB)                             standard deviation
@@ -13,42 +13,44 @@ torchvision    OIHW    RGB       255 * (0.485, 0.456, 0.406)            255 * (0
 Caffe's .pth   OIHW    BGR       123.68, 116.779, 103.939               1
 =============  ======  ========  =====================================  ====================
 
-Sources: the "normalization" of the VGG-19 models of vlfeat.org/matconvnet/pretrained,
+Sources: the "normalization" of the models of vlfeat.org/matconvnet/pretrained,
 ``keras.applications.imagenet_utils.preprocess_input`` (mode "caffe"), and
-``torchvision.models.VGG19_Weights.IMAGENET1K_V1``. Nothing is folded into the kernels; a BGR source
-only has the input axis of its first kernel reversed.
+``torchvision.models.VGG19_Weights.IMAGENET1K_V1`` (and ``AlexNet_Weights``). Nothing is
+folded into the kernels; a BGR source only has the input axis of its first kernel reversed.
 
-The readers take whatever widths they find; ``weights.load`` requires VGG-19's.
+Which network a file holds is told by the names of its layers. The readers take whatever widths they
+find; ``weights.load`` requires those of the network.
 """
 
 import zipfile
 import zlib
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-import scipy.io
 
-from hcft_jax.backbones import torch_file
-from hcft_jax.backbones.vgg import LAYERS
+from hcft_jax.backbones import matconvnet, torch_file
+from hcft_jax.backbones.backbone import Backbone, Description, Operation, Params
+from hcft_jax.backbones.matconvnet import damaged
+from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.errors import InputError
 
 OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, [0, 255]
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # RGB, [0, 1]
 TORCHVISION_STD = (0.229, 0.224, 0.225)
-TORCHVISION_INDICES = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
 
 PRESETS = ("matconvnet", "keras", "npz", "torchvision", "caffe")
-_PTH_PRESETS = ("torchvision", "caffe")
 
 
 @dataclass(frozen=True)
 class Imported:
     """Parameters in this package's convention, and where they came from."""
 
-    params: dict[str, dict[str, np.ndarray]]
+    params: Params
+    backbone: Backbone
     preset: str
     channel_order: str  # of the source
 
@@ -63,7 +65,7 @@ def sniff(path: Path) -> str:
         with path.open("rb") as file:
             head = file.read(512)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; give a VGG-19 weights file") from error
+        raise InputError(f"{path}: no such file; give a weights file") from error
     except IsADirectoryError as error:
         raise InputError(f"{path}: a folder; give the weights file inside it") from error
     except OSError as error:
@@ -87,7 +89,7 @@ def sniff(path: Path) -> str:
     web = b"<html" in head.lower() or b"<!doctype" in head.lower()
     what = "a web page (a failed download?)" if web else "not a weights file of a known format"
     raise InputError(
-        f"{path}: {what}; expected .npz, MatConvNet .mat, Keras .h5 or PyTorch .pth of VGG-19"
+        f"{path}: {what}; expected .npz, MatConvNet .mat, Keras .h5 or PyTorch .pth of {_titles()}"
     )
 
 
@@ -95,9 +97,9 @@ def read(path: str | Path, preset: str | None = None) -> Imported:
     """Reads a foreign file.
 
     Args:
-        path: the file; its format is found by content, not by name.
-        preset: one of ``PRESETS``; needed for .pth, where torchvision's training and the one
-            converted from Caffe differ in channel order and scale but not in form.
+        path: the file; its format and network are found by content, not by name.
+        preset: one of ``PRESETS``; needed for VGG-19's .pth, where torchvision's training and the
+            one converted from Caffe differ in channel order and scale but not in form.
 
     Raises:
         InputError: an unreadable or foreign file, a missing or malformed layer, or a preset that is
@@ -105,24 +107,22 @@ def read(path: str | Path, preset: str | None = None) -> Imported:
     """
     path = Path(path)
     kind = sniff(path)
-    possible = {"npz": ("npz",), "keras": ("keras",), "mat": ("matconvnet",), "pth": _PTH_PRESETS}
-    if preset is None and kind == "pth":
+    if kind == "pth":
+        return _read_torch(path, preset)
+    own, reader = {
+        "npz": ("npz", _read_npz),
+        "keras": ("keras", _read_keras),
+        "mat": ("matconvnet", _read_matconvnet),
+    }[kind]
+    _fitting(path, preset, (own,))
+    return reader(path)
+
+
+def _fitting(path: Path, preset: str | None, possible: tuple[str, ...]) -> None:
+    if preset is not None and preset not in possible:
         raise InputError(
-            f"{path}: a .pth does not say which training it is; run 'python -m "
-            f"hcft_jax.backbones.weights convert {path} vgg19.npz --preset=torchvision' "
-            "(or --preset=caffe) and use the result"
+            f"{path}: --preset={preset} does not fit this file; it takes {' or '.join(possible)}"
         )
-    if preset is not None and preset not in possible[kind]:
-        fitting = " or ".join(possible[kind])
-        raise InputError(f"{path}: --preset={preset} does not fit this file; it takes {fitting}")
-    if kind == "npz":
-        return _read_npz(path)
-    if kind == "keras":
-        return _read_keras(path)
-    if kind == "mat":
-        return _read_matconvnet(path)
-    assert preset is not None
-    return _read_torch(path, preset)
 
 
 def open_npz(path: Path) -> dict[str, np.ndarray]:
@@ -136,15 +136,64 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     # A damaged archive or array header raises any of these; which one depends on the spot.
     except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise _damaged(path, error) from error
+        raise damaged(path, error) from error
 
 
-def _damaged(path: Path, error: BaseException) -> InputError:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
-    return InputError(f"{path}: truncated or damaged ({reason}); download or convert it again")
+def _titles() -> str:
+    return " or ".join(backbone.title for backbone in BACKBONES.values())
 
 
-def _layer(kernel: Any, bias: Any, name: str, path: Path) -> dict[str, np.ndarray]:
+def _network(
+    path: Path, found: Collection[str], wanted: Callable[[Backbone], Iterable[str]]
+) -> Backbone:
+    """The backbone whose names, as ``wanted`` spells them for the format, are all found.
+
+    Raises:
+        InputError: there is none; it names what the likeliest one lacks.
+    """
+    lacking = []
+    for backbone in BACKBONES.values():
+        if names := list(wanted(backbone)):
+            missing = [name for name in names if name not in found]
+            if not missing:
+                return backbone
+            lacking.append((len(missing) / len(names), missing, backbone.title))
+    share, missing, title = min(lacking, key=lambda entry: entry[0])  # the first of equals
+    some = ", ".join(list(found)[:4]) or "nothing"
+    title = title if share < 1 else _titles()
+    raise InputError(f"{path}: no layer {missing[0]}; not a file of {title} (it has {some}, ...)")
+
+
+def _imported(
+    path: Path,
+    backbone: Backbone,
+    layers: dict[str, tuple[Any, Any]],
+    normalization: dict[str, np.ndarray],
+    preset: str,
+    channel_order: str,
+    operations: Sequence[Operation] | None = None,
+    input_size: int | None = None,
+) -> Imported:
+    """Parameters of the layers' kernels (HWIO) and biases as found."""
+    params: Params = {}
+    for name, shape in backbone.shapes(backbone.architecture).items():
+        params[name] = _layer(*layers[name], name, shape[:2], path, backbone.title)
+    if channel_order == "BGR":
+        first = params[backbone.layers[0]]
+        first["kernel"] = np.ascontiguousarray(first["kernel"][:, :, ::-1])
+    params["normalization"] = normalization
+    if backbone.describe is not None:
+        kernels = {name: params[name]["kernel"].shape for name in backbone.layers}
+        try:
+            params["architecture"] = backbone.describe(Description(kernels, operations, input_size))
+        except ValueError as error:
+            raise InputError(f"{path}: not {backbone.title}: {error}") from error
+    return Imported(params, backbone, preset, channel_order)
+
+
+def _layer(
+    kernel: Any, bias: Any, name: str, size: tuple[int, ...], path: Path, title: str
+) -> dict[str, np.ndarray]:
     """float32 HWIO kernel and flat bias; restores the trailing ones of a shape MATLAB drops."""
     arrays = []
     for part, value in (("kernel", kernel), ("bias", bias)):
@@ -156,10 +205,10 @@ def _layer(kernel: Any, bias: Any, name: str, path: Path) -> dict[str, np.ndarra
     kernel, bias = arrays[0], arrays[1].ravel()
     if kernel.ndim < 4:
         kernel = kernel.reshape(kernel.shape + (1,) * (4 - kernel.ndim))
-    if kernel.ndim != 4 or kernel.shape[:2] != (3, 3) or kernel.shape[3] != bias.size:
+    if kernel.ndim != 4 or kernel.shape[:2] != size or kernel.shape[3] != bias.size:
         raise InputError(
             f"{path}: {name} has a kernel of shape {kernel.shape} and {bias.size} biases; expected "
-            "3 x 3 x inputs x outputs (not VGG-19, or not this format's layout)"
+            f"{size[0]} x {size[1]} x inputs x outputs (not {title}, or not this format's layout)"
         )
     return {"kernel": kernel, "bias": bias}
 
@@ -180,46 +229,31 @@ def _normalization(mean: Any, std: Any, path: Path) -> dict[str, np.ndarray]:
     return {"mean": mean, "std": std}
 
 
-def _rgb_first(params: dict[str, dict[str, np.ndarray]]) -> None:
-    """Makes a BGR network take RGB."""
-    kernel = params["conv1_1"]["kernel"]
-    params["conv1_1"]["kernel"] = np.ascontiguousarray(kernel[:, :, ::-1])
-
-
-def _missing(path: Path, names: list[str], found: list[str]) -> InputError:
-    some = ", ".join(found[:4]) or "nothing"
-    return InputError(f"{path}: no layer {names[0]}; not a VGG-19 file (it has {some}, ...)")
-
-
 def _read_npz(path: Path) -> Imported:
     arrays = open_npz(path)
-    names = [f"{layer}/{part}" for layer in LAYERS for part in ("kernel", "bias")]
-    if missing := [name for name in [*names, "mean_rgb"] if name not in arrays]:
-        raise _missing(path, missing, list(arrays))
-    params = {n: _layer(arrays[f"{n}/kernel"], arrays[f"{n}/bias"], n, path) for n in LAYERS}
-    params["normalization"] = _normalization(
-        arrays["mean_rgb"], arrays.get("std", np.ones(3)), path
+    backbone = _network(
+        path,
+        arrays,
+        lambda b: [*(f"{n}/{part}" for n in b.layers for part in ("kernel", "bias")), "mean_rgb"],
     )
-    return Imported(params, "npz", "RGB")
+    layers = {n: (arrays[f"{n}/kernel"], arrays[f"{n}/bias"]) for n in backbone.layers}
+    normalization = _normalization(arrays["mean_rgb"], arrays.get("std", np.ones(3)), path)
+    return _imported(path, backbone, layers, normalization, "npz", "RGB")
 
 
 def _read_keras(path: Path) -> Imported:
     try:
         with h5py.File(path, "r") as file:
             root = file.get("model_weights", file)  # a whole saved model
-            groups = {name: f"block{name[4]}_conv{name[6]}" for name in LAYERS}
-            if missing := [group for group in groups.values() if group not in root]:
-                raise _missing(path, missing, list(root))
-            params = {
-                name: _layer(*_keras_arrays(root[group], path), name, path)
-                for name, group in groups.items()
+            backbone = _network(path, list(root), lambda b: b.keras.values())
+            layers = {
+                name: _keras_arrays(root[group], path) for name, group in backbone.keras.items()
             }
     # h5py reports a damaged file by any of these, depending on the spot.
     except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        raise _damaged(path, error) from error
-    _rgb_first(params)
-    params["normalization"] = _normalization(OXFORD_MEAN, (1, 1, 1), path)
-    return Imported(params, "keras", "BGR")
+        raise damaged(path, error) from error
+    normalization = _normalization(OXFORD_MEAN, (1, 1, 1), path)
+    return _imported(path, backbone, layers, normalization, "keras", "BGR")
 
 
 def _keras_arrays(group: h5py.Group, path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -242,90 +276,58 @@ def _keras_arrays(group: h5py.Group, path: Path) -> tuple[np.ndarray, np.ndarray
 
 
 def _read_matconvnet(path: Path) -> Imported:
-    try:
-        content = scipy.io.loadmat(
-            path,
-            struct_as_record=False,
-            squeeze_me=False,
-            variable_names=["net", "layers", "normalization", "meta"],
-        )
-    except Exception as error:  # scipy's reader lets anything escape on a damaged file
-        raise _damaged(path, error) from error
-    root = _Matlab(content).get("net") or _Matlab(content)
-    if root.get("layers") is None:
-        raise InputError(f"{path}: no variable 'layers'; not a MatConvNet (SimpleNN) network")
-    params: dict[str, dict[str, np.ndarray]] = {}
-    names = []
-    for cell in np.asarray(root["layers"].value, object).ravel():
-        layer = _Matlab(cell)
-        name = layer.get("name")
-        names.append(str(name.text) if name else "?")
-        if names[-1] not in LAYERS:
-            continue
-        weights = layer.get("weights")
-        if weights is not None:
-            parts = list(np.asarray(weights.value, object).ravel())
-        else:
-            parts = [layer["filters"].value, layer["biases"].value] if "filters" in layer else []
+    network = matconvnet.read(path)
+    names = [operation.name for operation in network.operations]
+    backbone = _network(path, names, lambda b: b.layers)
+    layers = {}
+    for name in backbone.layers:
+        parts = network.weights.get(name, [])
         if len(parts) != 2:
-            raise InputError(f"{path}: layer {names[-1]} has no filters and biases")
-        params[names[-1]] = _layer(parts[0], parts[1], names[-1], path)
-    if missing := [name for name in LAYERS if name not in params]:
-        raise _missing(path, missing, names)
-    meta = root.get("normalization") or (
-        root["meta"].get("normalization") if "meta" in root else None
-    )
-    if meta is None or "averageImage" not in meta:
+            raise InputError(f"{path}: layer {name} has no filters and biases")
+        layers[name] = (parts[0], parts[1])
+    if network.mean is None:
         raise InputError(f"{path}: no normalization.averageImage; take the original file")
-    params["normalization"] = _normalization(meta["averageImage"].value, (1, 1, 1), path)
-    return Imported(params, "matconvnet", "RGB")
+    normalization = _normalization(network.mean, (1, 1, 1), path)
+    return _imported(
+        path,
+        backbone,
+        layers,
+        normalization,
+        "matconvnet",
+        "RGB",
+        network.operations,
+        network.input_size,
+    )
 
 
-class _Matlab:
-    """A MATLAB struct (or the file's variables) by field name, through the 1 x 1 arrays around it.
-
-    Arrays are left as MATLAB has them: scipy's ``squeeze_me`` would also drop real axes of one.
-    """
-
-    def __init__(self, value: Any):
-        while isinstance(value, np.ndarray) and value.dtype == object and value.size == 1:
-            value = value.item()
-        self.value = value
-
-    def get(self, name: str) -> "_Matlab | None":
-        fields = self.value if isinstance(self.value, dict) else getattr(self.value, "__dict__", {})
-        return _Matlab(fields[name]) if name in fields else None
-
-    def __getitem__(self, name: str) -> "_Matlab":
-        field = self.get(name)
-        assert field is not None
-        return field
-
-    def __contains__(self, name: str) -> bool:
-        return self.get(name) is not None
-
-    @property
-    def text(self) -> str:
-        return "".join(np.asarray(self.value).ravel().astype(str))
-
-
-def _read_torch(path: Path, preset: str) -> Imported:
-    tensors = torch_file.read(path, lambda name: name.startswith("features."))
-    keys = {name: f"features.{i}" for name, i in zip(LAYERS, TORCHVISION_INDICES, strict=True)}
-    wanted = [f"{key}.{part}" for key in keys.values() for part in ("weight", "bias")]
-    if missing := [name for name in wanted if name not in tensors]:
-        raise _missing(path, missing, list(tensors))
-    params = {}
-    for name, key in keys.items():
+def _read_torch(path: Path, preset: str | None) -> Imported:
+    # the classifiers, many times as large, are left where they are
+    parts = {key.partition(".")[0] for b in BACKBONES.values() for key in b.torch.values()}
+    tensors = torch_file.read(path, lambda name: name.partition(".")[0] in parts)
+    backbone = _network(
+        path,
+        tensors,
+        lambda b: [f"{key}.{part}" for key in b.torch.values() for part in ("weight", "bias")],
+    )
+    _fitting(path, preset, backbone.torch_presets)
+    if preset is None and len(backbone.torch_presets) > 1:
+        first, *others = backbone.torch_presets
+        raise InputError(
+            f"{path}: a .pth of {backbone.title} does not say which training it is; run 'python -m "
+            f"hcft_jax.backbones.weights convert {path} {backbone.name}.npz --preset={first}' "
+            f"(or --preset={' or '.join(others)}) and use the result"
+        )
+    preset = preset or backbone.torch_presets[0]
+    layers = {}
+    for name, key in backbone.torch.items():
         kernel = tensors[f"{key}.weight"]
         if kernel.ndim != 4:
             raise InputError(f"{path}: {key}.weight has shape {kernel.shape}; expected four axes")
         kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
-        params[name] = _layer(kernel, tensors[f"{key}.bias"], name, path)
+        layers[name] = (kernel, tensors[f"{key}.bias"])
     if preset == "caffe":
-        _rgb_first(params)
-        params["normalization"] = _normalization(OXFORD_MEAN, (1, 1, 1), path)
-        return Imported(params, preset, "BGR")
-    mean, std = (255 * np.asarray(v) for v in (TORCHVISION_MEAN, TORCHVISION_STD))
-    params["normalization"] = _normalization(mean, std, path)
-    return Imported(params, preset, "RGB")
+        mean, std, order = np.array(OXFORD_MEAN), np.ones(3), "BGR"
+    else:
+        mean, std, order = 255 * np.array(TORCHVISION_MEAN), 255 * np.array(TORCHVISION_STD), "RGB"
+    normalization = _normalization(mean, std, path)
+    return _imported(path, backbone, layers, normalization, preset, order)

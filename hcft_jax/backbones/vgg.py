@@ -11,13 +11,13 @@ Every map is taken after its ReLU and before pooling, as in the paper.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-Params = dict[str, Any]
+from hcft_jax.backbones import winograd
+from hcft_jax.backbones.backbone import Backbone, Normalization, Params, Release
 
 WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
 _DEPTHS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
@@ -38,23 +38,28 @@ def _block(name: str) -> int:
     return int(name[len("conv")])
 
 
-class Normalization(nn.Module):
-    """(x - mean) / std with the constants of the network's training, kept beside its weights."""
+class Convolution(nn.Module):
+    """3 x 3, with zeros around; by Winograd's algorithm where its kernel was prepared for that."""
+
+    width: int
 
     @nn.compact
-    def __call__(self, image: jax.Array) -> jax.Array:
-        """RGB in [0, 255], ``[..., H, W, 3]``, to what the first layer was trained on."""
-        mean, std = (self._constant(name, image) for name in ("mean", "std"))
-        return (image - mean) / std
-
-    def _constant(self, name: str, image: jax.Array) -> jax.Array:
-        if self.is_initializing():
-            value = self.param(name, nn.initializers.ones, (3,))
-        else:  # [3], or a mean image [H, W, 3]: Linen's param() would insist on one of them
-            value = self.get_variable("params", name)
-        if value.ndim == 3 and value.shape != image.shape[-3:]:
-            value = value.mean(axis=(0, 1))  # a mean image of another size: its mean pixel
-        return jnp.broadcast_to(value.astype(image.dtype), image.shape)
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """``[..., H, W, C]`` to ``[..., H, W, width]``."""
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        if self.has_variable("params", "winograd"):
+            y = winograd.convolve(x, self.get_variable("params", "winograd"))
+        else:
+            shape = (3, 3, x.shape[-1], self.width)
+            y = jax.lax.conv_general_dilated(
+                x.reshape(-1, *x.shape[-3:]),
+                self.param("kernel", nn.initializers.lecun_normal(), shape),
+                (1, 1),
+                "SAME",
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                precision=jax.lax.Precision.HIGHEST,
+            ).reshape(*x.shape[:-1], self.width)
+        return y + jnp.broadcast_to(bias, y.shape)
 
 
 class VGG19(nn.Module):
@@ -82,13 +87,51 @@ class VGG19(nn.Module):
         for i, name in enumerate(LAYERS[: deepest + 1]):
             if i and name.endswith("_1"):
                 x = nn.max_pool(x, (2, 2), (2, 2))
-            width = WIDTHS[_block(name)]
-            x = nn.relu(nn.Conv(width, (3, 3), precision=jax.lax.Precision.HIGHEST, name=name)(x))
+            x = nn.relu(Convolution(WIDTHS[_block(name)], name=name)(x))
             if name in self.layers:
                 maps[name] = x
         return maps
 
 
+def prepared(params: Params) -> Params:
+    """The parameters for CPUs: the kernels of blocks 3 to 5 transformed for Winograd's algorithm.
+
+    There it takes 0.5 to 0.6 times as long as XLA's convolution; the larger maps of blocks 1 and 2
+    would gain nothing. To learn the network's parameters, take those with the kernels themselves.
+    """
+    return params | {
+        name: {"winograd": winograd.transform(params[name]["kernel"]), "bias": params[name]["bias"]}
+        for name in LAYERS
+        if _block(name) >= 3
+    }
+
+
 def features(params: Params, image: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
     """``VGG19(layers)`` applied as a pure function of its parameters and an image."""
     return VGG19(tuple(layers)).apply({"params": params}, image)  # type: ignore[return-value]
+
+
+BACKBONE = Backbone(
+    name="vgg19",
+    title="VGG-19",
+    layers=LAYERS,
+    features=features,
+    shapes=lambda _: shapes(),
+    side=lambda layer, size: size >> (_block(layer) - 1),
+    input_size=lambda _: 224,
+    environment="HCFT_WEIGHTS",
+    release=Release(
+        "https://storage.googleapis.com/tensorflow/keras-applications/vgg19/"
+        "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+        "md5:253f8cb515780f3b799900260a226db6",
+    ),
+    torch={
+        name: f"features.{index}"
+        for name, index in zip(
+            LAYERS, (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34), strict=True
+        )
+    },
+    torch_presets=("torchvision", "caffe"),
+    keras={name: f"block{name[4]}_conv{name[6]}" for name in LAYERS},
+    prepared=prepared,
+)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hcft_jax.backbones import importers, torch_file
+from hcft_jax.backbones import importers, torch_file, vgg
 from hcft_jax.backbones.vgg import LAYERS
 from hcft_jax.errors import InputError
 
@@ -141,8 +141,12 @@ def test_a_mean_image_is_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layers": cell([{"name": "conv1", "type": "conv"}])}, "no layer conv1_1.*it has conv1"),
-        ({"layers": cell([{"name": "conv1_1", "type": "conv"}])}, "conv1_1 has no filters"),
+        ({"layers": cell([{"name": "fc1", "type": "conv"}])}, "no layer conv1_1.*it has fc1"),
+        ({"layers": cell([{"name": n, "type": "conv"} for n in LAYERS])}, "conv1_1 has no filters"),
+        (
+            {"layers": cell([{"name": "conv1_1", "type": "conv", "pad": [1.0, 2.0]}])},
+            r"layer 1: its pad is \[1. 2.\], not one or 4 whole numbers",
+        ),
         ({"layers": np.ones((2, 2))}, "no layer conv1_1"),
         ({"meta": {"inputSize": 3}}, "no normalization.averageImage"),
         ({"meta": {"normalization": {"averageImage": np.ones((4, 4))}}}, "its mean has shape"),
@@ -234,12 +238,12 @@ def test_a_pth_is_read_as_its_preset_says(container: str, preset: str) -> None:
     path = DATA / f"torch_vgg_{container}.pth"
     tensors = torch_file.read(path)
     found = importers.read(path, preset)
-    for name, index in zip(LAYERS, importers.TORCHVISION_INDICES, strict=True):
-        kernel = np.moveaxis(tensors[f"features.{index}.weight"], (0, 1), (3, 2))
+    for name, key in vgg.BACKBONE.torch.items():
+        kernel = np.moveaxis(tensors[f"{key}.weight"], (0, 1), (3, 2))
         if (name, preset) == ("conv1_1", "caffe"):
             kernel = kernel[:, :, ::-1]
         np.testing.assert_array_equal(found.params[name]["kernel"], kernel, strict=True)
-        bias = tensors[f"features.{index}.bias"]
+        bias = tensors[f"{key}.bias"]
         np.testing.assert_array_equal(found.params[name]["bias"], bias, strict=True)
     mean, std = (found.params["normalization"][key] for key in ("mean", "std"))
     if preset == "caffe":

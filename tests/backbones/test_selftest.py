@@ -14,7 +14,7 @@ def changed(params: Params, layer: str, **parts: np.ndarray) -> Params:
 
 def failures(params: Params) -> list[str]:
     """What the failed lines are about."""
-    lines = selftest.inspect(params)
+    lines = selftest.inspect(vgg.BACKBONE, params)
     return [text.partition(":")[0] for status, text in lines if status == "FAIL"]
 
 
@@ -82,8 +82,11 @@ def unknown(oxford: Weights) -> Params:
 
 
 def test_an_unknown_training_passes_functional_tests_only(unknown: Params) -> None:
-    assert selftest.inspect(unknown)[0][0] == "note"
-    assert "not the Oxford training: functional tests only" in selftest.inspect(unknown)[0][1]
+    assert selftest.inspect(vgg.BACKBONE, unknown)[0][0] == "note"
+    assert (
+        "not a known training: functional tests only"
+        in selftest.inspect(vgg.BACKBONE, unknown)[0][1]
+    )
     assert failures(unknown) == []
 
 
@@ -98,7 +101,7 @@ def test_an_unknown_training_with_mixed_axes_is_detected(
 
 def test_an_unknown_training_with_bgr_kernels_is_noted(unknown: Params) -> None:
     kernel = unknown["conv1_1"]["kernel"][:, :, ::-1]
-    lines = selftest.inspect(changed(unknown, "conv1_1", kernel=kernel))
+    lines = selftest.inspect(vgg.BACKBONE, changed(unknown, "conv1_1", kernel=kernel))
     assert any(status == "note" and "BGR" in text for status, text in lines)
 
 

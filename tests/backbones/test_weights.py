@@ -10,6 +10,8 @@ import pytest
 
 from hcft_jax import download
 from hcft_jax.backbones import vgg, weights
+from hcft_jax.backbones.backbone import Release
+from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.errors import InputError
 from tests.backbones.test_importers import (
     DATA,
@@ -25,12 +27,18 @@ from tests.conftest import shared
 from tests.server import Behaviour, serving
 
 
+def set_release(monkeypatch: pytest.MonkeyPatch, url: str, checksum: str) -> None:
+    network = replace(BACKBONES["vgg19"], release=Release(url, checksum))
+    monkeypatch.setitem(BACKBONES, "vgg19", network)
+
+
 @pytest.fixture(autouse=True)
 def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the user's weights or the network."""
-    monkeypatch.delenv("HCFT_WEIGHTS", raising=False)
+    for network in BACKBONES.values():
+        monkeypatch.delenv(network.environment, raising=False)
     monkeypatch.setenv("HCFT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "KERAS_URL", "http://127.0.0.1:1/vgg19.h5")
+    set_release(monkeypatch, "http://127.0.0.1:1/vgg19.h5", "md5:0")
     monkeypatch.setattr(download, "_RETRY_WAIT", 0.0)
     monkeypatch.setenv("no_proxy", "*")
 
@@ -39,7 +47,12 @@ def isolated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """VGG-19 is as wide as ``tiny``."""
     shapes = {name: parts["kernel"].shape for name, parts in tiny().items() if name in vgg.LAYERS}
-    monkeypatch.setattr(vgg, "shapes", lambda: shapes)
+    set_shapes(monkeypatch, shapes)
+
+
+def set_shapes(monkeypatch: pytest.MonkeyPatch, shapes: dict[str, Any]) -> None:
+    network = replace(BACKBONES["vgg19"], shapes=lambda _: shapes)
+    monkeypatch.setitem(BACKBONES, "vgg19", network)
 
 
 def native(path: Path) -> Path:
@@ -119,6 +132,8 @@ def test_the_digest_depends_on_the_content_only(tmp_path: Path) -> None:
         ({"fc6/kernel": np.ones(3, np.float32)}, "unknown array fc6/kernel"),
         ({"metadata": {"format_version": 2}}, "native format 2"),
         ({"metadata": {"digest": "0"}}, "do not match its digest"),
+        ({"metadata": {"backbone": "resnet"}}, "weights of 'resnet'; there are vgg19, alexnet"),
+        ({"metadata": {"architecture": {}}}, "unreadable metadata .an architecture of VGG-19"),
         ({"metadata": np.array("{")}, "unreadable metadata"),
         ({"metadata": np.array("[]")}, "unreadable metadata"),
         ({"metadata": np.array({"digest": 0}, object)}, "truncated or damaged"),
@@ -255,10 +270,11 @@ def test_the_cache_follows_the_environment(
 
 
 @pytest.fixture
-def server(tmp_path: Path, small: None) -> Iterator[Behaviour]:
+def server(tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Behaviour]:
     """A server of a tiny Keras file."""
     content = write_keras(tmp_path / "source.h5", tiny()).read_bytes()
     with serving(content, "vgg19.h5") as behaviour:
+        set_release(monkeypatch, behaviour.url, behaviour.checksum)
         yield behaviour
 
 
@@ -268,7 +284,7 @@ def assert_fetched(path: Path) -> None:
 
 
 def test_a_fetched_file_is_kept_as_native_file(server: Behaviour) -> None:
-    path = weights.fetch(server.url, server.md5)
+    path = weights.fetch()
     assert_fetched(path)
     assert weights.load(path).metadata["origin"] == {
         "preset": "keras",
@@ -277,9 +293,7 @@ def test_a_fetched_file_is_kept_as_native_file(server: Behaviour) -> None:
     }
 
 
-def test_weights_are_found_by_fetching(server: Behaviour, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "KERAS_URL", server.url)
-    monkeypatch.setattr(weights, "KERAS_MD5", server.md5)
+def test_weights_are_found_by_fetching(server: Behaviour) -> None:
     digests = {weights.find(None).digest for _ in range(2)}
     assert (len(digests), len(server.requests)) == (1, 1)
 
@@ -316,7 +330,7 @@ def test_convert_writes_a_native_file_and_says_what_it_did(
     shapes = {
         name: (3, 3, 3 if not i else 2 - i % 2, 1 + i % 2) for i, name in enumerate(vgg.LAYERS)
     }
-    monkeypatch.setattr(vgg, "shapes", lambda: shapes)
+    set_shapes(monkeypatch, shapes)
     assert weights.main(["convert", str(source), str(dest), f"--preset={preset}"]) == 0
     out = capsys.readouterr().out
     order = "BGR" if preset == "caffe" else "RGB"
@@ -353,9 +367,9 @@ def test_a_mistake_is_one_line_and_status_2(
 
 
 @pytest.mark.usefixtures("small")
-def test_fetch_prints_where_the_file_is(
+def test_fetch_takes_a_mirror_and_prints_where_the_file_is(
     server: Behaviour, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "KERAS_MD5", server.md5)
+    set_release(monkeypatch, "http://127.0.0.1:1/vgg19.h5", server.checksum)
     assert weights.main(["fetch", "--url", server.url]) == 0
     assert str(weights.cache_dir() / "vgg19.npz") in capsys.readouterr().out

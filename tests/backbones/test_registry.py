@@ -1,0 +1,96 @@
+"""What a further backbone needs: one ``Backbone`` and its line in the registry."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hcft_jax import tracker
+from hcft_jax.backbones import registry, selftest, weights
+from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.registry import BACKBONES
+from hcft_jax.config import TrackerConfig
+from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.errors import InputError
+
+
+def edges(params: Params, image: jax.Array, layers: Any) -> dict[str, jax.Array]:
+    """One convolution of stride 2."""
+    mean, std = (jnp.broadcast_to(params["normalization"][k], image.shape) for k in ("mean", "std"))
+    x = ((image - mean) / std).reshape(-1, *image.shape[-3:])
+    maps = jax.nn.relu(
+        jax.lax.conv_general_dilated(
+            x,
+            params["edges"]["kernel"],
+            (2, 2),
+            "VALID",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )
+    )
+    return {"edges": maps.reshape(*image.shape[:-3], *maps.shape[1:])}
+
+
+COMPACT = Backbone(
+    name="compact",
+    title="Compact",
+    layers=("edges",),
+    features=edges,
+    shapes=lambda _: {"edges": (3, 3, 3, 16)},
+    side=lambda _, size: (size - 3) // 2 + 1,
+    input_size=lambda _: 40,
+    environment="HCFT_WEIGHTS_COMPACT",
+)
+
+
+@pytest.fixture
+def compact(monkeypatch: pytest.MonkeyPatch) -> TrackerConfig:
+    monkeypatch.setitem(BACKBONES, "compact", COMPACT)
+    return TrackerConfig(backbone="compact", layers=("edges",), gamma=(1.0,))
+
+
+def test_a_further_backbone_is_tracked_on(compact: TrackerConfig) -> None:
+    params = jax.device_put(weights.random("compact").params)
+    sequence = synthetic(Synthetic(frames=4, height=64, width=80, target=(20, 20), motion=12.0))
+    state = tracker.init(params, compact, sequence.frames.read(0), sequence.boxes[0])
+    assert tracker.input_size(params, compact) == 40
+    for i in range(1, 4):
+        state, output = tracker.step(params, compact, state, sequence.frames.read(i))
+    assert np.abs(np.asarray(output.box) - sequence.boxes[3])[:2].max() < 5
+
+
+@pytest.mark.usefixtures("compact")
+def test_its_files_are_written_found_and_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = weights.random("compact")
+    arrays = {f"edges/{part}": array for part, array in drawn.params["edges"].items()}
+    np.savez(tmp_path / "plain.npz", **arrays, mean_rgb=drawn.params["normalization"]["mean"])
+    weights.convert(tmp_path / "plain.npz", tmp_path / "native.npz")
+    monkeypatch.setenv("HCFT_WEIGHTS_COMPACT", str(tmp_path / "native.npz"))
+    found = weights.find(None, "compact")
+    assert (found.backbone, found.digest) == (COMPACT, drawn.digest)
+    assert {status for status, _ in selftest.inspect(COMPACT, found.params)} <= {"ok", "note"}
+    with pytest.raises(InputError, match="no public file of Compact is known"):
+        weights.fetch("compact")
+
+
+@pytest.mark.usefixtures("compact")
+def test_its_least_input_leaves_two_cells(compact: TrackerConfig) -> None:
+    assert COMPACT.least_input("edges") == 5
+
+
+def test_an_unknown_backbone_lists_those_there_are() -> None:
+    with pytest.raises(InputError, match="--backbone: no 'alex'; there are vgg19, alexnet"):
+        registry.get("alex")
+
+
+@pytest.mark.parametrize(("config", "loaded"), [("alexnet", "vgg19"), ("vgg19", "alexnet")])
+def test_parameters_of_another_backbone_are_refused(config: str, loaded: str) -> None:
+    network = BACKBONES[config]
+    tracking = TrackerConfig(backbone=config, layers=network.layers[-1:], gamma=(1.0,))
+    image = np.zeros((64, 64, 3), np.uint8)
+    with pytest.raises(InputError, match=rf"params: no conv1.*, so not {network.title}'s"):
+        tracker.init(weights.random(loaded).params, tracking, image, (20, 20, 20, 20))
