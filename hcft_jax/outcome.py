@@ -88,7 +88,7 @@ class Outcome:
         for group in self.groups:
             done = [self.judged[u.result] for u in group.units if u.result in self.judged]
             if group.protocol == protocol and len(done) == len(group.units):
-                scores = protocols.pool([judged for judged, _ in done])
+                scores = protocols.pool([judged for judged, _ in done]).scores
                 rows[group.sequence] = Row(
                     scores, Speed.total([speed for _, speed in done]), len(done)
                 )

@@ -10,6 +10,7 @@ Results are of this program, the OTB MATLAB toolkit, the GOT-10k toolkit, pysot,
     intervals.json     95 % bootstrap intervals of means and of differences between trackers
     curves.json        mean curves                problems.json    what could not be used
     tables/, plots/    Markdown, LaTeX, CSV; PNG, PDF
+    tre/, sre/         the same of temporal and spatial robustness, where there are results of them
 
 With --export=FORMAT nothing is scored: the results are written to OUT in that layout. What cannot
 be used is one line each on the terminal; the exit status is then 1.
@@ -24,6 +25,7 @@ from absl import app, flags
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import annotations, bootstrap, layouts, plots, summary, tables
 from hcft_jax.evaluation.layouts import Problem
+from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.summary import Evaluation
 
@@ -57,7 +59,8 @@ def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> No
             if (mean := evaluation.mean(tracker, targets))
         }
         for name, kind in plots.KINDS.items() if means else ():
-            figure = plots.plot(means, kind, tables.named(subset, len(targets)))
+            where = tables.named(subset, len(targets))
+            figure = plots.plot(means, kind, where, evaluation.protocol)
             plots.write(figure, folder / "plots" / f"{subset}_{name}")
     write_json(folder / "summary.json", content)  # last: where it is, everything is
 
@@ -83,7 +86,8 @@ def missing_lines(evaluation: Evaluation) -> list[str]:
         missing = evaluation.missing(tracker, evaluation.benchmark.targets)
         if absent := [name for name in missing if name not in reported]:
             shown = ", ".join(absent[:_SHOWN]) + (", ..." if len(absent) > _SHOWN else "")
-            lines.append(f"{tracker}: no result of {len(absent)} targets: {shown}")
+            what = "" if evaluation.protocol == "ope" else f" {evaluation.protocol}"
+            lines.append(f"{tracker}: no{what} result of {len(absent)} targets: {shown}")
     return lines
 
 
@@ -104,14 +108,20 @@ def run(given: flags.FlagValues) -> int:
         count = sum(map(len, results.boxes.values()))
         print(f"{count} results of {len(results.boxes)} trackers as {given.export}: {folder}")
         return 1 if results.problems else 0
-    evaluation = summary.evaluate(results, benchmark)
-    lines = missing_lines(evaluation)
-    for line in lines:
-        print(f"error: {line}", file=sys.stderr)
-    write(evaluation, folder, given.resamples, given.seed)
-    for subset, targets in evaluation.subsets.items():
-        if evaluation.complete(targets):
-            print((folder / "tables" / f"{subset}.md").read_text(encoding="utf-8"))
+    lines = []
+    for protocol in PROTOCOLS:
+        place = folder if protocol == "ope" else folder / protocol
+        if protocol not in ("ope", *results.runs):
+            _remove_old(place)
+            continue
+        evaluation = summary.evaluate(results, benchmark, protocol, unscale=given.sre_unscale)
+        lines += (missing := missing_lines(evaluation))
+        for line in missing:
+            print(f"error: {line}", file=sys.stderr)
+        write(evaluation, place, given.resamples, given.seed)
+        for subset, targets in evaluation.subsets.items():
+            if evaluation.complete(targets):
+                print((place / "tables" / f"{subset}.md").read_text(encoding="utf-8"))
     print(f"summary.json, tables and plots: {folder}")
     return 1 if lines or results.problems else 0
 
@@ -140,6 +150,9 @@ def define_flags() -> None:
     flags.DEFINE_string("export", None, f"write results instead, as {', '.join(layouts.FORMATS)}")
     flags.DEFINE_integer("resamples", bootstrap.RESAMPLES, "bootstrap resamples")
     flags.DEFINE_integer("seed", 0, "seed of the bootstrap")
+    flags.DEFINE_bool(
+        "sre_unscale", False, "judge SRE's boxes with the size divided by the factor of the start"
+    )
 
 
 if __name__ == "__main__":

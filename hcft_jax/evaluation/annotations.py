@@ -64,6 +64,11 @@ class Target:
     subsets: frozenset[str]
     omit: tuple[tuple[int, int], ...]
 
+    @property
+    def omitted(self) -> list[tuple[int, int]]:
+        """``omit`` as indices into ``truth``, which may reach beyond it."""
+        return [(first - self.first_frame, last - self.first_frame) for first, last in self.omit]
+
     def align(self, run: Published) -> Boxes:
         """The boxes of a run on the evaluated frames, ``[T, 4]``.
 

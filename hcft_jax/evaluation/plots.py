@@ -1,8 +1,10 @@
 """Success and precision plots as in the paper's figures, as PNG and PDF."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -44,7 +46,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "success": Kind(
-        "Success plots of OPE",
+        "Success plots",
         "success",
         "auc",
         SUCCESS_THRESHOLDS,
@@ -52,7 +54,7 @@ KINDS = {
         "Success rate",
     ),
     "precision": Kind(
-        "Precision plots of OPE",
+        "Precision plots",
         "precision",
         "dp20",
         PRECISION_THRESHOLDS,
@@ -60,7 +62,7 @@ KINDS = {
         "Precision",
     ),
     "normalised": Kind(
-        "Normalised precision plots of OPE",
+        "Normalised precision plots",
         "normalised",
         "norm_auc",
         NORMALISED_THRESHOLDS,
@@ -70,42 +72,85 @@ KINDS = {
 }
 
 
-def plot(means: dict[str, Curves], kind: Kind, where: str) -> Figure:
-    """A figure of one curve a tracker.
+class Panel(NamedTuple):
+    """One plot of a figure."""
 
-    The legend names everyone with their number (AUC, or precision at 20 px), the best first, in the
-    order of the lines at hand. Colours go by the order of ``means``, so that a tracker looks the
-    same in every figure of an evaluation.
+    title: str
+    kind: Kind
+    means: Mapping[str, Curves]  # by tracker
+
+
+def plot(means: Mapping[str, Curves], kind: Kind, where: str, protocol: str = "ope") -> Figure:
+    """A figure of one curve a tracker.
 
     Args:
         means: Mean curves by tracker.
         kind: One of ``KINDS``.
         where: The subset as the title names it.
+        protocol: The title names it too.
     """
-    ranked = sorted(means, key=lambda tracker: -getattr(means[tracker], kind.number))
-    labels = {t: f"{_short(t)} [{getattr(means[t], kind.number):.3f}]" for t in ranked}
+    return grid([Panel(f"{kind.title} of {protocol.upper()}, {where}", kind, means)], columns=1)
+
+
+def grid(panels: Sequence[Panel], *, columns: int, scale: float = 1.0) -> Figure:
+    """A figure of plots side by side, row by row, one curve a tracker in each.
+
+    Each legend names everyone with their number (AUC, or precision at 20 px), the best first, in
+    the order of the lines at hand. Colours go by the order of the panels and, in each, of its
+    means, so that a tracker looks the same throughout a figure, and throughout an evaluation.
+
+    Args:
+        panels: At least one.
+        columns: How many lie side by side.
+        scale: Of the axes, 5 x 3.8 inches; text keeps its size.
+    """
+    looks = colours(tracker for panel in panels for tracker in panel.means)
+    labels = [_labels(panel) for panel in panels]
     # The axes have one size in every figure; the legend beside them gets what its names need.
-    width = 6.2 + 0.082 * max(map(len, labels.values()))
-    figure = Figure(figsize=(width, 4.6))
+    longest = max(len(label) for of in labels for label in of.values())
+    across, down = 5.0 * scale + 1.2 + 0.082 * longest, 3.77 * scale + 0.83
+    rows = -(-len(panels) // columns)
+    width, height = across * min(columns, len(panels)), down * rows
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0.6 / width, 0.11, 5.0 / width, 0.82))
-    looks = {
+    for i, (panel, names) in enumerate(zip(panels, labels, strict=True)):
+        left, low = across * (i % columns) + 0.6, down * (rows - 1 - i // columns) + 0.51
+        place = (left / width, low / height, 5.0 * scale / width, 3.77 * scale / height)
+        _draw(figure.add_axes(place), panel, names, looks)
+    return figure
+
+
+def colours(trackers: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a line style for each name, by the order in which names first occur."""
+    return {
         tracker: (_COLOURS[i % len(_COLOURS)], _STYLES[i // len(_COLOURS) % len(_STYLES)])
-        for i, tracker in enumerate(means)
+        for i, tracker in enumerate(dict.fromkeys(trackers))
     }
-    for place, tracker in enumerate(ranked):
+
+
+def _labels(panel: Panel) -> dict[str, str]:
+    """The legend's texts by tracker, the best first."""
+    numbers = {t: getattr(mean, panel.kind.number) for t, mean in panel.means.items()}
+    return {t: f"{short(t)} [{numbers[t]:.3f}]" for t in sorted(numbers, key=lambda t: -numbers[t])}
+
+
+def _draw(
+    axes: Axes, panel: Panel, labels: Mapping[str, str], looks: Mapping[str, tuple[str, str]]
+) -> None:
+    kind = panel.kind
+    for place, (tracker, label) in enumerate(labels.items()):
         colour, style = looks[tracker]
         axes.plot(
             kind.thresholds,
-            getattr(means[tracker], kind.curve),
+            getattr(panel.means[tracker], kind.curve),
             style,
             color=colour,
             linewidth=2.2 if place == 0 else 1.5,
-            zorder=3 + len(ranked) - place,
-            label=labels[tracker],
+            zorder=3 + len(labels) - place,
+            label=label,
         )
     axes.set(
-        title=f"{kind.title}, {where}",
+        title=panel.title,
         xlabel=kind.xlabel,
         ylabel=kind.ylabel,
         xlim=(kind.thresholds[0], kind.thresholds[-1]),
@@ -117,10 +162,9 @@ def plot(means: dict[str, Curves], kind: Kind, where: str) -> Figure:
     axes.legend(
         loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize=8.5, frameon=False, handlelength=2.8
     )
-    return figure
 
 
-def _short(tracker: str) -> str:
+def short(tracker: str) -> str:
     """A name that fits beside the plot and holds no mathematics."""
     kept = tracker if len(tracker) <= 32 else f"...{tracker[-29:]}"
     return kept.replace("$", "\\$")

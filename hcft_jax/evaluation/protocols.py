@@ -15,9 +15,8 @@ the two differ only where that first frame is omitted.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,9 +24,13 @@ import numpy.typing as npt
 from hcft_jax.boxes import Boxes
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics
-from hcft_jax.evaluation.metrics import Scores
+from hcft_jax.evaluation.metrics import Curves, Floats, Scores
 
-PROTOCOLS = ("ope", "tre", "sre")
+PROTOCOLS = {
+    "ope": "One-pass evaluation",
+    "tre": "Temporal robustness evaluation",
+    "sre": "Spatial robustness evaluation",
+}
 
 SEGMENTS = 20
 SHORTEST = 20  # frames from the last start to the end of the sequence, at least
@@ -77,8 +80,13 @@ class Run:
 class Judged:
     """The measures of one run."""
 
-    scores: Scores
+    curves: Curves
     valid: int  # frames with valid ground truth, >= 1
+
+    @property
+    def scores(self) -> Scores:
+        """The measures of the toolkit alone."""
+        return self.curves.scores
 
 
 def plan(
@@ -211,10 +219,10 @@ def judge(run: Run, boxes: Boxes, truth: Boxes, *, unscale: bool = False) -> Jud
     part = truth[run.first : run.last + 1]
     if unscale and run.protocol == "sre":
         boxes = unscaled(boxes, run.label)
-    return Judged(metrics.score(boxes, part), int(metrics.valid(part).sum()))
+    return Judged(metrics.curves(boxes, part), int(metrics.valid(part).sum()))
 
 
-def pool(runs: Sequence[Judged]) -> Scores:
+def pool(runs: Sequence[Judged]) -> Curves:
     """The measures of a protocol on one sequence: those of the frames of all its runs together.
 
     The toolkit's rule (``genPerfMat``): the counts of all runs are summed and divided by the sum of
@@ -227,14 +235,21 @@ def pool(runs: Sequence[Judged]) -> Scores:
     """
     if not runs:
         raise InputError("no runs were scored: there is no mean")
-    total: dict[str, Any] = {"frames": sum(run.scores.frames for run in runs)}
-    for name in (field.name for field in fields(Scores) if field.name not in total):
-        weights = [run.valid if name == "cle" else run.scores.frames for run in runs]
-        values = [getattr(run.scores, name) for run in runs]
-        # exact until the end: one run's scores, or 1.0 throughout, come out as they went in
-        weighted = sum(Fraction(v) * w for w, v in zip(weights, values, strict=True))
-        total[name] = float(weighted / sum(weights))
-    return Scores(**total)
+    frames = sum(run.curves.frames for run in runs)
+
+    def pooled(curve: str) -> Floats:
+        # the counts themselves, so that one run's curve comes out as it went in
+        counts = [np.rint(getattr(run.curves, curve) * run.curves.frames) for run in runs]
+        return np.asarray(np.sum(counts, axis=0) / frames)
+
+    errors = sum(Fraction(run.curves.cle) * run.valid for run in runs)
+    return Curves(
+        success=pooled("success"),
+        precision=pooled("precision"),
+        normalised=pooled("normalised"),
+        cle=float(errors / sum(run.valid for run in runs)),
+        frames=frames,
+    )
 
 
 def _round(values: npt.ArrayLike) -> Boxes:

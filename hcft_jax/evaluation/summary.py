@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from hcft_jax.evaluation import bootstrap, metrics
+from hcft_jax.boxes import Boxes
+from hcft_jax.evaluation import bootstrap, metrics, protocols
 from hcft_jax.evaluation.annotations import ATTRIBUTES, SUBSETS, Benchmark
 from hcft_jax.evaluation.layouts import Problem, Results
 from hcft_jax.evaluation.metrics import MEASURES, Curves
@@ -25,12 +26,14 @@ class Evaluation:
             order is that over all targets, else over the common ones, and then by name.
         subsets: Targets by subset; ``COMMON`` is last and only there where it is needed.
         problems: What could not be used.
+        protocol: One of ``protocols.PROTOCOLS``.
     """
 
     benchmark: Benchmark
     curves: dict[str, dict[str, Curves]]
     subsets: dict[str, list[str]]
     problems: list[Problem]
+    protocol: str = "ope"
 
     def missing(self, tracker: str, targets: Iterable[str]) -> list[str]:
         """Those of ``targets`` that a tracker has no usable result of."""
@@ -48,20 +51,25 @@ class Evaluation:
         return metrics.mean_curves([of[name] for name in targets])
 
 
-def evaluate(results: Results, benchmark: Benchmark) -> Evaluation:
-    """Scores every result against its ground truth."""
-    curves = {
-        tracker: {
-            name: metrics.curves(boxes, benchmark.targets[name].truth) for name, boxes in of.items()
-        }
-        for tracker, of in results.boxes.items()
-    }
+def evaluate(
+    results: Results, benchmark: Benchmark, protocol: str = "ope", *, unscale: bool = False
+) -> Evaluation:
+    """Scores every result of a protocol against its ground truth.
+
+    Args:
+        results: Everyone's boxes.
+        benchmark: What to judge by.
+        protocol: One of ``protocols.PROTOCOLS``; those who have no result of it are left out.
+        unscale: SRE: judge boxes with the size divided by the factor they started with.
+    """
+    curves = _curves(results, benchmark, protocol, unscale)
     subsets = {subset: names for subset in SUBSETS if (names := benchmark.subset(subset))}
     some = [of for of in curves.values() if of]
     common = [name for name in benchmark.targets if some and all(name in of for of in some)]
     if common and len(common) < len(benchmark.targets):
         subsets[COMMON] = common
-    evaluation = Evaluation(benchmark, curves, subsets, results.problems)
+    problems = [problem for problem in results.problems if problem.protocol == protocol]
+    evaluation = Evaluation(benchmark, curves, subsets, problems, protocol)
 
     def rank(tracker: str) -> tuple[float, float, str]:
         whole, part = (evaluation.mean(tracker, t) for t in (subsets[SUBSETS[0]], common))
@@ -69,6 +77,28 @@ def evaluate(results: Results, benchmark: Benchmark) -> Evaluation:
 
     ordered = {tracker: curves[tracker] for tracker in sorted(curves, key=rank)}
     return dataclasses.replace(evaluation, curves=ordered)
+
+
+def _curves(
+    results: Results, benchmark: Benchmark, protocol: str, unscale: bool
+) -> dict[str, dict[str, Curves]]:
+    def truth(name: str) -> Boxes:
+        return benchmark.targets[name].truth
+
+    if protocol == "ope":
+        return {
+            tracker: {name: metrics.curves(boxes, truth(name)) for name, boxes in of.items()}
+            for tracker, of in results.boxes.items()
+        }
+    return {
+        tracker: {
+            name: protocols.pool(
+                [protocols.judge(run, boxes, truth(name), unscale=unscale) for run, boxes in runs]
+            )
+            for name, runs in of.items()
+        }
+        for tracker, of in results.runs.get(protocol, {}).items()
+    }
 
 
 def _measures(curves: Curves | None) -> dict[str, float | None]:

@@ -2,11 +2,12 @@
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from hcft_jax.evaluation.annotations import ATTRIBUTES
+from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.summary import COMMON, Evaluation, having
 from hcft_jax.files import replacing
 
@@ -25,11 +26,19 @@ def named(subset: str, count: int) -> str:
 
 
 class Table(NamedTuple):
-    """Cells as text; the first column is a name, the others are numbers or "-"."""
+    """Cells as text; the first column is a name, the others are numbers or "-".
+
+    Attributes:
+        title: Stands above.
+        header: The columns' names.
+        rows: As many cells each.
+        places: 1 (best) or 2 (second) of cells that are marked, by (row, column).
+    """
 
     title: str
     header: list[str]
     rows: list[list[str]]
+    places: Mapping[tuple[int, int], int] = {}
 
 
 def overall(
@@ -45,19 +54,19 @@ def overall(
             [
                 tracker,
                 str(of["n"]),
-                _percent(of["dp20"]),
-                _interval(ends.get("dp20"), 100, 1),
-                _percent(of["os50"]),
-                _interval(ends.get("os50"), 100, 1),
-                _number(of["auc"], 4),
-                _interval(ends.get("auc"), 1, 3),
-                _number(of["norm_auc"], 4),
-                _number(of["cle"], 2),
+                percent(of["dp20"]),
+                interval(ends.get("dp20"), 100, 1),
+                percent(of["os50"]),
+                interval(ends.get("os50"), 100, 1),
+                number(of["auc"], 4),
+                interval(ends.get("auc"), 1, 3),
+                number(of["norm_auc"], 4),
+                number(of["cle"], 2),
             ]
         )
     header = ["Tracker", "n", "DP@20 (%)", "95 % interval", "OS@0.5 (%)", "95 % interval"]
     header += ["AUC", "95 % interval", "Norm. AUC", "CLE (px)"]
-    return Table(f"One-pass evaluation, {named(subset, count)}", header, rows)
+    return Table(f"{PROTOCOLS[evaluation.protocol]}, {named(subset, count)}", header, rows)
 
 
 def attributes(
@@ -69,7 +78,7 @@ def attributes(
 ) -> Table:
     """A measure, "auc" or "dp20", of everyone by attribute; the header says on how many targets."""
     header = ["Tracker", *(f"{a} ({len(having(evaluation, subset, a))})" for a in ATTRIBUTES)]
-    show = _percent if measure == "dp20" else lambda value: _number(value, 4)
+    show = percent if measure == "dp20" else lambda value: number(value, 4)
     rows = [
         [tracker, *(show(by_attribute[tracker][subset][a][measure]) for a in ATTRIBUTES)]
         for tracker in _ranked(evaluation, subset, summary)
@@ -87,48 +96,71 @@ def _ranked(evaluation: Evaluation, subset: str, summary: Mapping[str, Any]) -> 
     return sorted(evaluation.curves, key=rank)
 
 
-def _percent(value: float | None) -> str:
-    return _number(None if value is None else 100 * value, 2)
+def percent(value: float | None) -> str:
+    """A fraction in % with two digits; "-" for None."""
+    return number(None if value is None else 100 * value, 2)
 
 
-def _number(value: float | None, digits: int) -> str:
+def number(value: float | None, digits: int) -> str:
+    """A value with so many digits; "-" for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
-def _interval(ends: list[float] | None, scale: float, digits: int) -> str:
+def interval(ends: Sequence[float] | None, scale: float, digits: int) -> str:
+    """``low to high``, each times ``scale``; "-" for None."""
     return "-" if ends is None else " to ".join(f"{scale * end:.{digits}f}" for end in ends)
 
 
+def places(values: Sequence[float | None], *, largest: bool) -> dict[int, int]:
+    """The place, 1 or 2, of the best and the second best of values; equal ones share it."""
+    ranked = sorted({v for v in values if v is not None}, reverse=largest)[:2]
+    return {i: ranked.index(v) + 1 for i, v in enumerate(values) if v in ranked}
+
+
+def _marked(table: Table, cells: list[list[str]], marks: Mapping[int, str]) -> list[list[str]]:
+    """The cells, those with a place put into its mark."""
+    marked = [list(row) for row in cells]
+    for (row, column), place in table.places.items():
+        marked[row][column] = marks[place].format(marked[row][column])
+    return marked
+
+
 def markdown(table: Table) -> str:
-    """A pipe table below its title."""
+    """A pipe table below its title; the best of a column is bold, the second underlined."""
     rule = ["---", *["---:"] * (len(table.header) - 1)]
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in [table.header, *table.rows]]
+    body = _marked(table, table.rows, {1: "**{}**", 2: "<u>{}</u>"})
+    rows = [[cell.replace("|", "\\|") for cell in row] for row in [table.header, *body]]
     lines = ["| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]]]
     return f"{table.title}\n\n" + "\n".join(lines) + "\n"
 
 
 def latex(table: Table) -> str:
-    """A tabular that needs no package; the title is a comment."""
+    """A tabular that needs no package; the title is a comment, places are as in Markdown."""
+    cells = [[_escaped(cell) for cell in row] for row in table.rows]
+    rows = _marked(table, cells, {1: "\\textbf{{{}}}", 2: "\\underline{{{}}}"})
     lines = [
         f"% {table.title}",
         f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
         "\\hline",
-        _latex_row(table.header),
+        _latex_row(map(_escaped, table.header)),
         "\\hline",
-        *(_latex_row(row) for row in table.rows),
+        *map(_latex_row, rows),
         "\\hline",
         "\\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
 
 
-def _latex_row(cells: list[str]) -> str:
-    escaped = ["".join(_LATEX.get(c, c) for c in cell).replace(" to ", "--") for cell in cells]
-    return " & ".join(escaped) + " \\\\"
+def _escaped(cell: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in cell).replace(" to ", "--")
+
+
+def _latex_row(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + " \\\\"
 
 
 def comma_separated(table: Table) -> str:
-    """CSV (RFC 4180) without the title."""
+    """CSV (RFC 4180) without the title and the places."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([table.header, *table.rows])
     return text.getvalue()
