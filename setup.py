@@ -9,7 +9,9 @@ setup(
     packages=[
         *find_packages(include=["hcft_jax", "hcft_jax.*"]),
         "hcft_jax.configs",
+        "hcft_jax.configs.sweeps",
         "hcft_jax.experiments",
     ],
+    package_data={"hcft_jax.evaluation.report": ["*.html", "*.css", "*.js"]},
     package_dir={"hcft_jax.configs": "configs", "hcft_jax.experiments": "experiments"},
 )

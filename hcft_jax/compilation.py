@@ -38,3 +38,14 @@ jax.monitoring.register_event_duration_secs_listener(_listen)
 def total() -> Compilations:
     """The count so far; take the difference of two."""
     return _total
+
+
+_cleared = _total
+
+
+def clear_beyond(limit: int) -> None:
+    """Drops all executables once ``limit`` have been compiled since the last time."""
+    global _cleared
+    if (_total - _cleared).executables >= limit:
+        jax.clear_caches()
+        _cleared = _total

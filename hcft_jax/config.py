@@ -12,7 +12,9 @@ import hashlib
 import importlib.util
 import json
 import math
-from collections.abc import Iterable
+import re
+import typing
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,8 @@ from hcft_jax.backbones import registry
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
+
+_LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
 
 
 def _traced(default: Any, text: str, **more: Any) -> Any:
@@ -138,16 +142,18 @@ jax.tree_util.register_dataclass(
 class Experiment:
     """One run of the main job: a tracker, what it tracks and where the results go."""
 
-    name: str
+    name: str  # of the configuration
     tracker: TrackerConfig = TrackerConfig()
+    base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
     synthetic: Synthetic | None = None  # options of a drawn sequence; None: an OTB folder
     data_dir: str | None = _static(None, "folder of sequences in the OTB layout")
     sequences: tuple[str, ...] = _static((), "names to track; none: all that are found")
     weights: str | None = _static(
         None, "network weights file (see hcft_jax.backbones.weights), or 'random'"
     )
-    output_dir: str = _static("results", "results go to OUTPUT_DIR/<config>-<hash>/")
+    output_dir: str = _static("results", "results go to OUTPUT_DIR/<label>-<hash>/")
     overlay: bool = _static(False, "also write an .mp4 per run: boxes and response maps")
+    responses: bool = _static(False, "also keep the response maps of every frame, a byte a cell")
     protocols: tuple[str, ...] = _static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
@@ -173,15 +179,41 @@ class Experiment:
             raise InputError("--protocols: name at least one, and each once")
         return self
 
+    @property
+    def changes(self) -> dict[str, Any]:
+        """The fields in which the tracker is not that of the configuration, in their order."""
+        base = self.base or self.tracker
+        own = ((f.name, getattr(self.tracker, f.name)) for f in fields(TrackerConfig))
+        return {name: value for name, value in own if value != getattr(base, name)}
+
+    @property
+    def label(self) -> str:
+        """The configuration's name and what is changed in it: ``hcft,gamma=1+0.5+0.25,eta=0.02``.
+
+        The same settings have the same label, whoever made them and in whatever order.
+        """
+        changed = (f"{flag_of(name)}={_shown(value)}" for name, value in self.changes.items())
+        return ",".join([self.name, *changed])
+
+    def settings(self) -> dict[str, Any]:
+        """All that is set, as plain data."""
+        values = dataclasses.asdict(self)
+        del values["base"]
+        return values
+
     def folder(self, weights_digest: str) -> str:
-        """``<config>-<hash>``: the hash covers whatever the boxes depend on."""
+        """``<label>-<hash>``: the hash covers whatever the boxes depend on.
+
+        In a long label the end is left out, and what not every file system takes is replaced.
+        """
         parts = {
             "tracker": dataclasses.asdict(self.tracker),
             "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
             "weights": weights_digest,
         }
         text = json.dumps(parts, sort_keys=True)
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        label = re.sub(r"[^\w .,+=-]", "_", self.label, flags=re.ASCII)[:_LONGEST_LABEL]
+        return f"{label}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def load(name: str) -> Experiment:
@@ -191,29 +223,46 @@ def load(name: str) -> Experiment:
         InputError: no such configuration (near ones are listed), or the file has no
             ``get_config()`` that returns an ``Experiment``.
     """
-    known = available()
+    path = locate(name, "--config", available())
+    experiment = execute(path, "get_config")
+    if not isinstance(experiment, Experiment):
+        raise InputError(f"{path}: get_config() must return an Experiment")
+    return replace(experiment, name=path.stem, base=experiment.tracker)
+
+
+def locate(name: str, flag: str, known: Mapping[str, Path]) -> Path:
+    """The Python file that a flag names: a shipped one by its name, or one's own (``x.py``).
+
+    Raises:
+        InputError: there is no such file.
+    """
     if name.endswith(".py"):
-        path = Path(name)
-        if not path.is_file():
-            raise InputError(f"--config: no file {name}")
-    elif name in known:
-        path = known[name]
-    else:
-        raise InputError(f"--config: no {name!r}{_near(name, known)}; {_listed(known)}")
+        if not Path(name).is_file():
+            raise InputError(f"{flag}: no file {name}")
+        return Path(name)
+    if name not in known:
+        raise InputError(f"{flag}: no {name!r}{_near(name, known)}; {_listed(known)}")
+    return known[name]
+
+
+def execute(path: Path, function: str) -> Any:
+    """What a function without arguments of a Python file returns.
+
+    Raises:
+        InputError: the file has no such function, or either of them fails.
+    """
     spec = importlib.util.spec_from_file_location(f"hcft_jax_config_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-        experiment = module.get_config()
+        return getattr(module, function)()
     except InputError:
         raise
     except Exception as error:  # the file is the user's: say where it broke, in one line
-        raise InputError(f"{path}: {type(error).__name__}: {error}") from error
-    if not isinstance(experiment, Experiment):
-        raise InputError(f"{path}: get_config() must return an Experiment")
-    return replace(experiment, name=path.stem)
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"{path}: {text}") from error
 
 
 def derive(name: str, **changes: Any) -> Experiment:
@@ -221,20 +270,60 @@ def derive(name: str, **changes: Any) -> Experiment:
     return override(load(name), changes)
 
 
-def override(experiment: Experiment, changes: dict[str, Any]) -> Experiment:
-    """``experiment`` with fields, of the tracker or its own, replaced by name."""
+def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
+    """``experiment`` with fields, of the tracker or its own, replaced by name.
+
+    Numbers may be of any type, or text, and tuples any list: equal settings are equal afterwards.
+
+    Raises:
+        InputError: a value is no number where the field is one.
+    """
     own = {f.name for f in fields(TrackerConfig)}
-    tracker = replace(experiment.tracker, **{k: v for k, v in changes.items() if k in own})
-    rest = {k: v for k, v in changes.items() if k not in own}
-    return replace(experiment, tracker=tracker, **rest)
+    tracker = {name: _typed(name, value) for name, value in changes.items() if name in own}
+    rest = {name: value for name, value in changes.items() if name not in own}
+    return replace(
+        experiment,
+        tracker=replace(experiment.tracker, **tracker),
+        base=experiment.base or experiment.tracker,
+        **rest,
+    )
 
 
-def available() -> dict[str, Path]:
-    """The shipped configurations: name to file."""
+def available(folder: str = "") -> dict[str, Path]:
+    """The shipped configurations, or the files of a folder beside them: name to file."""
     here = Path(__file__).parent
     # installed inside the package (setup.py), beside it in a checkout
-    folder = next(p for p in (here / "configs", here.parent / "configs") if p.is_dir())
-    return {p.stem: p for p in sorted(folder.glob("*.py")) if p.stem != "__init__"}
+    configs = next(p for p in (here / "configs", here.parent / "configs") if p.is_dir())
+    files = sorted((configs / folder).glob("*.py"))
+    return {p.stem: p for p in files if p.stem != "__init__"}
+
+
+def flag_of(field: str) -> str:
+    """The flag that sets a field of the tracker's: ``lambda`` for ``lambda_``."""
+    return str(_field(field).metadata.get("flag", field))
+
+
+def _typed(name: str, value: Any) -> Any:
+    kind = typing.get_type_hints(TrackerConfig)[name]
+    try:
+        if kind is float:
+            return float(value)
+        if kind == tuple[float, ...]:
+            return tuple(float(v) for v in value)
+    except (TypeError, ValueError):
+        what = "a list of numbers" if kind is not float else "a number"
+        raise InputError(f"--{flag_of(name)}: {_shown(value, ',')!r} is not {what}") from None
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _shown(value: Any, separator: str = "+") -> str:
+    """A value in names: 0.02, true, 1+0.5+0.02."""
+    if isinstance(value, tuple | list):
+        return separator.join(map(_shown, value))
+    if isinstance(value, float):
+        short = f"{value:g}"
+        return short if float(short) == value else repr(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _field(name: str) -> "dataclasses.Field[Any]":

@@ -85,18 +85,28 @@ class Unit:
         """Error, overlap and PSR over the frames."""
         return self._file("overlay", ".png")
 
+    @property
+    def responses(self) -> Path:
+        """The response maps of all frames (``evaluation.responses``)."""
+        return self._file("responses", ".npz")
+
+    def extras(self, experiment: Experiment) -> list[Path]:
+        """The files beside the boxes that an experiment asks for."""
+        overlay = [self.overlay, self.plot] if experiment.overlay else []
+        return [*overlay, *([self.responses] if experiment.responses else [])]
+
     def _file(self, kind: str, suffix: str) -> Path:
         *folders, stem = filter(None, (kind, self.whole.name, self.run.label))
         return self.folder.joinpath(*folders, stem + suffix)
 
-    def finished(self, *, overlay: bool) -> bool:
-        """Whether its result is there, and its video where that is wanted.
+    def finished(self, experiment: Experiment) -> bool:
+        """Whether its result is there, with the other files that the experiment asks for.
 
         Raises:
             InputError: the result cannot be read or is not that of this run.
         """
         path = self.result
-        if not path.exists() or (overlay and not self.overlay.exists()):
+        if not all(file.exists() for file in (path, *self.extras(experiment))):
             return False
         boxes = conventions.parse(path)
         # the tracker rounds half of each side down: by less than a pixel
@@ -116,7 +126,7 @@ class Unit:
             other.run.box,
         )
 
-    def take(self, other: "Unit", *, overlay: bool) -> None:
+    def take(self, other: "Unit", experiment: Experiment) -> None:
         """Copies the files of a finished equal run, the result last.
 
         Copies, not links: each result then stands for itself, also on file systems without links
@@ -125,10 +135,9 @@ class Unit:
         Raises:
             InputError: a file is missing or cannot be written.
         """
-        pairs = [(other.speed, self.speed), (other.result, self.result)]
-        if overlay:
-            pairs = [(other.overlay, self.overlay), (other.plot, self.plot), *pairs]
-        for source, target in pairs:
+        sources = [*other.extras(experiment), other.speed, other.result]
+        targets = [*self.extras(experiment), self.speed, self.result]
+        for source, target in zip(sources, targets, strict=True):
             with replacing(target) as temporary:
                 shutil.copyfile(source, temporary)
 
@@ -165,7 +174,7 @@ def find(experiment: Experiment) -> list[Job]:
     return [Job(t.name, functools.partial(otb.load, t)) for t in targets]
 
 
-def group(experiment: Experiment, folder: Path, sequence: Sequence, protocol: str) -> Group:
+def runs(experiment: Experiment, sequence: Sequence, protocol: str) -> list[Run]:
     """The runs of a protocol on a sequence; SRE decodes the first frame for its size.
 
     Raises:
@@ -179,5 +188,4 @@ def group(experiment: Experiment, folder: Path, sequence: Sequence, protocol: st
     if protocol == "sre":
         size = sequence.frames.read(0).shape[:2]
     truth = conventions.to_file(sequence.boxes)
-    runs = protocols.plan(protocol, truth, omitted=omitted, size=size)
-    return Group(protocol, sequence.name, [Unit(sequence, run, folder) for run in runs])
+    return protocols.plan(protocol, truth, omitted=omitted, size=size)

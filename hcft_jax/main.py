@@ -9,51 +9,18 @@ other flag changes one of its fields. Finished sequences are kept, so the same c
 interrupted run.
 """
 
-import dataclasses
 import logging
 import sys
-import typing
-from typing import Any
 
 from absl import app, flags
 
-from hcft_jax import benchmark, config, jobs
-from hcft_jax.backbones import weights
-from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax import benchmark, config, jobs, options
+from hcft_jax.config import Experiment
 from hcft_jax.errors import InputError
 from hcft_jax.outcome import report
 
 _CONFIG = flags.DEFINE_string("config", "hcft", "configuration: a shipped one's name, or a file.py")
-
-
-def _define_flags() -> dict[str, str]:
-    """A flag for each field that has a help text; returns the field each flag sets."""
-    names = {}
-    for owner in (TrackerConfig, Experiment):
-        types = typing.get_type_hints(owner)
-        for field in dataclasses.fields(owner):
-            if "help" not in field.metadata:
-                continue
-            name = field.metadata.get("flag", field.name)
-            define: Any = {
-                float: flags.DEFINE_float,
-                int: flags.DEFINE_integer,
-                int | None: flags.DEFINE_integer,
-                bool: flags.DEFINE_bool,
-            }.get(types[field.name], flags.DEFINE_string)
-            if typing.get_origin(types[field.name]) is tuple:
-                define = flags.DEFINE_list
-            default = "" if field.default is None else f" [{_shown(field.default)}]"
-            define(name, None, field.metadata["help"] + default)
-            names[name] = field.name
-    return names
-
-
-def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-_FIELDS = _define_flags()
+options.define()
 
 
 def experiment_of_flags() -> Experiment:
@@ -62,19 +29,7 @@ def experiment_of_flags() -> Experiment:
     Raises:
         InputError: an unknown configuration, or a value that no tracker can have.
     """
-    changes: dict[str, Any] = {}
-    for name, field in _FIELDS.items():
-        value = flags.FLAGS[name].value
-        if value is None:
-            continue
-        if name == "gamma":
-            try:
-                value = [float(v) for v in value]
-            except ValueError:
-                raise InputError(f"--gamma: {','.join(value)!r} is not a list of numbers") from None
-        changes[field] = tuple(value) if isinstance(value, list) else value
-    experiment = config.override(config.load(_CONFIG.value), changes)
-    return experiment.validate()
+    return config.override(config.load(_CONFIG.value), options.changes()).validate()
 
 
 def main(argv: list[str]) -> int:
@@ -84,7 +39,8 @@ def main(argv: list[str]) -> int:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
         experiment = experiment_of_flags()
         jobs.find(experiment)  # a wrong folder or name should not wait for the weights
-        outcome = benchmark.run(experiment, _weights(experiment))
+        (weights,) = options.weights_of([experiment])
+        outcome = benchmark.run(experiment, weights)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -96,17 +52,6 @@ def main(argv: list[str]) -> int:
     if outcome.failed:
         print(f"error: {len(outcome.failed)} failed: {', '.join(outcome.failed)}", file=sys.stderr)
     return 1 if outcome.failed else 0
-
-
-def _weights(experiment: Experiment) -> weights.Weights:
-    try:
-        return weights.find(experiment.weights, experiment.tracker.backbone)
-    except InputError as error:
-        if experiment.synthetic is None or experiment.weights is not None:
-            raise
-        # a drawn sequence is easy enough for untrained features, and the demo must always run
-        print(f"note: {error}\nnote: going on with untrained features", file=sys.stderr)
-        return weights.random(experiment.tracker.backbone)
 
 
 def run() -> None:

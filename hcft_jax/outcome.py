@@ -1,17 +1,19 @@
-"""What a run of the main job has so far, its table for the terminal and its summary."""
+"""What an experiment has so far, its table for the terminal and its summary."""
 
 import contextlib
 import dataclasses
+import functools
 import os
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import flax
 import jax
 import numpy as np
+from tqdm import tqdm
 
 import hcft_jax
 from hcft_jax import boxes as conventions
@@ -54,23 +56,30 @@ class Row:
 
 @dataclasses.dataclass
 class Outcome:
-    """What a run has so far."""
+    """What an experiment has so far.
+
+    Attributes:
+        experiment: What is run.
+        weights: With which network.
+        title: What lines on the terminal call it; empty where it is the only one.
+        groups: The protocols on the sequences.
+        judged: The finished runs, by result file.
+        failed: What is wrong, by sequence and protocol.
+        device: What tracks it, as in ``device``; None: this process.
+    """
 
     experiment: Experiment
-    folder: Path  # of the results
+    weights: Weights
+    title: str = ""
     groups: list[Group] = dataclasses.field(default_factory=list)
-    judged: dict[Path, tuple[Judged, Speed]] = dataclasses.field(default_factory=dict)  # by result
-    failed: dict[str, str] = dataclasses.field(default_factory=dict)  # by sequence and protocol
+    judged: dict[Path, tuple[Judged, Speed]] = dataclasses.field(default_factory=dict)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    device: dict[str, Any] | None = None
 
-    @contextlib.contextmanager
-    def attempt(self, sequence: str, protocol: str = "ope") -> Iterator[None]:
-        """Notes and prints, in one line, what is wrong with a sequence: the others go on."""
-        name = sequence if protocol == "ope" else f"{sequence} {protocol}"
-        try:
-            yield
-        except InputError as error:
-            self.failed[name] = str(error)
-            print(f"error: {name}: {error}", file=sys.stderr)
+    @functools.cached_property
+    def folder(self) -> Path:
+        """Where its results are."""
+        return Path(self.experiment.output_dir) / self.experiment.folder(self.weights.digest)
 
     def judge(self, unit: Unit) -> None:
         """Scores a finished run from its files.
@@ -93,6 +102,31 @@ class Outcome:
                     scores, Speed.total([speed for _, speed in done]), len(done)
                 )
         return rows
+
+
+def part(sequence: str, protocol: str) -> str:
+    """What a protocol on a sequence is called: ``Deer``, ``Deer tre``."""
+    return sequence if protocol == "ope" else f"{sequence} {protocol}"
+
+
+@contextlib.contextmanager
+def attempt(outcomes: Sequence[Outcome], sequence: str, protocol: str = "ope") -> Iterator[None]:
+    """Notes and prints, in one line, what is wrong with a sequence: the others go on.
+
+    Args:
+        outcomes: Of the experiments that this concerns.
+        sequence: Its name.
+        protocol: Under which protocol; what fails under OPE is called by the sequence alone.
+    """
+    name = part(sequence, protocol)
+    try:
+        yield
+    except InputError as error:
+        for outcome in outcomes:
+            outcome.failed[name] = str(error)
+        title = outcomes[0].title if len(outcomes) == 1 else ""
+        line = ": ".join(filter(None, ("error", title, name, str(error))))
+        tqdm.write(line, file=sys.stderr)  # beside the bars, not into them
 
 
 def rule(experiment: Experiment, protocol: str) -> str:
@@ -122,27 +156,46 @@ def report(outcome: Outcome) -> str:
     return "\n\n".join(parts) or "no sequence was finished"
 
 
-def summary(outcome: Outcome, weights: Weights) -> dict[str, Any]:
+def device() -> dict[str, Any]:
+    """What this process tracks on."""
+    first = jax.devices()[0]
+    return {
+        "platform": first.platform,
+        "kind": first.device_kind,
+        "count": jax.device_count(),
+        "host_cores": os.cpu_count(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that numbers may depend on."""
+    return {
+        "hcft_jax": hcft_jax.__version__,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "flax": flax.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def save(outcome: Outcome) -> None:
+    """Writes ``summary.json``.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    results.write_json(outcome.folder / "summary.json", summary(outcome))
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
     """The content of ``summary.json``; one-pass evaluation is at its top level."""
-    device = jax.devices()[0]
     tables = {protocol: _table(outcome, protocol) for protocol in protocols.PROTOCOLS}
     return {
-        "config": outcome.experiment.name,
-        "experiment": dataclasses.asdict(outcome.experiment),
-        "weights": {"digest": weights.digest, **weights.metadata},
-        "versions": {
-            "hcft_jax": hcft_jax.__version__,
-            "python": platform.python_version(),
-            "jax": jax.__version__,
-            "flax": flax.__version__,
-            "numpy": np.__version__,
-        },
-        "device": {
-            "platform": device.platform,
-            "kind": device.device_kind,
-            "count": jax.device_count(),
-            "host_cores": os.cpu_count(),
-        },
+        "config": outcome.experiment.label,
+        "experiment": outcome.experiment.settings(),
+        "weights": {"digest": outcome.weights.digest, **outcome.weights.metadata},
+        "versions": versions(),
+        "device": outcome.device or device(),
         "command": sys.argv,
         "failed": outcome.failed,
         **tables.pop("ope"),

@@ -188,11 +188,8 @@ def detect(
         filters.respond(f, spectra, y, transform, config.lambda_, config.update)
         for f, spectra in zip(state.filters, z, strict=True)
     ]
-    # a hypercolumn has one response, and nothing to weigh it against
-    weights = dict(zip(config.layers, config.gamma, strict=True))
-    gamma = [1.0] if config.hypercolumn else [weights[name] for name in _deepest_first(config)]
     radius = config.radius if config.search == "paper" else None
-    total, peak = search.combine(responses, gamma, radius, transform.grid)
+    total, peak = search.combine(responses, response_weights(config), radius, transform.grid)
     moved = peak - jnp.asarray(transform.grid, jnp.int32) // 2
     position = state.position + CELL * moved.astype(jnp.float32)
     output = Output(
@@ -273,6 +270,12 @@ def input_size(params: Params, config: TrackerConfig) -> int:
 def response_names(config: TrackerConfig) -> list[str]:
     """What the response maps of ``Output`` come from, in their order: layers, deepest first."""
     return ["hypercolumn"] if config.hypercolumn else _deepest_first(config)
+
+
+def response_weights(config: TrackerConfig) -> list[float]:
+    """Eq. 5's gamma, in the order of ``response_names``; a hypercolumn has nothing to weigh."""
+    weights = dict(zip(config.layers, config.gamma, strict=True))
+    return [1.0] if config.hypercolumn else [weights[name] for name in _deepest_first(config)]
 
 
 def _label(config: TrackerConfig, target: Target) -> jax.Array:

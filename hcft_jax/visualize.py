@@ -188,8 +188,9 @@ def _silent_stderr() -> Iterator[None]:
 
 def _draw_box(picture: Image, box: npt.ArrayLike, scale: int, colour: Colour, width: int) -> None:
     """Outlines a box of the frame's pixels in ``picture``, which is ``scale`` times the frame."""
-    x, y, w, h = np.asarray(box, np.float64)
-    if not np.isfinite([x, y, w, h]).all() or w <= 0 or h <= 0:
+    values = np.asarray(box, np.float64)
+    x, y, w, h = np.clip(values, -1e100, 1e100)  # so that no sum below overflows
+    if not np.isfinite(values).all() or w <= 0 or h <= 0:
         return
     # The outline runs through the centres of the outermost pixels, at integer coordinates.
     corners = np.array([[x, y], [max(x, x + w - 1), max(y, y + h - 1)]])

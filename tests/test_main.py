@@ -88,7 +88,7 @@ def test_a_run_leaves_boxes_scores_and_a_table(run: Command) -> None:
     assert done.status == 0
     assert done.written("ope/*") == ["synthetic-0.txt", "synthetic-1.txt"]
     (path, _) = sorted(done.folder.glob("*/ope/*.txt"))
-    assert path.parent.parent.name.startswith("otb-")
+    assert path.parent.parent.name.startswith("otb,layers=conv1_2,gamma=1,input_size=32-")
     lines = path.read_text().splitlines()
     assert len(lines) == 9
     assert all(len(number.split(".")[1]) == 4 for number in lines[3].split(","))

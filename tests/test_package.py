@@ -34,6 +34,14 @@ def test_the_wheel_carries_configurations_and_experiments(wheel: Path) -> None:
     assert not any(name.startswith(("tests", "configs", "experiments")) for name in names)
 
 
+def test_the_wheel_carries_the_reports_parts(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    parts = ROOT / "hcft_jax" / "evaluation" / "report"
+    needed = [p.name for p in parts.iterdir() if p.suffix in (".html", ".css", ".js")]
+    assert "template.html" in needed
+    assert {f"hcft_jax/evaluation/report/{name}" for name in needed} <= names
+
+
 def test_an_installed_wheel_runs_from_any_directory(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)

@@ -58,9 +58,9 @@ def tracked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     titles: list[str] = []
     original = benchmark._track
 
-    def track(experiment: Any, params: Any, unit: Any, progress: str) -> None:
+    def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
         titles.append(unit.title)
-        original(experiment, params, unit, progress)
+        original(experiment, params, unit, advance)
 
     monkeypatch.setattr(benchmark, "_track", track)
     return titles
@@ -177,10 +177,10 @@ def test_an_unfinished_sequence_has_no_score(
     start("tre", sequences=("synthetic-1",))
     original = benchmark._track
 
-    def track(experiment: Any, params: Any, unit: Any, progress: str) -> None:
+    def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
         if unit.run.label == "11":
             raise KeyboardInterrupt
-        original(experiment, params, unit, progress)
+        original(experiment, params, unit, advance)
 
     monkeypatch.setattr(benchmark, "_track", track)
     with pytest.raises(KeyboardInterrupt):

@@ -116,7 +116,7 @@ def test_any_box_can_be_drawn(box: tuple[float, ...], scale: int) -> None:
     visualize._draw_box(picture, box, scale, visualize.RED, 2)
 
 
-@pytest.mark.parametrize("x", [-500, 1000, -1e12, 1e12])
+@pytest.mark.parametrize("x", [-500, 1000, -1e12, 1e12, 1.7e308])
 def test_a_box_outside_of_the_frame_draws_nothing(x: float) -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
     visualize._draw_box(picture, (x, 10, 20, 20), 1, visualize.RED, 2)

@@ -11,6 +11,7 @@ Results are of this program, the OTB MATLAB toolkit, the GOT-10k toolkit, pysot,
     curves.json        mean curves                problems.json    what could not be used
     tables/, plots/    Markdown, LaTeX, CSV; PNG, PDF
     tre/, sre/         the same of temporal and spatial robustness, where there are results of them
+    report.html        with --report: everything on one interactive page, frames with --frames=DIR
 
 With --export=FORMAT nothing is scored: the results are written to OUT in that layout. What cannot
 be used is one line each on the terminal; the exit status is then 1.
@@ -18,13 +19,16 @@ be used is one line each on the terminal; the exit status is then 1.
 
 import logging
 import sys
+import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from absl import app, flags
 
 from hcft_jax.errors import InputError
-from hcft_jax.evaluation import annotations, bootstrap, layouts, plots, summary, tables
-from hcft_jax.evaluation.layouts import Problem
+from hcft_jax.evaluation import annotations, bootstrap, layouts, plots, report, summary, tables
+from hcft_jax.evaluation.layouts import Problem, Results
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.summary import Evaluation
@@ -32,8 +36,11 @@ from hcft_jax.evaluation.summary import Evaluation
 _SHOWN = 8  # missing targets that a line names; summary.json has all
 
 
-def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> None:
-    """Writes all files of an evaluation, in place of those of an earlier one.
+def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> dict[str, Any]:
+    """Writes all files of an evaluation but the page, in place of those of an earlier one.
+
+    Returns:
+        The content of ``intervals.json``.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -63,12 +70,31 @@ def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> No
             figure = plots.plot(means, kind, where, evaluation.protocol)
             plots.write(figure, folder / "plots" / f"{subset}_{name}")
     write_json(folder / "summary.json", content)  # last: where it is, everything is
+    return intervals
+
+
+def write_page(
+    evaluation: Evaluation,
+    results: Results,
+    intervals: Mapping[str, Any],
+    folder: Path,
+    pictures: report.Pictures,
+) -> None:
+    """Writes ``report.html`` and says how large it is.
+
+    Raises:
+        InputError: a frame cannot be read, or the folder cannot be written to.
+    """
+    path = folder / "report.html"
+    start = time.perf_counter()
+    size = report.write(path, evaluation, results, intervals, pictures)
+    print(f"{path}: {size / 1e6:.1f} MB in {time.perf_counter() - start:.1f} s")
 
 
 def _remove_old(folder: Path) -> None:
     """Removes what an earlier evaluation wrote: another one may have had other subsets."""
     subsets = (*annotations.SUBSETS, summary.COMMON)
-    old = [folder / "summary.json"]
+    old = [folder / "summary.json", folder / "report.html"]
     for part in ("tables", "plots"):
         old += [p for subset in subsets for p in (folder / part).glob(f"{subset}[._]*")]
     try:
@@ -98,9 +124,15 @@ def run(given: flags.FlagValues) -> int:
             raise InputError(f"--{name}: must be given")
     if given.resamples < 1:
         raise InputError(f"--resamples: {given.resamples} is not a number of resamples")
+    pictures = report.Pictures(given.frames, given.max_frames, given.max_side)
+    if given.frames and not given.report:
+        raise InputError("--frames: only --report shows frames, give it too")
     folder = Path(given.output_dir)
+    start = time.perf_counter()
     benchmark = annotations.load(given.annotations)
+    pictures.find(benchmark)  # a wrong folder should not wait for the scores
     results = layouts.load(given.results, benchmark)
+    loaded = time.perf_counter()
     for problem in results.problems:
         print(f"error: {_line(problem)}", file=sys.stderr)
     if given.export:
@@ -114,14 +146,22 @@ def run(given: flags.FlagValues) -> int:
         if protocol not in ("ope", *results.runs):
             _remove_old(place)
             continue
+        begun = time.perf_counter()
         evaluation = summary.evaluate(results, benchmark, protocol, unscale=given.sre_unscale)
         lines += (missing := missing_lines(evaluation))
         for line in missing:
             print(f"error: {line}", file=sys.stderr)
-        write(evaluation, place, given.resamples, given.seed)
+        intervals = write(evaluation, place, given.resamples, given.seed)
+        scored = time.perf_counter()
         for subset, targets in evaluation.subsets.items():
             if evaluation.complete(targets):
                 print((place / "tables" / f"{subset}.md").read_text(encoding="utf-8"))
+        print(
+            f"{len(evaluation.curves)} trackers x {len(benchmark.targets)} targets: read in "
+            f"{loaded - start:.1f} s, scored, tabulated and plotted in {scored - begun:.1f} s"
+        )
+        if given.report and protocol == "ope":
+            write_page(evaluation, results, intervals, folder, pictures)
     print(f"summary.json, tables and plots: {folder}")
     return 1 if lines or results.problems else 0
 
@@ -153,6 +193,12 @@ def define_flags() -> None:
     flags.DEFINE_bool(
         "sre_unscale", False, "judge SRE's boxes with the size divided by the factor of the start"
     )
+    flags.DEFINE_bool("report", False, "also write report.html, one interactive page")
+    flags.DEFINE_string("frames", None, "sequences in the OTB layout that the report shows")
+    flags.DEFINE_integer(
+        "max_frames", report.MAX_FRAMES, "most frames of a sequence that the report shows"
+    )
+    flags.DEFINE_integer("max_side", report.MAX_SIDE, "longest side of these frames in pixels")
 
 
 if __name__ == "__main__":

@@ -71,12 +71,14 @@ class Results:
         runs: The other protocols' boxes, by protocol, tracker and sequence.
         origins: Where each tracker's results come from: a folder, and for ``.mat`` files their
             folder with the tracker's name.
+        files: Where the boxes come from, by tracker and sequence.
     """
 
     boxes: dict[str, dict[str, Boxes]] = dataclasses.field(default_factory=dict)
     problems: list[Problem] = dataclasses.field(default_factory=list)
     runs: dict[str, dict[str, dict[str, Runs]]] = dataclasses.field(default_factory=dict)
     origins: dict[str, Path] = dataclasses.field(default_factory=dict)
+    files: dict[str, dict[str, Path]] = dataclasses.field(default_factory=dict)
 
 
 class _Found(NamedTuple):
@@ -115,7 +117,10 @@ def load(folders: Sequence[str | Path], benchmark: Benchmark) -> Results:
         tracker = str(one.origin) if one.tracker in shared else one.tracker
         results.origins.setdefault(tracker, one.origin)
         if one.protocol == "ope":
-            _add(results.boxes, tracker, _load(one, tracker, _read, benchmark, results.problems))
+            boxes = _load(one, tracker, _read, benchmark, results.problems)
+            _add(results.boxes, tracker, boxes)
+            files = {sequence: path for sequence, path in one.files if sequence is not None}
+            results.files[tracker] = {name: files[name] for name in boxes}
         else:
             read = functools.partial(_read_runs, one.protocol)
             runs = _load(one, tracker, read, benchmark, results.problems)

@@ -10,6 +10,7 @@ Ground truth with an entry <= 0 (or NaN) is *invalid*: its overlap and its centr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -123,12 +124,12 @@ def normalised_error(boxes: Boxes, truth: Boxes) -> Floats:
 
 def success_curve(overlaps: Floats) -> Floats:
     """The fraction of all frames whose overlap ``[T]`` is *strictly above* each threshold: [21]."""
-    return np.asarray((overlaps[:, None] > SUCCESS_THRESHOLDS).mean(axis=0))
+    return (len(overlaps) - _at_most(overlaps, SUCCESS_THRESHOLDS)) / len(overlaps)
 
 
 def precision_curve(errors: Floats) -> Floats:
     """The fraction of all frames whose error ``[T]`` is *at most* 0, 1, ... 50 pixels: [51]."""
-    return np.asarray((errors[:, None] <= PRECISION_THRESHOLDS).mean(axis=0))
+    return _at_most(errors, PRECISION_THRESHOLDS) / len(errors)
 
 
 def normalised_curve(errors: Floats) -> Floats:
@@ -136,7 +137,12 @@ def normalised_curve(errors: Floats) -> Floats:
 
     Frames without valid ground truth pass, as they do in the precision curve.
     """
-    return np.asarray((errors[:, None] <= NORMALISED_THRESHOLDS).mean(axis=0))
+    return _at_most(errors, NORMALISED_THRESHOLDS) / len(errors)
+
+
+def _at_most(values: Floats, thresholds: Floats) -> Floats:
+    """How many of the values ``[T]``, none of them NaN, are at most each threshold."""
+    return np.searchsorted(np.sort(values), thresholds, side="right").astype(np.float64)
 
 
 def repair(boxes: Boxes, truth: Boxes) -> Boxes:
@@ -153,11 +159,19 @@ def repair(boxes: Boxes, truth: Boxes) -> Boxes:
     return np.asarray(repaired, np.float64)
 
 
-def curves(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Curves:
-    """All curves of one sequence from 1-based boxes and ground truth, both ``[T, 4]``.
+class PerFrame(NamedTuple):
+    """What the toolkit makes of a track, frame by frame."""
+
+    boxes: Boxes  # [T, 4], 1-based, repaired
+    overlap: Floats  # [T] in [0, 1]; -1 without valid ground truth
+    error: Floats  # [T] centre location error in pixels; -1 without valid ground truth
+
+
+def per_frame(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> PerFrame:
+    """A track against its ground truth, both 1-based ``[T, 4]``.
 
     Raises:
-        InputError: the arrays have different lengths or another shape, or no valid first frame.
+        InputError: as for ``curves``.
     """
     boxes, truth = np.asarray(boxes, np.float64), np.asarray(truth, np.float64)
     if truth.ndim != 2 or truth.shape[1] != 4 or not len(truth) or boxes.shape != truth.shape:
@@ -165,9 +179,19 @@ def curves(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Curves:
     if not valid(truth)[0]:
         raise InputError("the ground truth of the first frame is invalid: nothing could be tracked")
     judged = repair(boxes, truth)
-    errors = centre_error(judged, truth)
+    return PerFrame(judged, overlap(judged, truth), centre_error(judged, truth))
+
+
+def curves(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Curves:
+    """All curves of one sequence from 1-based boxes and ground truth, both ``[T, 4]``.
+
+    Raises:
+        InputError: the arrays have different lengths or another shape, or no valid first frame.
+    """
+    judged, overlaps, errors = per_frame(boxes, truth)
+    truth = np.asarray(truth, np.float64)
     return Curves(
-        success=success_curve(overlap(judged, truth)),
+        success=success_curve(overlaps),
         precision=precision_curve(errors),
         normalised=normalised_curve(normalised_error(judged, truth)),
         cle=float(errors[valid(truth)].mean()),

@@ -93,9 +93,17 @@ def table(rows: Sequence[tuple[str, Scores, float | None]], mean: Scores) -> str
         percent = (f"{100 * s.dp20:.2f}", f"{100 * s.os50:.2f}")
         rate = f"{fps:.1f}" if fps else "-"
         cells.append((name, str(s.frames), *percent, f"{s.auc:.4f}", f"{s.cle:.2f}", rate))
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    return aligned(cells)
+
+
+def aligned(cells: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Rows of cells as lines of text: the first ``left`` columns begin together, the others end."""
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
-    for name, *numbers in cells:
-        right = [text.rjust(width) for text, width in zip(numbers, widths[1:], strict=True)]
-        lines.append("  ".join([name.ljust(widths[0]), *right]))
+    for row in cells:
+        padded = [
+            text.ljust(width) if i < left else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(padded))
     return "\n".join(lines)

@@ -196,10 +196,13 @@ def intervals(
             a: {b: {} for b in trackers[i + 1 :]} for i, a in enumerate(trackers[:-1])
         }
         weight = bootstrap.weights(bootstrap.draws(len(targets), resamples, seed))
-        for measure in MEASURES if trackers else ():
-            values = values_of(evaluation.curves, trackers, targets, measure)
-            single, pair = bootstrap.intervals(values, weight)
-            mean = values.mean(axis=1)
+        values = np.array(
+            [values_of(evaluation.curves, trackers, targets, m) for m in MEASURES]
+        ).reshape(len(MEASURES), len(trackers), len(targets))
+        singles, pairs = bootstrap.intervals(values, weight)
+        for measure, single, pair, mean in zip(
+            MEASURES, singles, pairs, values.mean(axis=2), strict=True
+        ):
             for i, a in enumerate(trackers):
                 of_mean[a][measure] = single[i].tolist()
                 for j in range(i + 1, len(trackers)):

@@ -45,6 +45,12 @@ def test_a_constant_gap_has_an_interval_of_no_width() -> None:
     np.testing.assert_allclose(differences[0, 1], [-0.1, -0.1], atol=1e-12)
 
 
+def test_no_trackers_have_no_intervals() -> None:
+    weight = bootstrap.weights(bootstrap.draws(3, 100))
+    means, differences = bootstrap.intervals(np.zeros((2, 0, 3)), weight)
+    assert (means.shape, differences.shape) == ((2, 0, 2), (2, 0, 0, 2))
+
+
 def test_the_interval_agrees_with_the_normal_one_for_many_sequences() -> None:
     values = np.random.default_rng(0).normal(size=(1, 400))
     means, _ = bootstrap.intervals(values, bootstrap.weights(bootstrap.draws(400)))

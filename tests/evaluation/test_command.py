@@ -90,6 +90,34 @@ def test_what_an_earlier_run_left_is_replaced(place: Path, folder: Path, tmp_pat
     assert list(json.loads((tmp_path / "out" / "summary.json").read_text())) == ["a"]
 
 
+def test_a_report_is_written_and_its_size_told(place: Path, folder: Path, tmp_path: Path) -> None:
+    (place / "a" / "One.txt").write_text("1,2,3,4\n")
+    out = tmp_path / "out"
+    given = {"results": place, "annotations": folder, "output_dir": out, "resamples": 50}
+    done = run(**given, report="true")
+    assert done.returncode == 1
+    size = (out / "report.html").stat().st_size / 1e6
+    assert f"{out}/report.html: {size:.1f} MB in " in done.stdout
+    assert "2 trackers x 5 targets: read in " in done.stdout
+    assert "a/One.txt: 1 boxes do not fit" in (out / "report.html").read_text()
+    run(**given)
+    assert not (out / "report.html").exists()  # it would tell of an earlier evaluation
+
+
+def test_scores_are_kept_where_the_report_fails(place: Path, folder: Path, tmp_path: Path) -> None:
+    video = tmp_path / "frames" / "One"
+    (video / "img").mkdir(parents=True)
+    (video / "img" / "0001.png").write_bytes(b"no picture")
+    (video / "groundtruth_rect.txt").write_text("1,2,3,4\n")
+    out = tmp_path / "out"
+    given = {"results": place, "annotations": folder, "output_dir": out, "resamples": 50}
+    done = run(**given, report="true", frames=tmp_path / "frames")
+    assert done.returncode == 2
+    assert "One: 1 frames, but the annotations have 4" in done.stderr
+    assert (out / "summary.json").exists()
+    assert not (out / "report.html").exists()
+
+
 def test_results_are_exported(place: Path, folder: Path, small: Benchmark, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run(results=place, annotations=folder, output_dir=out, export="otb")
@@ -109,6 +137,9 @@ def test_results_are_exported(place: Path, folder: Path, small: Benchmark, tmp_p
         ({"annotations": "absent"}, "absent/attributes.csv: cannot be read"),
         ({"export": "vot"}, "'vot': not a format"),
         ({"resamples": 0}, "--resamples: 0"),
+        ({"frames": "absent"}, "--frames: only --report shows frames"),
+        ({"frames": "absent", "report": "true"}, "absent: no such folder"),
+        ({"max_side": 0, "report": "true"}, "--max_side: 0"),
     ],
 )
 def test_a_mistake_is_one_line_and_status_2(

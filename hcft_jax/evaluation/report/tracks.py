@@ -1,0 +1,156 @@
+"""The tracks of one sequence frame by frame, with pictures and response maps of some frames."""
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hcft_jax.data import otb, sequence
+from hcft_jax.errors import InputError
+from hcft_jax.evaluation import metrics
+from hcft_jax.evaluation import responses as files
+from hcft_jax.evaluation.annotations import Benchmark
+from hcft_jax.evaluation.layouts import Results
+from hcft_jax.evaluation.report import sources
+from hcft_jax.evaluation.report.encoding import compressed, pack
+
+MAX_FRAMES, MAX_SIDE = 40, 320
+
+_QUALITY = 70  # of WebP
+_PIXELS, _PARTS, _RATIO = 0.01, 1e-4, 0.01  # steps of boxes and errors, of overlaps, of PSR
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Which frames the page shows as pictures, and how large.
+
+    Attributes:
+        folder: Sequences in the layout of OTB. None: no pictures.
+        max_frames: Most frames of a sequence, spread evenly; of these are response maps too.
+        max_side: Longest side of a picture in pixels; frames are never enlarged.
+    """
+
+    folder: str | Path | None = None
+    max_frames: int = MAX_FRAMES
+    max_side: int = MAX_SIDE
+
+    def find(self, benchmark: Benchmark) -> dict[str, otb.Target]:
+        """The folder's targets by the benchmark's names.
+
+        Raises:
+            InputError: no such folder, or none of the benchmark's sequences in it; a limit is not
+                above zero.
+        """
+        for name in ("max_frames", "max_side"):
+            if getattr(self, name) < 1:
+                raise InputError(f"--{name}: {getattr(self, name)} is not above zero")
+        if self.folder is None:
+            return {}
+        found = {benchmark.name_of(target.name): target for target in otb.find(self.folder)}
+        targets = {name: target for name, target in found.items() if name is not None}
+        if not targets:
+            raise InputError(f"{self.folder}: none of its sequences is annotated")
+        return targets
+
+    def shown(self, frames: int) -> list[int]:
+        """The indices of the frames shown of that many: the first, the last, and between them."""
+        places = np.linspace(0, frames - 1, min(self.max_frames, frames))
+        return [int(place) for place in np.rint(places)]
+
+
+def tracks(
+    name: str,
+    trackers: Sequence[str],
+    results: Results,
+    benchmark: Benchmark,
+    pictures: Pictures,
+    target: otb.Target | None,
+) -> dict[str, Any]:
+    """What the page shows of a sequence.
+
+    Args:
+        name: The benchmark's name of it.
+        trackers: In the order of the page; those without a result of it are left out.
+        results: Their boxes.
+        benchmark: The truth.
+        pictures: What to show.
+        target: The frames. None: there are none.
+
+    Raises:
+        InputError: frames or response maps that cannot be read or do not fit.
+    """
+    truth = benchmark.targets[name].truth
+    shown = pictures.shown(len(truth))
+    have = [place for place, t in enumerate(trackers) if name in results.boxes[t]]
+    judged = [metrics.per_frame(results.boxes[trackers[place]][name], truth) for place in have]
+    content: dict[str, Any] = {
+        "first": benchmark.targets[name].first_frame,
+        "truth": pack(truth.T, _PIXELS),
+        "shown": shown,
+        "trackers": have,
+        "files": [str(results.files[trackers[place]][name]) for place in have],
+        "boxes": pack([of.boxes.T for of in judged], _PIXELS),
+        "overlap": pack([of.overlap for of in judged], _PARTS),
+        "error": pack([of.error for of in judged], _PIXELS),
+        "responses": {
+            str(place): _responses(path, len(truth), shown)
+            for place in have
+            if (path := sources.responses(results.files[trackers[place]][name]))
+        },
+    }
+    if target is not None:
+        content |= _pictures(target, len(truth), shown, pictures.max_side)
+    return content
+
+
+def _pictures(target: otb.Target, frames: int, shown: list[int], side: int) -> dict[str, Any]:
+    video = otb.load(target)
+    if len(video) != frames:
+        raise InputError(
+            f"{target.folder}: {len(video)} frames, but the annotations have {frames} of "
+            f"{target.name}"
+        )
+
+    def picture(index: int) -> tuple[tuple[int, ...], str]:
+        frame = video.frames.read(index)
+        return frame.shape[:2], _webp(frame, side)
+
+    with ThreadPoolExecutor() as pool:
+        made = list(pool.map(picture, shown))
+    return {"size": made[0][0], "pictures": [text for _, text in made]}
+
+
+def _webp(frame: sequence.Frame, side: int) -> str:
+    image = Image.fromarray(frame)
+    image.thumbnail((side, side), Image.Resampling.BOX, reducing_gap=None)
+    file = io.BytesIO()
+    image.save(file, "WEBP", quality=_QUALITY, method=2)
+    return base64.b64encode(file.getvalue()).decode("ascii")
+
+
+def _responses(path: Path, frames: int, shown: list[int]) -> dict[str, Any]:
+    read = files.read(path)
+    if len(read.maps) != frames:
+        raise InputError(f"{path}: {len(read.maps)} frames, but the annotations have {frames}")
+    significant: Callable[[npt.ArrayLike], Any] = lambda values: [  # noqa: E731
+        None if np.isnan(v) else float(f"{v:.6g}") for v in np.ravel(values)
+    ]
+    return {
+        "layers": read.layers,
+        "gamma": significant(read.gamma),
+        "grid": read.maps.shape[2:],
+        "window": read.window,
+        "cell": read.cell,
+        "psr": pack(read.psr, _RATIO),
+        "centres": significant(read.centres[shown]),
+        "offset": significant(read.offset[shown]),
+        "scale": significant(read.scale[shown]),
+        "maps": compressed(read.maps[shown].tobytes()),
+    }

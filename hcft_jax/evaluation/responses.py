@@ -1,0 +1,186 @@
+"""Response maps of a run, kept beside its boxes: what the tracker saw, at a byte a cell.
+
+``<folder>/responses/<Sequence>.npz``, for T frames and L maps of (gh, gw) cells:
+
+===========  ======================  ===========================================================
+``maps``     uint8 [T, L, gh, gw]    a map f is ``offset + scale * maps``, off by at most scale / 2
+``offset``   float32 [T, L]          NaN where a frame has no map: the first one, which is given
+``scale``    float32 [T, L]          0 for a map of one value
+``layers``   str [L]                 where the maps come from, deepest first
+``gamma``    float32 [L]             their weights: the maximum is sought in the sum (Eq. 5)
+``centres``  float32 [T, 2]          (row, column), 0-based pixels: where no displacement is
+``window``   int [2]                 (height, width) of the search window around it, pixels
+``cell``     int                     pixels a cell
+``psr``      float32 [T]             peak-to-sidelobe ratio; NaN in the first frame
+===========  ======================  ===========================================================
+
+The cell (gh // 2, gw // 2) of a map has its middle at ``centres``.
+"""
+
+import contextlib
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.errors import InputError
+from hcft_jax.files import replacing
+
+Levels = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+_MOST = 255  # the highest level
+
+
+class Responses(NamedTuple):
+    """The content of a file, as the module's table has it."""
+
+    maps: Levels
+    offset: Floats
+    scale: Floats
+    layers: list[str]
+    gamma: Floats
+    centres: Floats
+    window: tuple[int, int]
+    cell: int
+    psr: Floats
+
+
+def quantise(maps: npt.NDArray[np.floating[Any]]) -> tuple[Levels, Floats, Floats]:
+    """Maps ``[..., gh, gw]`` as levels 0 to 255, with their offset and scale ``[...]``.
+
+    ``offset + scale * levels`` is within half a step, scale / 2, of the map. A map with a value
+    that is not finite becomes none: its offset is NaN.
+    """
+    values = np.asarray(maps, np.float64)
+    whole = np.asarray(np.isfinite(values).all(axis=(-2, -1)))
+    values = np.where(whole[..., None, None], values, 0.0)
+    offset = values.min(axis=(-2, -1)).astype(np.float32)
+    scale = ((values.max(axis=(-2, -1)) - offset) / _MOST).astype(np.float32)
+    steps = np.where(scale > 0, scale, 1).astype(np.float64)[..., None, None]
+    levels = np.rint((values - offset[..., None, None]) / steps).clip(0, _MOST)
+    return levels.astype(np.uint8), np.where(whole, offset, np.float32(np.nan)), scale
+
+
+@dataclass
+class Writer:
+    """Takes frames in order; made by ``writing``."""
+
+    shape: tuple[int, int, int, int]
+    _file: IO[bytes]
+
+    def __post_init__(self) -> None:
+        self.rows: list[tuple[Floats, Floats, Floats, Floats]] = []
+
+    def write(
+        self,
+        maps: npt.NDArray[np.floating[Any]] | None,
+        centres: npt.NDArray[np.floating[Any]],
+        psr: npt.NDArray[np.floating[Any]],
+    ) -> None:
+        """Appends n frames.
+
+        Args:
+            maps: ``[n, L, gh, gw]``; None: frames without maps.
+            centres: (row, column) around which the frames were searched, 0-based pixels ``[n, 2]``.
+            psr: Peak-to-sidelobe ratios ``[n]``.
+        """
+        if maps is None:
+            maps = np.full((len(psr), *self.shape[1:]), np.nan)
+        levels, offset, scale = quantise(maps)
+        self._file.write(levels.tobytes())
+        self.rows.append((offset, scale, centres.astype(np.float32), psr.astype(np.float32)))
+
+
+@contextlib.contextmanager
+def writing(
+    path: str | Path,
+    frames: int,
+    *,
+    layers: Sequence[str],
+    gamma: Sequence[float],
+    grid: tuple[int, int],
+    window: tuple[int, int],
+    cell: int,
+) -> Iterator[Writer]:
+    """Writes a file frame by frame; memory does not grow with the maps.
+
+    The file appears when the block ends; after an exception there is none. Equal content gives
+    equal bytes.
+
+    Args:
+        path: ``<Sequence>.npz``.
+        frames: How many there will be, T.
+        layers: Names of the maps.
+        gamma: Their weights.
+        grid: (gh, gw).
+        window: Height and width of the search window in pixels.
+        cell: Pixels a cell.
+
+    Raises:
+        InputError: the folder cannot be written to, or the disk is full.
+    """
+    shape = (frames, len(layers), *grid)
+    with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        with archive.open(_member("maps"), "w", force_zip64=True) as file:
+            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+            np.lib.format.write_array_header_1_0(file, header)
+            writer = Writer(shape, file)
+            yield writer
+        names = ("offset", "scale", "centres", "psr")
+        columns = zip(*writer.rows, strict=True)
+        rest = dict(zip(names, map(np.concatenate, columns), strict=True))
+        if len(rest["psr"]) != frames:
+            raise ValueError(f"{len(rest['psr'])} frames were written of {frames}")
+        rest |= {"layers": np.array(layers), "gamma": np.asarray(gamma, np.float32)}
+        rest |= {"window": np.array(window), "cell": np.array(cell)}
+        for name, values in rest.items():
+            with archive.open(_member(name), "w") as file:
+                np.lib.format.write_array(file, values, allow_pickle=False)
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    """A part of the file with no time in it."""
+    member = zipfile.ZipInfo(f"{name}.npy")
+    member.compress_type = zipfile.ZIP_DEFLATED
+    return member
+
+
+def read(path: str | Path) -> Responses:
+    """Reads what ``writing`` wrote.
+
+    Raises:
+        InputError: the file cannot be read or holds something else.
+    """
+    try:
+        # opened here: of a damaged file, NumPy would leave its own handle open
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as parts:
+            content = {name: parts[name] for name in Responses._fields}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: damaged, or no response maps; remove it") from error
+    maps = content["maps"]
+    frames, layers = maps.shape[:2] if maps.ndim == 4 and maps.dtype == np.uint8 else (0, 0)
+    shapes = {
+        "offset": (frames, layers),
+        "scale": (frames, layers),
+        "layers": (layers,),
+        "gamma": (layers,),
+        "centres": (frames, 2),
+        "window": (2,),
+        "cell": (),
+        "psr": (frames,),
+    }
+    if not frames or any(content[name].shape != shape for name, shape in shapes.items()):
+        raise InputError(f"{path}: its arrays do not fit together, no response maps; remove it")
+    height, width = (int(side) for side in content["window"])
+    layer_names = [str(name) for name in content["layers"]]
+    return Responses(
+        **content | {"layers": layer_names, "window": (height, width), "cell": int(content["cell"])}
+    )

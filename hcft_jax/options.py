@@ -1,0 +1,99 @@
+"""Command-line flags made from the fields of configurations, and what follows from them."""
+
+import dataclasses
+import functools
+import shlex
+import sys
+import typing
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from absl import flags
+
+from hcft_jax import config
+from hcft_jax.backbones import weights
+from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax.errors import InputError
+
+
+def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
+    """Flag, field and type of all that has a help text."""
+    for owner in (TrackerConfig, Experiment):
+        types = typing.get_type_hints(owner)
+        for field in dataclasses.fields(owner):
+            if "help" in field.metadata:
+                yield field.metadata.get("flag", field.name), field, types[field.name]
+
+
+def define(into: flags.FlagValues = flags.FLAGS) -> None:
+    """A flag for each field of the tracker and the experiment that has a help text."""
+    for name, field, kind in _settable():
+        simple: dict[Any, Any] = {
+            float: flags.DEFINE_float,
+            int: flags.DEFINE_integer,
+            int | None: flags.DEFINE_integer,
+            bool: flags.DEFINE_bool,
+        }
+        define = simple.get(kind, flags.DEFINE_string)
+        if typing.get_origin(kind) is tuple:
+            define = flags.DEFINE_list
+        default = "" if field.default is None else f" [{_shown(field.default)}]"
+        define(name, None, field.metadata["help"] + default, flag_values=into)
+
+
+def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+    """The fields that flags set: name to value."""
+    values = {field.name: given[name].value for name, field, _ in _settable()}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def command(experiment: Experiment) -> str | None:
+    """The command that runs one experiment; None where it is not of a shipped configuration."""
+    if experiment.name not in config.available():
+        return None
+    shipped = config.load(experiment.name)
+    if (experiment.base, experiment.synthetic) != (shipped.tracker, shipped.synthetic):
+        return None
+    words = ["python", "-m", "hcft_jax.main", f"--config={experiment.name}"]
+    for name, field, _ in _settable():
+        value, default = (_value(e, field.name) for e in (experiment, shipped))
+        if value == default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no'}{name}")
+        else:
+            words.append(f"--{name}={_shown(value)}")
+    return shlex.join(words)
+
+
+def weights_of(experiments: Iterable[Experiment]) -> list[weights.Weights]:
+    """The network's weights of each experiment, each file read once.
+
+    Raises:
+        InputError: there are none, or a file is unusable.
+    """
+    find = functools.cache(weights.find)
+    found = []
+    for experiment in experiments:
+        try:
+            found.append(find(experiment.weights, experiment.tracker.backbone))
+        except InputError as error:
+            if experiment.synthetic is None or experiment.weights is not None:
+                raise
+            # a drawn sequence is easy enough for untrained features, and the demo must always run
+            print(f"note: {error}\nnote: going on with untrained features", file=sys.stderr)
+            found.append(weights.random(experiment.tracker.backbone))
+    return found
+
+
+def _value(experiment: Experiment, field: str) -> Any:
+    own = hasattr(experiment.tracker, field)
+    return getattr(experiment.tracker if own else experiment, field)
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
