@@ -82,7 +82,7 @@ def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: in
     return {
         "seconds": {name: spread(values) for name, values in times.items()},
         "ratios": {name: spread(values) for name, values in ratios.items()},
-        "grid": first.geometry.grid,
+        "grid": first.target.transform.shape,
     }
 
 

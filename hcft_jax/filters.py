@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hcft_jax import spectrum
+from hcft_jax.spectrum import Transform
 
 
 class Filter(NamedTuple):
@@ -21,7 +21,9 @@ class Filter(NamedTuple):
     scale: jax.Array  # paper: B, the energy [gh, gw // 2 + 1]; cf2: alpha [2, gh, gw // 2 + 1]
 
 
-def train(x: jax.Array, y: jax.Array, grid: tuple[int, int], lambda_: float, update: str) -> Filter:
+def train(
+    x: jax.Array, y: jax.Array, transform: Transform, lambda_: jax.Array | float, update: str
+) -> Filter:
     """The filter of one frame: Eq. 3's numerator and denominator, kept apart.
 
     The energy sum_d abs(X^d)^2 is divided by gh gw D, as in the authors' program: the value of
@@ -30,16 +32,21 @@ def train(x: jax.Array, y: jax.Array, grid: tuple[int, int], lambda_: float, upd
     Args:
         x: ``[2, gh, gw // 2 + 1, D]``, spectrum of the windowed features.
         y: ``[2, gh, gw // 2 + 1]``, spectrum of the label.
-        grid: (gh, gw) in cells.
+        transform: knows the grid, gh x gw cells.
         lambda_: regularisation, > 0.
         update: ``"paper"`` or ``"cf2"``.
     """
-    energy = jnp.sum(jnp.square(x), axis=(0, 3)) / (grid[0] * grid[1] * x.shape[3])
+    energy = jnp.sum(jnp.square(x), axis=(0, 3)) / (transform.cells * x.shape[3])
     return Filter(x, energy if update == "paper" else y / (energy + lambda_)[None])
 
 
 def respond(
-    filter_: Filter, z: jax.Array, y: jax.Array, grid: tuple[int, int], lambda_: float, update: str
+    filter_: Filter,
+    z: jax.Array,
+    y: jax.Array,
+    transform: Transform,
+    lambda_: jax.Array | float,
+    update: str,
 ) -> jax.Array:
     """The response map f of Eq. 4 on the features of spectrum ``z``: ``[gh, gw]``.
 
@@ -50,7 +57,7 @@ def respond(
     m = filter_.model
     crossed = jnp.sum(z * m[::-1], axis=3)
     correlation = jnp.stack([jnp.sum(z * m, axis=(0, 3)), crossed[1] - crossed[0]])
-    correlation = correlation / (grid[0] * grid[1] * z.shape[3])
+    correlation = correlation / (transform.cells * z.shape[3])
     alpha = filter_.scale if update == "cf2" else y / (filter_.scale + lambda_)[None]
     product = jnp.stack(
         [
@@ -58,7 +65,7 @@ def respond(
             alpha[0] * correlation[1] + alpha[1] * correlation[0],
         ]
     )
-    return jnp.fft.fftshift(spectrum.inverse(product, grid))
+    return transform.inverse(product)
 
 
 def update(old: Filter, new: Filter, eta: jax.Array | float) -> Filter:

@@ -1,11 +1,14 @@
 """From an image and a position to the network's input: search window, crop, resize."""
 
+import functools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from hcft_jax import resize
 
@@ -14,6 +17,8 @@ _PADDED = 2.8  # search window, in target sizes
 _PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
 _PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
 _LEAST_GRID = 3  # cells: a symmetric Hann window of two is zero everywhere
+
+Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
 
 
 @dataclass(frozen=True)
@@ -50,34 +55,68 @@ def geometry(target: tuple[float, float], image: tuple[int, int]) -> Geometry:
     return Geometry(image, window, grid)
 
 
-def patch(
-    image: jax.Array, position: jax.Array, window: tuple[int, int], size: tuple[int, int]
-) -> jax.Array:
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["image", "window", "vertical", "horizontal"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class Crop:
+    """Crop and resize as data, for a window of at most [P, Q] pixels."""
+
+    image: Array  # int32 [2]: (H, W) of the image without padding
+    window: Array  # int32 [2]: (M, N) of the search window
+    vertical: Array  # [height, P], zero from column M on
+    horizontal: Array  # [width, Q], zero from column N on
+
+
+def crop(geometry: Geometry, size: tuple[int, int], padded: tuple[int, int] | None = None) -> Crop:
+    """The operator of a target's search window, in NumPy.
+
+    Args:
+        geometry: the target's.
+        size: (height, width) of the patch.
+        padded: (P, Q), pixels of the windows that share an executable. None: the window's own.
+
+    Raises:
+        ValueError: the window does not fit into that.
+    """
+    operators = []
+    for m, n, p in zip(geometry.window, size, padded or geometry.window, strict=True):
+        if m > p:
+            raise ValueError(f"a search window of {geometry.window} px does not fit into {padded}")
+        operators.append(np.pad(resize.matrix(m, n), ((0, 0), (0, p - m))).astype(np.float32))
+    return Crop(np.array(geometry.image, np.int32), np.array(geometry.window, np.int32), *operators)
+
+
+def patch(image: jax.Array, position: jax.Array, crop: Crop) -> jax.Array:
     """The search window around a position, resized.
 
     Args:
-        image: RGB ``[H, W, 3]`` in [0, 255], uint8 or float.
+        image: RGB ``[>= H, >= W, 3]`` in [0, 255], uint8 or float; what is below and to the right
+            of the H x W pixels is not looked at.
         position: (row, column), 0-based pixels, ``[2]``.
-        window: (M, N) pixels.
-        size: (height, width) of the result.
+        crop: the window's operator.
 
     Returns:
-        float32 ``[*size, 3]`` in [0, 255]. Pixels outside the image repeat its edge
+        float32 ``[height, width, 3]`` in [0, 255]. Pixels outside the image repeat its edge
         and the resizing is the authors' (``hcft_jax.resize``).
     """
     rows, columns = (
         jnp.clip(
             jnp.floor(position[axis]).astype(jnp.int32)
-            + jnp.arange(1 - window[axis] // 2, window[axis] - window[axis] // 2 + 1),
+            + jnp.arange(1, operator.shape[1] + 1, dtype=jnp.int32)
+            - crop.window[axis] // 2,
             0,
-            image.shape[axis] - 1,
+            crop.image[axis] - 1,
         )
-        for axis in (0, 1)
+        for axis, operator in enumerate((crop.vertical, crop.horizontal))
     )
-    crop = image[rows][:, columns].astype(jnp.float32)
-    vertical, horizontal = (
-        resize.matrix(m, n).astype(np.float32) for m, n in zip(window, size, strict=True)
-    )
+    cropped = image[rows][:, columns].astype(jnp.float32)
     return jnp.einsum(
-        "iy,yxc,jx->ijc", vertical, crop, horizontal, precision=jax.lax.Precision.HIGHEST
+        "iy,yxc,jx->ijc",
+        crop.vertical,
+        cropped,
+        crop.horizontal,
+        precision=jax.lax.Precision.HIGHEST,
     )

@@ -1,9 +1,13 @@
 """Eq. 5: from the layers' response maps to one displacement."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy.typing as npt
+
+Grid = tuple[int, int] | jax.Array | npt.NDArray[Any]  # (gh, gw) in cells
 
 _SIDELOBE = 5  # cells to each side of the peak that are not sidelobe: an 11 x 11 window
 
@@ -18,41 +22,53 @@ def locate(response: jax.Array) -> jax.Array:
 
 
 def combine(
-    responses: Sequence[jax.Array], gamma: Sequence[jax.Array | float], radius: float | None
+    responses: Sequence[jax.Array],
+    gamma: Sequence[jax.Array | float],
+    radius: jax.Array | float | None,
+    grid: Grid,
 ) -> tuple[jax.Array, jax.Array]:
     """Weighted responses added layer by layer, deepest first.
 
     Args:
-        responses: maps ``[gh, gw]``, deepest layer first.
+        responses: maps ``[gh, gw]``, deepest layer first; or larger, padded ones.
         gamma: their weights.
         radius: cells; the maximum of each sum is sought within this L1 distance of the coarser
             one's (Eq. 5). None: only the maximum of the whole sum counts.
+        grid: (gh, gw); no maximum is sought outside.
 
     Returns:
         The weighted sum of all the maps ``[gh, gw]``, and (row, column) of its admitted maximum.
     """
     total = gamma[0] * responses[0]
-    peak = locate(total)
+    inside = _inside(total.shape, grid)
+    peak = locate(jnp.where(inside, total, -jnp.inf))
     for response, weight in zip(responses[1:], gamma[1:], strict=True):
         total = total + weight * response
-        if radius is None:
-            peak = locate(total)
-        else:
-            peak = locate(jnp.where(_distance(total.shape, peak, 1) <= radius, total, -jnp.inf))
+        admitted = inside
+        if radius is not None:
+            admitted = inside & (_distance(total.shape, peak, 1) <= radius)
+        peak = locate(jnp.where(admitted, total, -jnp.inf))
     return total, peak
 
 
-def peak_to_sidelobe(response: jax.Array, peak: jax.Array) -> jax.Array:
+def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Array:
     """(maximum - mean) / deviation, the latter two outside an 11 x 11 window around the peak.
 
     From Bolme et al., CVPR 2010, section 3.5. A scalar; 0 where the window leaves no sidelobe.
     """
-    outside = (_distance(response.shape, peak, jnp.inf) > _SIDELOBE).astype(response.dtype)
+    outside = _inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) > _SIDELOBE)
+    outside = outside.astype(response.dtype)
     count = jnp.maximum(jnp.sum(outside), 1.0)
     mean = jnp.sum(outside * response) / count
     variance = jnp.sum(outside * jnp.square(response - mean)) / count
     ratio = (response[peak[0], peak[1]] - mean) / jnp.sqrt(jnp.where(variance > 0, variance, 1.0))
     return jnp.where(variance > 0, ratio, 0.0)
+
+
+def _inside(shape: tuple[int, ...], grid: Grid) -> jax.Array:
+    """Which cells of a padded map belong to the grid, ``[gh, gw]`` or larger."""
+    rows, columns = (jnp.arange(n, dtype=jnp.int32) < g for n, g in zip(shape, grid, strict=True))
+    return rows[:, None] & columns[None, :]
 
 
 def _distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:

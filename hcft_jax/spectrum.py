@@ -3,8 +3,16 @@
 Spectra are real arrays whose first axis holds the real and the imaginary part, and of the mirrored
 halves of a real signal's spectrum only the left one is kept: ``[2, gh, gw // 2 + 1, ...]``.
 (Accelerators multiply real matrices fastest, and no complex type then meets a real one.)
+
+There are two transforms with the same methods. ``FFT`` does one thing after the other on a static
+grid. ``Matrices`` holds the same linear operators as matrices of small feature maps: they are data,
+so that targets of different sizes share an executable and can be batched; on a larger, padded grid
+they are zero outside the target's own.
 """
 
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -15,6 +23,9 @@ import numpy.typing as npt
 from hcft_jax import resize
 
 _HIGHEST = jax.lax.Precision.HIGHEST
+_FAR = 1e6  # cells: where the label is zero, and its derivative too
+
+Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
 
 
 def hann(size: int) -> npt.NDArray[np.float64]:
@@ -22,67 +33,196 @@ def hann(size: int) -> npt.NDArray[np.float64]:
     return np.hanning(size)
 
 
-def label(
-    grid: tuple[int, int], target: jax.Array, sigma: jax.Array | float, cell: int
-) -> jax.Array:
-    """The Gaussian label y, its peak at index (0, 0): ``[gh, gw]``, values in (0, 1].
+@functools.partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["grid"])
+@dataclass(frozen=True)
+class FFT:
+    """Resizing, window and ``jnp.fft`` one after the other: the path that others must equal."""
+
+    grid: tuple[int, int]  # (gh, gw) in cells
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of a response map."""
+        return self.grid
+
+    @property
+    def cells(self) -> int:
+        """How many there are, gh gw."""
+        return self.grid[0] * self.grid[1]
+
+    def spectrum(self, features: jax.Array) -> jax.Array:
+        """A feature map ``[fh, fw, D]`` on the grid, windowed: ``[2, gh, gw // 2 + 1, D]``."""
+        vertical, horizontal = (
+            (hann(n)[:, None] * resize.matrix(m, n)).astype(np.float32)
+            for m, n in zip(features.shape[:2], self.grid, strict=True)
+        )
+        x = jnp.einsum("iy,yxd,jx->ijd", vertical, features, horizontal, precision=_HIGHEST)
+        return split(jnp.fft.rfft2(x, axes=(0, 1)))
+
+    def label(self, deviation: jax.Array) -> jax.Array:
+        """Y, the spectrum of the label: ``[2, gh, gw // 2 + 1]``."""
+        rows, columns = (gaussian(distances(n), deviation) for n in self.grid)
+        return split(jnp.fft.rfft2(jnp.outer(rows, columns)))
+
+    def inverse(self, spectrum: jax.Array) -> jax.Array:
+        """The map ``[gh, gw]`` of a single-channel spectrum, index 0 moved to the centre."""
+        values = jnp.fft.irfft2(jax.lax.complex(spectrum[0], spectrum[1]), s=self.grid)
+        return jnp.fft.fftshift(values)
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["grid", "left", "right", "distance", "rows", "columns", "back", "forth"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class Matrices:
+    """The same as matrices, on a grid of [G, K] cells that is at least the target's [gh, gw].
+
+    Resizing, Hann window and DFT of an axis are linear, hence one matrix F diag(hann) U of the
+    small map. All of it is made in float64 and zero where it belongs to no cell of the target.
+    """
+
+    grid: Array  # int32 [2]: (gh, gw) in cells
+    left: dict[str, Array]  # by map size: [2, 2, G, fh], a complex product on (real, imaginary)
+    right: dict[str, Array]  # by map size: [2, K // 2 + 1, fw]
+    distance: tuple[Array, Array]  # [G], [K]: cells from the label's peak, far outside
+    rows: Array  # [2, G, G] and
+    columns: Array  # [2, K // 2 + 1, K]: the DFT of an axis
+    back: Array  # [2, 2, G, G]: inverse DFT of an axis with its shift, as a complex product
+    forth: Array  # [2, K // 2 + 1, K]: of the other axis, real part only
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Of a response map, with the padding."""
+        return self.distance[0].shape[-1], self.distance[1].shape[-1]
+
+    @property
+    def cells(self) -> jax.Array:
+        """How many there are, gh gw, float32."""
+        return jnp.prod(jnp.asarray(self.grid, jnp.float32))
+
+    def spectrum(self, features: jax.Array) -> jax.Array:
+        """A feature map ``[fh, fw, D]`` on the grid, windowed: ``[2, G, K // 2 + 1, D]``."""
+        key = _key(features.shape)
+        x = jnp.einsum("cjx,yxd->ycjd", self.right[key], features, precision=_HIGHEST)
+        return jnp.einsum("pciy,ycjd->pijd", self.left[key], x, precision=_HIGHEST)
+
+    def label(self, deviation: jax.Array) -> jax.Array:
+        """Y, the spectrum of the label: ``[2, G, K // 2 + 1]``."""
+        a, b = (
+            jnp.einsum("cki,i->ck", dft, gaussian(distance, deviation), precision=_HIGHEST)
+            for dft, distance in zip((self.rows, self.columns), self.distance, strict=True)
+        )
+        return jnp.stack(
+            [
+                jnp.outer(a[0], b[0]) - jnp.outer(a[1], b[1]),
+                jnp.outer(a[0], b[1]) + jnp.outer(a[1], b[0]),
+            ]
+        )
+
+    def inverse(self, spectrum: jax.Array) -> jax.Array:
+        """The map ``[G, K]`` of a single-channel spectrum, index 0 moved to the grid's centre."""
+        x = jnp.einsum("pcik,ckl->pil", self.back, spectrum, precision=_HIGHEST)
+        return jnp.einsum("pil,plj->ij", x, self.forth, precision=_HIGHEST)
+
+
+Transform = FFT | Matrices
+
+
+def matrices(
+    grid: tuple[int, int],
+    maps: Iterable[tuple[int, int]],
+    padded: tuple[int, int] | None = None,
+) -> Matrices:
+    """The operators of a grid (gh, gw), in NumPy.
 
     Args:
-        grid: (gh, gw) in cells.
+        grid: cells of the target's response map.
+        maps: the (height, width) of the feature maps.
+        padded: cells of the map that is to hold it, at least as many. None: as many.
+
+    Raises:
+        ValueError: the padded grid is smaller than the grid.
+    """
+    size = padded or grid
+    if any(p < g for p, g in zip(size, grid, strict=True)):
+        raise ValueError(f"a grid of {grid} cells does not fit into {size}")
+    half, whole = size[1] // 2 + 1, size
+    left: dict[str, Array] = {}
+    right: dict[str, Array] = {}
+    for shape in maps:
+        vertical, horizontal = (
+            hann(n)[:, None] * resize.matrix(m, n) for m, n in zip(shape, grid, strict=True)
+        )
+        left[_key(shape)] = _padded(
+            _product(np.fft.fft(vertical, axis=0)), (2, 2, whole[0], shape[0])
+        )
+        right[_key(shape)] = _padded(split(np.fft.rfft(horizontal, axis=0)), (2, half, shape[1]))
+    forth = _inverse(grid[1])[: grid[1] // 2 + 1]
+    # the half that is not kept mirrors the other one: all but the ends count twice
+    forth[1 : (grid[1] + 1) // 2] *= 2.0
+    return Matrices(
+        grid=np.array(grid, np.int32),
+        left=left,
+        right=right,
+        distance=(
+            _padded(distances(grid[0]), whole[:1], _FAR),
+            _padded(distances(grid[1]), whole[1:], _FAR),
+        ),
+        rows=_padded(split(np.fft.fft(np.eye(grid[0]))), (2, whole[0], whole[0])),
+        columns=_padded(split(np.fft.rfft(np.eye(grid[1]), axis=0)), (2, half, whole[1])),
+        back=_padded(_product(_inverse(grid[0]).T), (2, 2, whole[0], whole[0])),
+        # Re((a + ib)(c + id)) = a c - b d
+        forth=_padded(np.stack([forth.real, -forth.imag]), (2, half, whole[1])),
+    )
+
+
+def deviation(target: jax.Array, sigma: jax.Array | float, cell: int) -> jax.Array:
+    """The label's standard deviation in cells.
+
+    Args:
         target: (h, w) of the target in pixels, ``[2]``.
-        sigma: the label's width relative to sqrt(h w) / cell.
+        sigma: relative to sqrt(h w) / cell.
         cell: pixels a cell.
     """
-    deviation = sigma * jnp.sqrt(target[0] * target[1]) / cell
-
-    def axis(size: int) -> jax.Array:
-        # MATLAB's (1:n) - floor(n/2), rolled: an odd grid reaches one cell further to the right
-        distance = np.roll(np.arange(1, size + 1) - size // 2, 1 - size // 2).astype(np.float32)
-        return jnp.exp(-0.5 * jnp.square(distance / deviation))
-
-    return jnp.outer(axis(grid[0]), axis(grid[1]))
+    return sigma * jnp.sqrt(target[0] * target[1]) / cell
 
 
-def spectrum(features: jax.Array, grid: tuple[int, int], dft: str = "matmul") -> jax.Array:
-    """Feature map to grid (Eq. 1), times the Hann window, Fourier transformed, per channel.
-
-    Args:
-        features: ``[fh, fw, D]``.
-        grid: (gh, gw) in cells.
-        dft: ``"matmul"``: resizing, window and DFT of an axis are linear, so they are one matrix
-            F diag(hann) U applied to the small map; ``"fft"``: one after the other. Same result.
-
-    Returns:
-        ``[2, gh, gw // 2 + 1, D]``, real and imaginary parts.
-    """
-    vertical, horizontal = (
-        hann(n)[:, None] * resize.matrix(m, n)
-        for m, n in zip(features.shape[:2], grid, strict=True)
-    )
-    if dft == "fft":
-        x = jnp.einsum(
-            "iy,yxd,jx->ijd",
-            vertical.astype(np.float32),
-            features,
-            horizontal.astype(np.float32),
-            precision=_HIGHEST,
-        )
-        return split(jnp.fft.rfft2(x, axes=(0, 1)))
-    # [2, gw // 2 + 1, fw] and [2, gh, fh]: real and imaginary parts of F diag(hann) U
-    right = split(np.fft.rfft(horizontal, axis=0))
-    left = split(np.fft.fft(vertical, axis=0))
-    # (a + ib)(c + id) as a matrix on (c, d), so that both parts come out of one real product
-    product = np.stack([np.stack([left[0], -left[1]]), np.stack([left[1], left[0]])])
-    partial = jnp.einsum("cjx,yxd->ycjd", right.astype(np.float32), features, precision=_HIGHEST)
-    return jnp.einsum("pciy,ycjd->pijd", product.astype(np.float32), partial, precision=_HIGHEST)
+def gaussian(distance: Array, deviation: jax.Array) -> jax.Array:
+    """One axis of the label y, in [0, 1]; y is the outer product of two, its peak at (0, 0)."""
+    return jnp.exp(-0.5 * jnp.square(distance / deviation))
 
 
-def inverse(spectrum: jax.Array, grid: tuple[int, int]) -> jax.Array:
-    """The real map ``[gh, gw]`` of a single-channel spectrum ``[2, gh, gw // 2 + 1]``."""
-    return jnp.fft.irfft2(jax.lax.complex(spectrum[0], spectrum[1]), s=grid)
+def distances(size: int) -> npt.NDArray[np.float32]:
+    """Of the cells of an axis from the label's peak at index 0, in cells, ``[size]``."""
+    # MATLAB's (1:n) - floor(n/2), rolled: an odd grid reaches one cell further to the right
+    return np.roll(np.arange(1, size + 1) - size // 2, 1 - size // 2).astype(np.float32)
 
 
 def split(values: Any) -> Any:
     """A complex array, NumPy's or JAX's, as real and imaginary parts on a new first axis."""
     stack = jnp.stack if isinstance(values, jax.Array) else np.stack
     return stack([values.real, values.imag])
+
+
+def _inverse(size: int) -> npt.NDArray[np.complex128]:
+    """The inverse DFT of an axis, [frequency, cell], cell 0 moved to the centre."""
+    return np.fft.fftshift(np.fft.ifft(np.eye(size)), axes=1)
+
+
+def _product(values: npt.NDArray[np.complex128]) -> npt.NDArray[np.float64]:
+    """The product with a + ib as a matrix on (c, d): both parts come out of one real product."""
+    return np.stack([split(values), split(1j * values)], axis=1)
+
+
+def _padded(
+    values: npt.NDArray[Any], shape: tuple[int, ...], fill: float = 0.0
+) -> npt.NDArray[np.float32]:
+    result = np.full(shape, fill, np.float32)
+    result[tuple(map(slice, values.shape))] = values
+    return result
+
+
+def _key(shape: tuple[int, ...]) -> str:
+    return f"{shape[0]}x{shape[1]}"

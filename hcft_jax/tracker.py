@@ -12,29 +12,28 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax import filters, sampling, search
+from hcft_jax import filters, sampling, search, spectrum
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.errors import InputError
 from hcft_jax.filters import Filter
-from hcft_jax.sampling import CELL, Geometry
-from hcft_jax.spectrum import label, spectrum, split
+from hcft_jax.sampling import CELL
+from hcft_jax.target import Bucket, Target, fixed, place
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["position", "target", "filters"],
-    meta_fields=["geometry"],
+    data_fields=["position", "filters", "target"],
+    meta_fields=[],
 )
 @dataclass(frozen=True)
 class State:
     """What a track carries from frame to frame."""
 
     position: jax.Array  # [2] centre of the target (row, column) in pixels
-    target: jax.Array  # [2] its size (h, w) in pixels
     filters: tuple[Filter, ...]  # one a layer, deepest first; one in all for a hypercolumn
-    geometry: Geometry  # static sizes
+    target: Target  # the same in every frame
 
 
 @functools.partial(
@@ -53,7 +52,12 @@ class Output:
 
 
 def init(
-    params: Params, config: TrackerConfig, image: npt.ArrayLike | jax.Array, box: npt.ArrayLike
+    params: Params,
+    config: TrackerConfig,
+    image: npt.ArrayLike | jax.Array,
+    box: npt.ArrayLike,
+    *,
+    bucket: Bucket | None = None,
 ) -> State:
     """The state after the first frame: filters trained on the given box.
 
@@ -62,61 +66,74 @@ def init(
         config: the tracker's constants.
         image: RGB ``[H, W, 3]`` in [0, 255], uint8 or float.
         box: (x, y, w, h), 0-based pixels; concrete numbers, since the window's size follows.
+        bucket: sizes to pad to, so that targets share an executable; later images are then padded
+            to ``bucket.image`` below and to the right. None: each size has its own.
 
     Raises:
         InputError: a constant out of range, parameters of another backbone, an image of another
             shape, or a box that is not four finite numbers, empty, outside the image, larger than
             it, or too thin to track.
+        ValueError: the target does not fit into the bucket.
     """
     config.validate()
     registry.get(config.backbone).require(params)
-    image = jnp.asarray(image)
-    if image.ndim != 3 or image.shape[2] != 3:
-        raise InputError(f"image: shape {image.shape} is not [height, width, 3]")
-    size = (image.shape[0], image.shape[1])
-    x, y, w, h = checked_box(box, size)
-    try:
-        geometry = sampling.geometry((h, w), size)
-    except ValueError as error:
-        raise InputError(f"first box: {w:g} x {h:g} px is too thin to track: {error}") from None
-    # the centre as the authors' program has it: half sizes are rounded down
-    position = jnp.array([y + h // 2, x + w // 2], jnp.float32)
-    return _init(params, config, geometry, image, position, jnp.array([h, w], jnp.float32))
+    shape = np.shape(image)
+    if len(shape) != 3 or shape[2] != 3:
+        raise InputError(f"image: shape {shape} is not [height, width, 3]")
+    target, position = begin(params, config, box, (shape[0], shape[1]), bucket)
+    if shape[:2] != target.image:  # on the host: each size would compile a padding of its own
+        more = [(0, most - own) for own, most in zip(shape[:2], target.image, strict=True)]
+        image = np.pad(image, [*more, (0, 0)])
+    return _init(params, config, target, image, position)
 
 
-def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The first box (x, y, w, h) as floats, if it can be a target in an image (height, width).
-
-    Raises:
-        InputError: what is wrong with it, the box and the image's size.
-    """
-    values = np.asarray(box, np.float64)
-    if values.shape != (4,) or not np.isfinite(values).all():
-        raise InputError(f"first box: {np.array2string(values)} is not four finite numbers")
-    x, y, w, h = (float(v) for v in values)
-    height, width = size
-    shown = f"first box: {w:g} x {h:g} px at ({x:g}, {y:g})"
-    if w <= 0 or h <= 0:
-        raise InputError(f"{shown} is empty: width and height must be above zero")
-    if x + w <= 0 or y + h <= 0 or x >= width or y >= height:
-        raise InputError(f"{shown} lies outside the image of {width} x {height} px")
-    if w > width or h > height:
-        raise InputError(f"{shown} is larger than the image of {width} x {height} px")
-    return x, y, w, h
-
-
-@functools.partial(jax.jit, static_argnames="geometry")
-def _init(
+def begin(
     params: Params,
     config: TrackerConfig,
-    geometry: Geometry,
-    image: jax.Array,
-    position: jax.Array,
-    target: jax.Array,
+    box: npt.ArrayLike,
+    image: tuple[int, int],
+    bucket: Bucket | None = None,
+) -> tuple[Target, npt.NDArray[np.float32]]:
+    """What a first box (x, y, w, h) in an image (H, W) fixes, and its position (row, column).
+
+    Raises:
+        InputError, ValueError: as ``init``.
+    """
+    side = input_size(params, config)
+    geometry, position = place(box, image)
+    _, _, w, h = np.asarray(box, np.float64)
+    target = fixed(
+        geometry,
+        (h, w),
+        (side, side),
+        _map_sizes(params, config),
+        dft=config.dft,
+        bucket=bucket,
+    )
+    return target, position
+
+
+def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
+    """(height, width) of the network's maps."""
+    side = input_size(params, config)
+    patch = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
+    maps = jax.eval_shape(features, params, config, patch)
+    return {(m.shape[0], m.shape[1]) for m in maps.values()}
+
+
+@jax.jit
+def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
+    """The configured layers' maps of a patch ``[..., size, size, 3]``."""
+    return registry.get(config.backbone).features(params, patch, config.layers)
+
+
+@jax.jit
+def _init(
+    params: Params, config: TrackerConfig, target: Target, image: jax.Array, position: jax.Array
 ) -> State:
-    spectra = _spectra(params, config, geometry, image, position)
-    trained = _train(config, geometry, target, spectra)
-    return State(position, target, trained, geometry)
+    patch = sampling.patch(image, position, target.crop)
+    trained = train(config, target, spectra(config, target, features(params, config, patch)))
+    return State(jnp.asarray(position), trained, jax.tree.map(jnp.asarray, target))
 
 
 @functools.partial(jax.jit, static_argnames="with_responses")
@@ -137,38 +154,66 @@ def step(
         image: RGB ``[H, W, 3]`` in [0, 255], of the first frame's size.
         with_responses: also return every layer's response map.
     """
-    geometry, grid = state.geometry, state.geometry.grid
-    if image.shape[:2] != geometry.image:
-        raise InputError(f"image: {image.shape[:2]} px, but the first one had {geometry.image}")
-    y = _label(config, geometry, state.target)
-    z = _spectra(params, config, geometry, image, state.position)
+    target = state.target
+    if image.shape[:2] != target.image:
+        raise InputError(f"image: {image.shape[:2]} px, but the first one had {target.image}")
+
+    def observed(position: jax.Array) -> tuple[jax.Array, ...]:
+        patch = sampling.patch(image, position, target.crop)
+        return spectra(config, target, features(params, config, patch))
+
+    z = observed(state.position)
+    position, output = detect(config, state, z, with_responses=with_responses)
+    # where the target stayed, the features at the new position are those at the old one
+    x = jax.lax.cond(jnp.any(position != state.position), lambda: observed(position), lambda: z)
+    learned = average(config, state.filters, train(config, target, x))
+    return State(position, learned, target), output
+
+
+def spectra(
+    config: TrackerConfig, target: Target, maps: dict[str, jax.Array]
+) -> tuple[jax.Array, ...]:
+    """Spectra ``[2, gh, gw // 2 + 1, D]`` of the search window's features, a filter each."""
+    parts = tuple(target.transform.spectrum(maps[name]) for name in _deepest_first(config))
+    return (jnp.concatenate(parts, axis=-1),) if config.hypercolumn else parts
+
+
+def detect(
+    config: TrackerConfig, state: State, z: tuple[jax.Array, ...], *, with_responses: bool = False
+) -> tuple[jax.Array, Output]:
+    """The new position ``[2]`` by Eq. 4 and 5, from the spectra at the old one."""
+    transform = state.target.transform
+    y = _label(config, state.target)
     responses = [
-        filters.respond(f, spectra, y, grid, config.lambda_, config.update)
+        filters.respond(f, spectra, y, transform, config.lambda_, config.update)
         for f, spectra in zip(state.filters, z, strict=True)
     ]
     radius = config.radius if config.search == "paper" else None
-    total, peak = search.combine(responses, response_weights(config), radius)
-    moved = peak - np.array([grid[0] // 2, grid[1] // 2], np.int32)
+    total, peak = search.combine(responses, response_weights(config), radius, transform.grid)
+    moved = peak - jnp.asarray(transform.grid, jnp.int32) // 2
     position = state.position + CELL * moved.astype(jnp.float32)
-
-    # where the target stayed, the features at the new position are those at the old one
-    x = jax.lax.cond(
-        jnp.any(moved != 0),
-        lambda: _spectra(params, config, geometry, image, position),
-        lambda: z,
-    )
-    new = _train(config, geometry, state.target, x)
-    learned = tuple(
-        filters.update(f, n, config.eta) for f, n in zip(state.filters, new, strict=True)
-    )
-    state = State(position, state.target, learned, geometry)
     output = Output(
-        box=box(state),
+        box=_box(position, state.target),
         peak=total[peak[0], peak[1]],
-        psr=search.peak_to_sidelobe(total, peak),
+        psr=search.peak_to_sidelobe(total, peak, transform.grid),
         responses=jnp.stack(responses) if with_responses else None,
     )
-    return state, output
+    return position, output
+
+
+def train(config: TrackerConfig, target: Target, x: tuple[jax.Array, ...]) -> tuple[Filter, ...]:
+    """The filters of one frame, from its spectra (Eq. 2, 3)."""
+    y = _label(config, target)
+    return tuple(
+        filters.train(spectra, y, target.transform, config.lambda_, config.update) for spectra in x
+    )
+
+
+def average(
+    config: TrackerConfig, old: tuple[Filter, ...], new: tuple[Filter, ...]
+) -> tuple[Filter, ...]:
+    """The filters after Eq. 6."""
+    return tuple(filters.update(o, n, config.eta) for o, n in zip(old, new, strict=True))
 
 
 @functools.partial(jax.jit, static_argnames="with_responses", donate_argnames="state")
@@ -208,8 +253,13 @@ def track(
 
 def box(state: State) -> jax.Array:
     """The target's box (x, y, w, h), ``[4]``, around its centre: half pixels occur."""
-    corner = state.position - 0.5 * state.target
-    return jnp.concatenate([corner[::-1], state.target[::-1]])
+    return _box(state.position, state.target)
+
+
+def _box(position: jax.Array, target: Target) -> jax.Array:
+    size = jnp.asarray(target.size)
+    corner = position - 0.5 * size
+    return jnp.concatenate([corner[::-1], size[::-1]])
 
 
 def input_size(params: Params, config: TrackerConfig) -> int:
@@ -228,29 +278,9 @@ def response_weights(config: TrackerConfig) -> list[float]:
     return [1.0] if config.hypercolumn else [weights[name] for name in _deepest_first(config)]
 
 
-def _spectra(
-    params: Params, config: TrackerConfig, geometry: Geometry, image: jax.Array, position: jax.Array
-) -> tuple[jax.Array, ...]:
-    """Spectra ``[2, gh, gw // 2 + 1, D]`` of the search window's features, a filter each."""
-    side = input_size(params, config)
-    patch = sampling.patch(image, position, geometry.window, (side, side))
-    maps = registry.get(config.backbone).features(params, patch, config.layers)
-    spectra = tuple(
-        spectrum(maps[name], geometry.grid, config.dft) for name in _deepest_first(config)
-    )
-    return (jnp.concatenate(spectra, axis=-1),) if config.hypercolumn else spectra
-
-
-def _train(
-    config: TrackerConfig, geometry: Geometry, target: jax.Array, spectra: tuple[jax.Array, ...]
-) -> tuple[Filter, ...]:
-    y = _label(config, geometry, target)
-    return tuple(filters.train(x, y, geometry.grid, config.lambda_, config.update) for x in spectra)
-
-
-def _label(config: TrackerConfig, geometry: Geometry, target: jax.Array) -> jax.Array:
+def _label(config: TrackerConfig, target: Target) -> jax.Array:
     """Y, the label's spectrum, ``[2, gh, gw // 2 + 1]``."""
-    return split(jnp.fft.rfft2(label(geometry.grid, target, config.sigma, CELL)))
+    return target.transform.label(spectrum.deviation(jnp.asarray(target.size), config.sigma, CELL))
 
 
 def _deepest_first(config: TrackerConfig) -> list[str]:

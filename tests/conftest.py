@@ -10,6 +10,7 @@ import pytest
 from hcft_jax.backbones import weights
 from hcft_jax.backbones.vgg import Params
 
+jax.config.update("jax_num_cpu_devices", 2)  # so that what is spread over devices is tested
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 

@@ -7,6 +7,7 @@ import pytest
 
 from hcft_jax import filters, search, spectrum
 from hcft_jax.filters import Filter
+from hcft_jax.spectrum import FFT
 from tests import reference
 
 GRIDS = [(6, 5), (5, 6), (7, 7)]
@@ -50,8 +51,8 @@ def test_the_filter_is_ridge_regression_over_all_circular_shifts(
     expected = np.concatenate([shifts(z[..., d]) for d in range(z.shape[2])], axis=1) @ w
 
     def respond(x: jnp.ndarray, z: jnp.ndarray, y: jnp.ndarray) -> jnp.ndarray:
-        trained = filters.train(x, y, grid, LAMBDA, update)
-        return filters.respond(trained, z, y, grid, LAMBDA, update)
+        trained = filters.train(x, y, FFT(grid), LAMBDA, update)
+        return filters.respond(trained, z, y, FFT(grid), LAMBDA, update)
 
     y = transformed(label[..., None])[..., 0]
     response = np.fft.ifftshift(maybe_jit(respond)(transformed(x), transformed(z), y))
@@ -63,11 +64,11 @@ def test_the_filter_is_ridge_regression_over_all_circular_shifts(
 def test_a_target_moved_by_m_n_cells_is_found_at_m_n(grid: tuple[int, int], update: str) -> None:
     x, _, label = sample(grid, channels=8)
     y = transformed(label[..., None])[..., 0]
-    trained = filters.train(transformed(x), y, grid, 1e-4, update)
+    trained = filters.train(transformed(x), y, FFT(grid), 1e-4, update)
     for m in range(-(grid[0] // 2), (grid[0] + 1) // 2):
         for n in range(-(grid[1] // 2), (grid[1] + 1) // 2):
             z = transformed(np.roll(x, (m, n), axis=(0, 1)))
-            peak = search.locate(filters.respond(trained, z, y, grid, 1e-4, update))
+            peak = search.locate(filters.respond(trained, z, y, FFT(grid), 1e-4, update))
             found = (int(peak[0]) - grid[0] // 2, int(peak[1]) - grid[1] // 2)
             assert found == (m, n)
 
@@ -94,13 +95,13 @@ def test_papers_update_is_equation_6_per_channel() -> None:
         numerator = (1 - weight) * numerator + weight * new[0]
         denominator = (1 - weight) * denominator + weight * new[1]
         trained = filters.train(
-            transformed(features), transformed(label[..., None])[..., 0], grid, LAMBDA, "paper"
+            transformed(features), transformed(label[..., None])[..., 0], FFT(grid), LAMBDA, "paper"
         )
         state = trained if state is None else filters.update(state, trained, eta)
     w = numerator / (denominator + LAMBDA * x.size)[..., None]
     expected = np.real(np.fft.ifft2((w * np.fft.fft2(x, axes=(0, 1))).sum(axis=2)))
     assert state is not None
     response = filters.respond(
-        state, transformed(x), transformed(label[..., None])[..., 0], grid, LAMBDA, "paper"
+        state, transformed(x), transformed(label[..., None])[..., 0], FFT(grid), LAMBDA, "paper"
     )
     np.testing.assert_allclose(np.fft.ifftshift(response), expected, atol=1e-5)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +44,7 @@ def test_a_target_too_thin_for_a_grid_is_refused(target: tuple[float, float]) ->
         sampling.geometry(target, (240, 320))
 
 
+@pytest.mark.parametrize("pad", [0, 5])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize(
     "position",
@@ -53,10 +55,20 @@ def test_patch_is_the_search_window_with_repeated_edges(
     maybe_jit: Callable[..., Callable[..., jnp.ndarray]],
     position: tuple[float, float],
     dtype: type,
+    pad: int,
 ) -> None:
     image: npt.NDArray[Any] = np.random.default_rng(1).integers(0, 256, (80, 100, 3)).astype(dtype)
     window, size = (31, 60), (48, 48)  # one axis grows, the other shrinks
-    crop = maybe_jit(sampling.patch, static_argnums=(2, 3))
-    patch = crop(jnp.asarray(image), jnp.array(position, jnp.float32), window, size)
+    padded = np.pad(image, ((0, pad), (0, 2 * pad), (0, 0)), constant_values=77)
+    geometry = sampling.Geometry((80, 100), window, (7, 15))
+    crop = sampling.crop(geometry, size, (31 + pad, 60 + pad))
+    patch = maybe_jit(sampling.patch)(
+        jnp.asarray(padded), jnp.array(position, jnp.float32), jax.tree.map(jnp.asarray, crop)
+    )
     expected = reference.subwindow(image, np.array(position) + 1, window)
     np.testing.assert_allclose(patch, reference.resample(expected, size), rtol=1e-5, atol=1e-3)
+
+
+def test_a_window_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        sampling.crop(sampling.Geometry((80, 100), (31, 60), (7, 15)), (48, 48), (40, 59))

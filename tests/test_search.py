@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from hcft_jax import search
 
+GRID = (9, 7)
 
-def maps(seed: int, count: int = 3, grid: tuple[int, int] = (9, 7)) -> list[jnp.ndarray]:
-    return list(jnp.asarray(np.random.default_rng(seed).normal(size=(count, *grid)), jnp.float32))
+
+def maps(seed: int) -> list[jnp.ndarray]:
+    return list(jnp.asarray(np.random.default_rng(seed).normal(size=(3, *GRID)), jnp.float32))
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def test_of_equal_maxima_matlabs_first_is_taken(
 @settings(max_examples=25, deadline=None)
 def test_each_finer_maximum_lies_within_the_radius_of_the_coarser(seed: int, radius: int) -> None:
     responses, gamma = maps(seed), [1.0, 0.5, 0.3]
-    total, peak = search.combine(responses, gamma, float(radius))
+    total, peak = search.combine(responses, gamma, float(radius), GRID)
     # Eq. 5 by exhaustive search
     added = np.zeros((9, 7))
     coarse: tuple[int, int] | None = None
@@ -54,14 +56,23 @@ def test_each_finer_maximum_lies_within_the_radius_of_the_coarser(seed: int, rad
 @pytest.mark.parametrize("seed", range(5))
 def test_a_radius_over_the_whole_grid_is_the_weighted_sum(seed: int) -> None:
     responses, gamma = maps(seed), [0.7, 0.5, 0.3]
-    _, constrained = search.combine(responses, gamma, 16.0)
-    _, free = search.combine(responses, gamma, None)
+    _, constrained = search.combine(responses, gamma, 16.0, GRID)
+    _, free = search.combine(responses, gamma, None, GRID)
     assert constrained.tolist() == free.tolist()
+
+
+@pytest.mark.parametrize("radius", [None, 3.0])
+def test_no_maximum_is_sought_in_the_padding(radius: float | None) -> None:
+    responses, gamma = maps(2), [0.7, 0.5, 0.3]
+    _, expected = search.combine(responses, gamma, radius, GRID)
+    padded = [jnp.pad(r, ((0, 4), (0, 2)), constant_values=99.0) for r in responses]
+    _, peak = search.combine(padded, gamma, radius, jnp.array(GRID))
+    assert peak.tolist() == expected.tolist()
 
 
 def test_radius_zero_leaves_the_coarsest_layers_maximum() -> None:
     responses = maps(1)
-    _, peak = search.combine(responses, [1.0, 9.0, 9.0], 0.0)
+    _, peak = search.combine(responses, [1.0, 9.0, 9.0], 0.0, GRID)
     assert peak.tolist() == search.locate(responses[0]).tolist()
 
 
@@ -75,10 +86,13 @@ def test_peak_to_sidelobe_leaves_out_eleven_by_eleven_cells(
     rows, columns = (slice(max(p - 5, 0), p + 6) for p in peak)
     sidelobe[rows, columns] = np.ma.masked
     expected = (30.0 - sidelobe.mean()) / sidelobe.std()
-    ratio = maybe_jit(search.peak_to_sidelobe)(jnp.asarray(response), jnp.array(peak))
+    padded = np.pad(response, ((0, 3), (0, 9)), constant_values=7.0)  # not to be looked at
+    ratio = maybe_jit(search.peak_to_sidelobe)(
+        jnp.asarray(padded), jnp.array(peak), jnp.array(response.shape)
+    )
     np.testing.assert_allclose(ratio, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("grid", [(4, 4), (30, 30)], ids=["no sidelobe", "flat"])
 def test_peak_to_sidelobe_of_nothing_to_compare_with_is_zero(grid: tuple[int, int]) -> None:
-    assert search.peak_to_sidelobe(jnp.ones(grid), jnp.array([2, 2])) == 0.0
+    assert search.peak_to_sidelobe(jnp.ones(grid), jnp.array([2, 2]), grid) == 0.0

@@ -16,6 +16,7 @@ from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
+from hcft_jax.target import Bucket
 from hcft_jax.tracker import Params
 from tests import reference
 
@@ -98,8 +99,41 @@ def test_every_part_agrees_with_the_float64_transcription(
         params, images[0], box, update=update, gamma=gamma, eta=0.1, size=config.input_size
     )
     state = tracker.init(params, config, images[0], from_file(box))
-    assert state.geometry.grid == truth.grid
+    assert state.target.transform.shape == truth.grid
     assert_agreement(params, config, state, truth, images[1:])
+
+
+@pytest.mark.parametrize("update", ["cf2", "paper"])
+def test_padding_changes_nothing(
+    params: Params, sequence: Sequence, images: np.ndarray, update: str
+) -> None:
+    config = replace(SMALL, update=update)
+    exact, outputs = follow(params, config, images, sequence.boxes[0])
+    bucket = Bucket(image=(104, 136), grid=(24, 32))
+    state = tracker.init(params, config, images[0], sequence.boxes[0], bucket=bucket)
+    gh, gw = exact.target.transform.shape
+    assert state.target.transform.shape == (24, 32)
+    for image, expected in zip(images[1:], outputs, strict=True):
+        padded = np.pad(image, ((0, 8), (0, 16), (0, 0)), constant_values=200)
+        state, output = tracker.step(params, config, state, padded, with_responses=True)
+        np.testing.assert_array_equal(output.box, expected.box)
+        np.testing.assert_allclose(output.psr, expected.psr, rtol=1e-3)
+        assert output.responses is not None
+        assert relative(output.responses[:, :gh, :gw], np.asarray(expected.responses)) < 1e-4
+        assert not np.asarray(output.responses)[:, gh:].any()
+
+
+def test_targets_of_a_bucket_share_an_executable(params: Params, images: np.ndarray) -> None:
+    def run(box: tuple[float, ...], size: tuple[int, int]) -> None:
+        image = images[0, : size[0], : size[1]]
+        state = tracker.init(params, SMALL, image, box, bucket=Bucket((96, 120), (24, 24)))
+        jax.block_until_ready(tracker.track(params, SMALL, state, images[1:4], 3))
+
+    run((40, 30, 20, 24), (96, 120))
+    before = compilation.total()
+    run((10, 20, 31, 15), (90, 100))
+    run((30, 5, 12, 30), (80, 120))
+    assert (compilation.total() - before).executables == 0
 
 
 def test_alexnet_agrees_with_the_transcription_too(
@@ -228,7 +262,7 @@ def test_a_hypercolumn_is_one_filter_on_all_channels(
     (learned,) = state.filters
     assert learned.model.shape[-1] == vgg.WIDTHS[1] + vgg.WIDTHS[2]
     assert outputs[0].responses is not None
-    assert outputs[0].responses.shape == (1, *state.geometry.grid)
+    assert outputs[0].responses.shape == (1, *state.target.transform.shape)
     assert np.abs(np.asarray(outputs[-1].box) - sequence.boxes[-1])[:2].max() < 5
 
 

@@ -87,7 +87,10 @@ class ImageFiles:
 
 
 def stream(
-    source: FrameSource, *, threads: int = 4, ahead: int = 16
+    source: FrameSource,
+    *,
+    threads: int | ThreadPoolExecutor = 4,
+    ahead: int = 16,
 ) -> Generator[Frame, None, None]:
     """All frames in order, decoded by threads ahead of the consumer.
 
@@ -96,7 +99,7 @@ def stream(
 
     Args:
         source: What to read, T frames.
-        threads: Decoding threads, >= 1.
+        threads: Decoding threads, >= 1; or those that several streams share.
         ahead: Most frames decoded, or being so, beyond the one that the consumer has; >= 1.
 
     Yields:
@@ -108,10 +111,12 @@ def stream(
     """
     total = len(source)
     pending: deque[Future[Frame]] = deque()
-    executor = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+    own = None
+    if isinstance(threads, int):
+        threads = own = ThreadPoolExecutor(threads, thread_name_prefix="frames")
     try:
         for index in range(min(ahead, total)):
-            pending.append(executor.submit(source.read, index))
+            pending.append(threads.submit(source.read, index))
         shape: tuple[int, ...] | None = None
         for index in range(total):
             frame = pending.popleft().result()
@@ -123,10 +128,13 @@ def stream(
                 )
             # Only now, as the consumer takes a frame: never more than `ahead` beyond it.
             if index + ahead < total:
-                pending.append(executor.submit(source.read, index + ahead))
+                pending.append(threads.submit(source.read, index + ahead))
             yield frame
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        for future in pending:
+            future.cancel()
+        if own is not None:
+            own.shutdown(wait=True)
 
 
 def _size(shape: tuple[int, ...]) -> str:

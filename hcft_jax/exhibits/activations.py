@@ -11,13 +11,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from hcft_jax import resize, sampling, tracker
+from hcft_jax import resize, sampling
 from hcft_jax.backbones import vgg
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.boxes import from_file
 from hcft_jax.data.sequence import Frame
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import plots
+from hcft_jax.target import place
 
 LAYERS = ("conv3_4", "conv4_4", "conv5_4")
 
@@ -133,17 +134,17 @@ def shown(
     Raises:
         InputError: the box cannot be a target in this frame.
     """
-    x, y, w, h = tracker.checked_box(from_file(box), frame.shape[:2])
+    own = from_file(box)
     try:
-        window = sampling.geometry((h, w), frame.shape[:2]).window
-    except ValueError as error:
-        raise InputError(f"{title}: {error}") from error
-    centre = np.array([y + h // 2, x + w // 2], np.float32)
-    patch = sampling.patch(
-        jax.numpy.asarray(frame), jax.numpy.asarray(centre), window, (input_size, input_size)
-    )
+        geometry, centre = place(own, frame.shape[:2])
+    except InputError as error:
+        raise InputError(f"{title}: {error}" if title else str(error)) from error
+    window = geometry.window
+    crop = sampling.crop(geometry, (input_size, input_size))
+    patch = sampling.patch(jax.numpy.asarray(frame), jax.numpy.asarray(centre), crop)
     top, left = (float(c) + 1 - size // 2 for c, size in zip(np.floor(centre), window, strict=True))
     around = (left, top, float(window[1]), float(window[0]))
+    x, y, w, h = (float(v) for v in own)
     return Shown(frame, around, (x, y, w, h), _features(params, patch, layers), title)
 
 
