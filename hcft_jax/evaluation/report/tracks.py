@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,18 +139,20 @@ def _responses(path: Path, frames: int, shown: list[int]) -> dict[str, Any]:
     read = files.read(path)
     if len(read.maps) != frames:
         raise InputError(f"{path}: {len(read.maps)} frames, but the annotations have {frames}")
-    significant: Callable[[npt.ArrayLike], Any] = lambda values: [  # noqa: E731
-        None if np.isnan(v) else float(f"{v:.6g}") for v in np.ravel(values)
-    ]
     return {
         "layers": read.layers,
-        "gamma": significant(read.gamma),
+        "gamma": _significant(read.gamma),
         "grid": read.maps.shape[2:],
         "window": read.window,
         "cell": read.cell,
         "psr": pack(read.psr, _RATIO),
-        "centres": significant(read.centres[shown]),
-        "offset": significant(read.offset[shown]),
-        "scale": significant(read.scale[shown]),
+        "centres": _significant(read.centres[shown]),
+        "offset": _significant(read.offset[shown]),
+        "scale": _significant(read.scale[shown]),
         "maps": compressed(read.maps[shown].tobytes()),
     }
+
+
+def _significant(values: npt.ArrayLike) -> list[float | None]:
+    """Numbers to six digits; None for NaN, which JSON has not."""
+    return [None if np.isnan(v) else float(f"{v:.6g}") for v in np.ravel(values)]
