@@ -26,8 +26,8 @@ test: $(VENV)/installed-dev
 	$(RUN) mypy
 	$(RUN) pytest
 
-## The tests that take minutes each: whole trajectories of the authors' program, long videos.
-test-slow: $(VENV)/installed-dev
+## The tests that take minutes each: whole trajectories, long videos, sweeps on a Ray cluster.
+test-slow: $(VENV)/installed-slow
 	$(RUN) pytest -m slow
 
 format: $(VENV)/installed-dev
@@ -45,6 +45,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml setup.py
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml setup.py
 	$(RUN) pip install --quiet --editable ".[dev]"
 	touch $@ $(VENV)/installed
+
+$(VENV)/installed-slow: $(VENV)/installed-dev
+	$(RUN) pip install --quiet --editable ".[dev,ray]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) build *.egg-info

@@ -31,7 +31,7 @@ def targets_of(folders: Sequence[Path]) -> list[str]:
     Raises:
         InputError: a folder holds none, or not those of the first.
     """
-    held = [{path.stem for path in folder.glob("ope/*.txt")} for folder in folders]
+    held = [{path.stem for path in folder.glob("ope/[!.]*.txt")} for folder in folders]
     for folder, names in zip(folders, held, strict=True):
         if not names:
             raise InputError(f"{folder}: no results there, expected ope/<Sequence>.txt")

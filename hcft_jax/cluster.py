@@ -10,6 +10,7 @@ was not finished is done again, and what was is not.
 import contextlib
 import logging
 import os
+import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Sequence
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
+from tqdm import tqdm
 
 from hcft_jax.backbones.weights import Params as HostParams
 from hcft_jax.benchmark import obtain, on_device, settling
@@ -225,6 +227,7 @@ class _Driver:
                 about = self._ray.get(answer)
             except self._ray.exceptions.RayError as error:
                 # not replaced: the next one would die as well
+                tqdm.write(f"note: a Ray worker did not start ({_line(error)})", file=sys.stderr)
                 if not (self._starting or self._running or self._idle):
                     raise InputError(f"no Ray worker can be started ({_line(error)})") from error
                 return True

@@ -158,6 +158,8 @@ def _find(
 
 
 def _is_text(path: Path) -> bool:
+    if path.name.startswith("."):  # what a killed process was writing
+        return False
     return path.suffix.lower() == ".txt" and not path.stem.endswith("_time") and path.is_file()
 
 

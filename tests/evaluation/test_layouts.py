@@ -87,6 +87,7 @@ def test_files_of_this_program_are_read(small: Benchmark, tmp_path: Path) -> Non
     (tmp_path / "otb-1a2b" / "partial").mkdir()
     (tmp_path / "otb-1a2b" / "partial" / "Two-1.txt").write_text("1,2,3,4\n")
     results.write_json(tmp_path / "otb-1a2b" / "summary.json", {})
+    (tmp_path / "otb-1a2b" / "ope" / ".x1.tmp.txt").touch()  # a killed process leaves such a file
     read = layouts.load([tmp_path], small)
     assert not read.problems
     same(read.boxes, {"otb-1a2b": {"One": truth}})
