@@ -28,7 +28,7 @@ from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
 from hcft_jax.files import replacing
-from hcft_jax.names import index, key
+from hcft_jax.names import index, key, natural
 
 LAYOUT = "expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it"
 
@@ -83,7 +83,7 @@ def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
     if not targets:
         hint = "; this is a sequence itself, give its parent folder" if _targets(root) else ""
         raise InputError(f"{root}: no sequence there, {LAYOUT}{hint}")
-    targets.sort(key=lambda target: _natural(target.name))
+    targets.sort(key=lambda target: natural(target.name))
     for one, other in itertools.pairwise(targets):
         if one.name == other.name:  # their results would go to one file
             raise InputError(
@@ -111,12 +111,6 @@ def _targets(folder: Path) -> list[Target]:
     if not found and (folder / "img").is_dir():
         found.append(Target(folder.name, folder, folder / "groundtruth_rect.txt"))
     return found
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: digits by value, letters without case (Human2 before Human10)."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
 
 
 def _select(root: Path, targets: list[Target], name: str) -> set[Target]:
