@@ -4,7 +4,8 @@ Boxes are 0-based (x, y, w, h) in pixels (hcft_jax.boxes), frames RGB uint8 ``[H
 here opens a window: both write files, whole or not at all.
 """
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ Colour = tuple[int, int, int]
 
 RED: Colour = (255, 40, 40)  # the tracked box
 GREEN: Colour = (40, 220, 40)  # the ground truth
+ORANGE: Colour = (255, 160, 0)  # the tracked box where the target counts as lost
 GREY: Colour = (200, 200, 200)  # the search window
 WHITE: Colour = (255, 255, 255)
 
@@ -104,9 +106,14 @@ class Outline(NamedTuple):
     name: str = ""
 
 
+def enlargement(frame: Image) -> int:
+    """How many times its size a frame is shown at, so that text and maps are legible."""
+    return -(-_MIN_HEIGHT // frame.shape[0])
+
+
 def outlined(frame: Image, outlines: Iterable[Outline], text: str) -> Image:
     """A frame ``[H, W, 3]`` with boxes and a line of text; a small one is enlarged, a new array."""
-    scale = -(-_MIN_HEIGHT // frame.shape[0])
+    scale = enlargement(frame)
     picture = _resize(frame, (scale * frame.shape[1], scale * frame.shape[0]))
     for box, colour, width, name in outlines:
         _draw_box(picture, box, scale, colour, width)
@@ -149,21 +156,50 @@ def _draw_text(picture: Image, text: str, origin: tuple[int, int], size: float) 
 def response_panel(
     height: int, layers: Sequence[str], responses: Array | None, aspect: float
 ) -> Image:
-    """The response maps one below the other, ``[height, P, 3]``; P depends on the layers only."""
-    tile = height // len(layers)
-    panel = np.full((height, tile + 2 * _MARGIN, 3), 24, np.uint8)
+    """Response maps ``[L, gh, gw]`` one below the other, as ``panel``; None: only the names."""
+    maps = [None] * len(layers) if responses is None else [*responses]
+    tiles = [
+        (name, None if m is None else functools.partial(_heat_map, m))
+        for name, m in zip(layers, maps, strict=True)
+    ]
+    return panel(height, tiles, aspect)
+
+
+def colour_panel(height: int, maps: Mapping[str, Array], aspect: float) -> Image:
+    """Maps ``[h, w, 3]`` in [0, 1], by name, one below the other, as ``panel``."""
+    tiles = [(name, functools.partial(_colour_map, m)) for name, m in maps.items()]
+    return panel(height, tiles, aspect)
+
+
+def panel(
+    height: int,
+    tiles: Sequence[tuple[str, Callable[[tuple[int, int]], Image] | None]],
+    aspect: float,
+) -> Image:
+    """Pictures with their names, one below the other, ``[height, P, 3]``.
+
+    Args:
+        height: Of the panel. P depends on it and on the number of tiles only.
+        tiles: Names, and what makes a picture of a given (width, height).
+        aspect: Width by height of the pictures.
+    """
+    tile = height // len(tiles)
+    drawn = np.full((height, tile + 2 * _MARGIN, 3), 24, np.uint8)
     room = tile - _CAPTION - 2 * _MARGIN  # for the longer side of a map
-    for index, name in enumerate(layers):
+    for index, (name, picture) in enumerate(tiles):
         top = index * tile + _CAPTION
-        _draw_text(panel, name, (_MARGIN, top - 4), 0.45)
-        if responses is None or room < 2:
+        _draw_text(drawn, name, (_MARGIN, top - 4), 0.45)
+        if picture is None or room < 2:
             continue
         size = max(2, round(room * min(1, aspect))), max(2, round(room * min(1, 1 / aspect)))
-        left = (panel.shape[1] - size[0]) // 2
-        panel[top + 2 : top + 2 + size[1], left : left + size[0]] = _heat_map(
-            responses[index], size
-        )
-    return panel
+        left = (drawn.shape[1] - size[0]) // 2
+        drawn[top + 2 : top + 2 + size[1], left : left + size[0]] = picture(size)
+    return drawn
+
+
+def _colour_map(values: Array, size: tuple[int, int]) -> Image:
+    """A map ``[h, w, 3]`` in [0, 1]; ``size`` = (width, height)."""
+    return _resize((255 * np.clip(values, 0, 1)).astype(np.uint8), size)
 
 
 def _heat_map(response: Array, size: tuple[int, int]) -> Image:
