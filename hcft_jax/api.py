@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax import config as configurations
-from hcft_jax import images, tracker
+from hcft_jax import images, search, tracker
 from hcft_jax.backbones import registry
 from hcft_jax.backbones import weights as weight_files
 from hcft_jax.backbones.backbone import Params
@@ -45,7 +45,8 @@ class Result(NamedTuple):
     Attributes:
         box: x, y, w, h in pixels, 0-based; float32 ``[4]``.
         score: the peak-to-sidelobe ratio of the combined response (``search.peak_to_sidelobe``);
-            NaN in the first frame, where nothing was searched.
+            NaN in the first frame, where nothing was searched, and for a target so small (below 16
+            to 20 px) that its response has no sidelobe.
         lost: whether the score is below ``LOST_BELOW``. The box is then the tracker's best guess.
     """
 
@@ -109,6 +110,7 @@ class Tracker:
         self.config = config.validate()
         self._network = shared_network(weights, config.backbone)
         self._state: tracker.State | None = None
+        self._rated = False
         self._like: tuple[str, ...] = ()  # size and type of the first image
         self._warm: set[Any] = set()
         self._lock = threading.Lock()
@@ -154,6 +156,7 @@ class Tracker:
                 jax.block_until_ready(tracker.step(self.params, self.config, state, picture))
                 self._warm.add(key)
             self._state, self._like = state, images.likeness(image, picture)
+            self._rated = rated(state.target.transform.grid)
             return Result(np.asarray(tracker.box(state)), float("nan"), False)
 
     def update(self, image: npt.ArrayLike | jax.Array) -> Result:
@@ -171,7 +174,7 @@ class Tracker:
             picture = images.prepared(image)
             images.check_like(images.likeness(image, picture), self._like)
             self._state, output = tracker.step(self.params, self.config, state, picture)
-            return result(*jax.device_get((output.box, output.psr)))
+            return result(*jax.device_get((output.box, output.psr)), self._rated)
 
     def track(
         self,
@@ -212,9 +215,14 @@ class Tracker:
         return _joined(results, times)
 
 
-def result(box: npt.ArrayLike, psr: npt.ArrayLike) -> Result:
+def rated(grid: npt.ArrayLike) -> bool:
+    """Whether a response map of (gh, gw) cells has sidelobes wherever its peak is."""
+    return bool(np.max(np.asarray(grid)) > search.PEAK)
+
+
+def result(box: npt.ArrayLike, psr: npt.ArrayLike, rated: bool) -> Result:
     """What the step's outputs mean."""
-    score = float(np.asarray(psr))
+    score = float(np.asarray(psr)) if rated else float("nan")
     return Result(np.asarray(box), score, score < LOST_BELOW)
 
 

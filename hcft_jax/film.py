@@ -16,13 +16,13 @@ import numpy.typing as npt
 from hcft_jax.errors import InputError
 from hcft_jax.files import replacing
 
-_CLOCK = 90_000  # ticks a second, the clock of MPEG: exact for all usual frame rates
+_CLOCK = 60_000  # ticks a second: exact for the usual frame rates, and MPEG-4 takes no more
 # The first one that FFmpeg has here. PyAV's wheels have x264; the last is in every build, but
 # browsers do not play it.
 _ENCODERS = (
     ("libx264", {"crf": "20", "preset": "veryfast"}),
     ("libopenh264", {"b": "4M"}),
-    ("mpeg4", {"q": "4"}),
+    ("mpeg4", {"b": "4M"}),
 )
 
 

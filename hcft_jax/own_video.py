@@ -123,7 +123,8 @@ class _Many:
     def update(self, image: Frame) -> list[Result]:
         assert self._several is not None
         output = self._several.update(image)
-        return [api.result(*pair) for pair in zip(output.box, output.psr, strict=True)]
+        rated = [api.rated(grid) for grid in self._several.grids]
+        return [api.result(*of) for of in zip(output.box, output.psr, rated, strict=True)]
 
     def panel(self, image: Frame) -> Frame | None:
         return None
@@ -218,6 +219,8 @@ class _Job:
             if count:
                 print(f"note: {count} frames are in {self.folder / 'partial'}", file=sys.stderr)
             raise
+        if self.video.broken:
+            print(f"note: {self.video.source} ended: {self.video.broken}", file=sys.stderr)
         summary = {"frames": count, "dropped": self.video.dropped, "lost": lost, "seconds": seconds}
         self._summarise(summary)
         rate = f"{(count - 1) / seconds:.1f} frames/s, " if count > 1 else ""

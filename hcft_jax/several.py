@@ -60,6 +60,11 @@ class Several:
         self._warm(image)
 
     @property
+    def grids(self) -> npt.NDArray[np.int32]:
+        """``[N, 2]`` cells (gh, gw) of each target's response map, without padding."""
+        return np.asarray(self._state.target.transform.grid)
+
+    @property
     def boxes(self) -> npt.NDArray[np.float32]:
         """``[N, 4]`` in the last frame."""
         return np.asarray(jax.vmap(tracker.box)(self._state))

@@ -36,7 +36,7 @@ def untrained() -> Iterator[Weights]:
 
 @pytest.fixture(scope="module")
 def sequence() -> Sequence:
-    return synthetic(Synthetic(frames=9, height=64, width=80, target=(20, 20), motion=12.0))
+    return synthetic(Synthetic(frames=9, height=64, width=80, target=(24, 24), motion=12.0))
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +177,14 @@ def test_the_package_is_light_until_the_tracker_is_used() -> None:
     assert hcft_jax.Tracker is Tracker
     with pytest.raises(AttributeError, match="Nothing"):
         hcft_jax.Nothing  # noqa: B018
+
+
+def test_a_target_without_sidelobes_has_no_score_and_is_not_called_lost(
+    tracker: Tracker, frames: list[Frame]
+) -> None:
+    track = tracker.track(frames[:3], (30, 30, 18, 18))  # 2 x 18 px: a grid of 9 x 9 cells
+    assert np.isnan(track.scores).all()
+    assert not track.lost.any()
 
 
 class TestBadCalls:

@@ -57,6 +57,7 @@ class Video:
         count: Frames there are, about; None where it is not known.
         identity: A digest that changes when the file or folder does; None for what has no end.
         dropped: Frames of a live source that nobody waited for, so far.
+        broken: Why a live source ended, where that was an error.
     """
 
     source: str
@@ -66,6 +67,7 @@ class Video:
     identity: str | None
     _frames: Iterator[Moment]
     dropped: int = 0
+    broken: str = ""
 
     def __iter__(self) -> Iterator[Moment]:
         """The frames to come.
@@ -240,10 +242,13 @@ def _stream(source: str, identity: str | None) -> Video:
     if count is None and container.duration and stream.average_rate:
         count = round(float(stream.average_rate) * container.duration / av.time_base)
     name = Path(source.split("?")[0].rstrip("/")).stem or "stream"
-    return Video(source, name, live, count, identity, _decoded(source, container, stream, live))
+    video = Video(source, name, live, count, identity, iter(()))
+    video._frames = _decoded(video, container, stream)
+    return video
 
 
-def _decoded(source: str, container: Any, stream: Any, live: bool) -> Iterator[Moment]:
+def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Moment]:
+    source = video.source
     started: float | None = None
     shape: tuple[int, ...] | None = None
     number = 0
@@ -262,13 +267,16 @@ def _decoded(source: str, container: Any, stream: Any, live: bool) -> Iterator[M
                         f"{source}: frame {number + 1} has {_size(image.shape)}, the first one "
                         f"{_size(shape)}"
                     )
-                now = time.monotonic() if live else frame.time
+                now = time.monotonic() if video.live else frame.time
                 if now is None:
                     now = number / float(stream.average_rate or ASSUMED_RATE)
                 started = now if started is None else started
                 yield Moment(now - started, np.ascontiguousarray(image))
                 number += 1
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        if video.live and number:  # so most of them end
+            video.broken = _reason(error)
+            return
         text = f"{source}: cannot decode frame {number + 1} ({_reason(error)})"
         raise InputError(text) from error
 
