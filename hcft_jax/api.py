@@ -174,7 +174,8 @@ class Tracker:
             picture = images.prepared(image)
             images.check_like(images.likeness(image, picture), self._like)
             self._state, output = tracker.step(self.params, self.config, state, picture)
-            return result(*jax.device_get((output.box, output.psr)), self._rated)
+            box, psr = jax.device_get((output.box, output.psr))
+            return result(box, psr, self._rated)
 
     def track(
         self,
