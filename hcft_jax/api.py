@@ -46,7 +46,7 @@ class Result(NamedTuple):
         box: x, y, w, h in pixels, 0-based; float32 ``[4]``.
         score: the peak-to-sidelobe ratio of the combined response (``search.peak_to_sidelobe``);
             NaN in the first frame, where nothing was searched, and for a target so small (below 16
-            to 20 px) that its response has no sidelobe.
+            to 24 px) that its response has no sidelobe.
         lost: whether the score is below ``LOST_BELOW``. The box is then the tracker's best guess.
     """
 

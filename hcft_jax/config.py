@@ -211,10 +211,10 @@ class Experiment:
         self.tracker.validate()
         if self.own is not None:
             self.own.validate()
-            if self.synthetic or self.data_dir or self.sequences:
+            if self.synthetic or self.data_dir or self.sequences or self.responses:
                 raise InputError(
-                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir and "
-                    "--sequences, or take --config=video"
+                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir, "
+                    "--sequences and --responses, or take --config=video"
                 )
         for name in self.protocols:
             if name not in PROTOCOLS:
