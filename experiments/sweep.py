@@ -29,7 +29,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hcft_jax import benchmark, cluster, jobs, options, plan, sweeps
+from hcft_jax import cluster, engine, jobs, options, plan, sweeps
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import bootstrap, comparison, results, tables
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -89,9 +89,9 @@ def run(given: flags.FlagValues) -> int:
 
 @contextlib.contextmanager
 def _engine(given: flags.FlagValues) -> Iterator[Callable[[Sequence[Task], Line], None]]:
-    """What does the work, as ``benchmark.work``."""
+    """What does the work, as ``engine.work``."""
     if given.engine == "local":
-        yield benchmark.work
+        yield engine.work
         return
     with cluster.connected(given.ray_address) as ray:
         yield functools.partial(cluster.work, ray, cpus=given.ray_cpus, retries=given.max_retries)

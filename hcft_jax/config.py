@@ -72,6 +72,16 @@ class TrackerConfig:
     input_size: int | None = _static(
         None, "side of the network's input in pixels; by default that of its training"
     )
+    grid: int | None = _static(
+        None,
+        "cells a side of every target's response map: one grid for all, an approximation; by "
+        "default a cell is 4 px and each target has its own",
+    )
+    precision: str = _static(
+        "float32",
+        "of the network: float32 in full; tf32 where the device has it (else float32); bfloat16",
+        choices=("float32", "tf32", "bfloat16"),
+    )
     dft: str = _static(
         "matmul",
         "matmul: grid, window and DFT as one small matrix an axis; fft: one after the other",
@@ -100,7 +110,7 @@ class TrackerConfig:
                 f"--gamma: {len(self.gamma)} values for {len(self.layers)} layers "
                 f"({','.join(self.layers)}): give one a layer, in that order"
             )
-        for name in ("update", "search", "dft"):
+        for name in ("update", "search", "precision", "dft"):
             choices = _field(name).metadata["choices"]
             if getattr(self, name) not in choices:
                 raise InputError(f"--{name}: {getattr(self, name)!r} is not one of {choices}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import jax
 from tqdm import tqdm
 
-from hcft_jax import jobs
+from hcft_jax import jobs, together
 from hcft_jax.backbones.weights import Weights
 from hcft_jax.config import Experiment
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -52,6 +52,18 @@ class Task:
         """Equal for tasks that share compiled programs: image, size of the box, static settings."""
         _, _, w, h = self.unit.run.box
         return self.unit.whole.name, w, h, jax.tree.structure(self.experiment.tracker)
+
+    @property
+    def patches(self) -> Hashable:
+        """Equal for tasks that look at the same patches of the same network: they may share them.
+
+        A task that leaves more than boxes is tracked by itself.
+        """
+        if self.unit.extras(self.experiment):
+            return id(self)
+        run = self.unit.run
+        frames = id(self.unit.whole), run.protocol, run.label
+        return *frames, self.outcome.weights.digest, together.patches(self.experiment.tracker)
 
     def attempt(self) -> AbstractContextManager[None]:
         """Notes and prints, in one line, what is wrong with it."""
