@@ -22,9 +22,11 @@ from typing import Any
 import jax
 
 from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import PRECISIONS
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
+from hcft_jax.sampling import LEAST_GRID
 
 _LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
 
@@ -80,7 +82,7 @@ class TrackerConfig:
     precision: str = _static(
         "float32",
         "of the network: float32 in full; tf32 where the device has it (else float32); bfloat16",
-        choices=("float32", "tf32", "bfloat16"),
+        choices=tuple(PRECISIONS),
     )
     dft: str = _static(
         "matmul",
@@ -119,6 +121,8 @@ class TrackerConfig:
         self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
         self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         self._in_range("radius", (self.radius,), 0.0, math.inf)
+        if self.grid is not None and self.grid < LEAST_GRID:
+            raise InputError(f"--grid: {self.grid} must be at least {LEAST_GRID} cells")
         deepest = max(self.layers, key=network.layers.index)
         least = network.least_input(deepest)
         if self.input_size is not None and self.input_size < least:

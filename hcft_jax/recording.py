@@ -78,7 +78,7 @@ def track(experiment: Experiment, params: Params, unit: Unit, advance: Advance) 
                 with_responses=experiment.overlay or experiment.responses,
             ):
                 if video is not None:
-                    _draw(video, unit.box, sequence, tracked, boxes)
+                    _draw(video, experiment, unit, tracked, boxes)
                 if experiment.responses:
                     maps = maps or stack.enter_context(_responses(experiment, unit, tracked))
                     maps.write(tracked.responses, _centres(tracked, boxes), tracked.psr)
@@ -99,13 +99,14 @@ def track(experiment: Experiment, params: Params, unit: Unit, advance: Advance) 
 
 def _draw(
     video: visualize.OverlayWriter,
-    start: Boxes,
-    sequence: data.Sequence,
+    experiment: Experiment,
+    unit: Unit,
     tracked: Tracked,
     before: Floats,
 ) -> None:
     """Adds frames to the overlay video; ``before`` are the boxes of all the frames before them."""
-    window = _geometry(start, tracked).window
+    window = _geometry(experiment, unit.box, tracked).window
+    truth = unit.sequence.boxes[len(before) :]
     for i, (image, (row, column)) in enumerate(
         zip(tracked.images, _centres(tracked, before), strict=True)
     ):
@@ -113,7 +114,7 @@ def _draw(
         video.write(
             image,
             tracked.boxes[i],
-            sequence.boxes[len(before) + i],
+            truth[i],
             None if tracked.responses is None else tracked.responses[i],
             (top, left, *window),
             "" if np.isnan(tracked.psr[i]) else f"PSR {tracked.psr[i]:.1f}",
@@ -123,7 +124,7 @@ def _draw(
 def _responses(
     experiment: Experiment, unit: Unit, tracked: Tracked
 ) -> contextlib.AbstractContextManager[responses.Writer]:
-    geometry = _geometry(unit.box, tracked)
+    geometry = _geometry(experiment, unit.box, tracked)
     return responses.writing(
         unit.responses,
         unit.run.frames,
@@ -131,13 +132,13 @@ def _responses(
         gamma=[float(weight) for weight in tracker.response_weights(experiment.tracker)],
         grid=geometry.grid,
         window=geometry.window,
-        cell=sampling.CELL,
+        cell=geometry.cell,
     )
 
 
-def _geometry(start: Boxes, tracked: Tracked) -> sampling.Geometry:
+def _geometry(experiment: Experiment, start: Boxes, tracked: Tracked) -> sampling.Geometry:
     _, _, w, h = start
-    return sampling.geometry((h, w), tracked.images.shape[1:3])
+    return sampling.geometry((h, w), tracked.images.shape[1:3], experiment.tracker.grid)
 
 
 def _centres(tracked: Tracked, before: Floats) -> Floats:

@@ -18,7 +18,6 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.errors import InputError
 from hcft_jax.filters import Filter
-from hcft_jax.sampling import CELL
 from hcft_jax.target import Bucket, Target, fixed, place
 
 
@@ -100,7 +99,7 @@ def begin(
         InputError, ValueError: as ``init``.
     """
     side = input_size(params, config)
-    geometry, position = place(box, image)
+    geometry, position = place(box, image, config.grid)
     _, _, w, h = np.asarray(box, np.float64)
     target = fixed(
         geometry,
@@ -123,8 +122,8 @@ def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
 
 @jax.jit
 def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
-    """The configured layers' maps of a patch ``[..., size, size, 3]``."""
-    return registry.get(config.backbone).features(params, patch, config.layers)
+    """The configured layers' maps, float32, of a patch ``[..., size, size, 3]``."""
+    return registry.get(config.backbone).maps(params, patch, config.layers, config.precision)
 
 
 @jax.jit
@@ -191,7 +190,7 @@ def detect(
     radius = config.radius if config.search == "paper" else None
     total, peak = search.combine(responses, response_weights(config), radius, transform.grid)
     moved = peak - jnp.asarray(transform.grid, jnp.int32) // 2
-    position = state.position + CELL * moved.astype(jnp.float32)
+    position = state.position + state.target.cell * moved.astype(jnp.float32)
     output = Output(
         box=_box(position, state.target),
         peak=total[peak[0], peak[1]],
@@ -280,7 +279,8 @@ def response_weights(config: TrackerConfig) -> list[float]:
 
 def _label(config: TrackerConfig, target: Target) -> jax.Array:
     """Y, the label's spectrum, ``[2, gh, gw // 2 + 1]``."""
-    return target.transform.label(spectrum.deviation(jnp.asarray(target.size), config.sigma, CELL))
+    size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
+    return target.transform.label(spectrum.deviation(size, config.sigma, cell))
 
 
 def _deepest_first(config: TrackerConfig) -> list[str]:

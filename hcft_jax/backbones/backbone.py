@@ -23,6 +23,12 @@ import jax.numpy as jnp
 from hcft_jax.errors import InputError
 
 Params = dict[str, Any]
+PRECISIONS = {
+    "float32": jax.lax.Precision.HIGHEST,
+    "tf32": jax.lax.Precision.HIGH,
+    "bfloat16": jax.lax.Precision.DEFAULT,
+}
+"""What a network computes in, and how its products are to be made: by the name of the mode."""
 Shape = tuple[int, int, int, int]
 
 
@@ -62,9 +68,9 @@ class Backbone:
     name: str  # of --backbone, in files' metadata, of the file in the cache
     title: str  # in messages
     layers: tuple[str, ...]  # shallow to deep
-    features: Callable[[Params, jax.Array, Sequence[str]], dict[str, jax.Array]]
-    """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255] and names of layers to
-    ``{name: [..., h, w, C]}``, each map after its ReLU."""
+    features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
+    """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision to
+    ``{name: [..., h, w, C]}``, each map after its ReLU; computed in the kernels' dtype."""
     shapes: Callable[[Any], dict[str, Shape]]
     """An architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]
@@ -80,11 +86,43 @@ class Backbone:
     torch_presets: tuple[str, ...] = ()  # which trainings have these keys
     keras: Mapping[str, str] = field(default_factory=dict)  # layer to group
     prepared: Callable[[Params], Params] = lambda params: params
-    """Parameters to those that compute the same features faster on a CPU."""
+    """Parameters to those that compute the same features faster on a CPU, in float32."""
 
-    def placed(self, params: Params) -> Params:
+    def placed(self, params: Params, precision: str = "float32") -> Params:
         """The parameters on the default device, in the form that it computes with fastest."""
-        return jax.device_put(self.prepared(params) if jax.default_backend() == "cpu" else params)
+        if precision == "bfloat16":
+            params = self._rounded(params)
+        elif jax.default_backend() == "cpu":
+            params = self.prepared(params)
+        return jax.device_put(params)
+
+    def maps(
+        self, params: Params, image: jax.Array, layers: Sequence[str], precision: str = "float32"
+    ) -> dict[str, jax.Array]:
+        """The named layers' maps of an image, float32, computed in one of ``PRECISIONS``.
+
+        Args:
+            params: the network's parameters, best as ``placed`` for that precision.
+            image: RGB ``[..., H, W, 3]`` in [0, 255].
+            layers: names.
+            precision: a key of ``PRECISIONS``.
+
+        Raises:
+            ValueError: ``bfloat16`` of parameters that were placed for another precision.
+        """
+        if precision == "bfloat16":
+            params = self._rounded(params)
+        maps = self.features(params, image, layers, PRECISIONS[precision])
+        return {name: values.astype(jnp.float32) for name, values in maps.items()}
+
+    def _rounded(self, params: Params) -> Params:
+        """The parameters with kernels and biases in bfloat16; those that are, stay."""
+        rounded = dict(params)
+        for name in self.layers:
+            if "kernel" not in params[name]:
+                raise ValueError(f"{name} was prepared for float32: use the network's own kernels")
+            rounded[name] = {k: jnp.asarray(v, jnp.bfloat16) for k, v in params[name].items()}
+        return rounded
 
     def least_input(self, layer: str) -> int:
         """The smallest input, in pixels, whose map of ``layer`` has two cells a side."""

@@ -17,17 +17,20 @@ from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
 
 
-def edges(params: Params, image: jax.Array, layers: Any) -> dict[str, jax.Array]:
+def edges(
+    params: Params, image: jax.Array, layers: Any, precision: jax.lax.Precision
+) -> dict[str, jax.Array]:
     """One convolution of stride 2."""
     mean, std = (jnp.broadcast_to(params["normalization"][k], image.shape) for k in ("mean", "std"))
     x = ((image - mean) / std).reshape(-1, *image.shape[-3:])
     maps = jax.nn.relu(
         jax.lax.conv_general_dilated(
-            x,
+            x.astype(params["edges"]["kernel"].dtype),
             params["edges"]["kernel"],
             (2, 2),
             "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=precision,
         )
     )
     return {"edges": maps.reshape(*image.shape[:-3], *maps.shape[1:])}
