@@ -168,6 +168,9 @@ class Experiment:
     output_dir: str = _static("results", "results go to OUTPUT_DIR/<label>-<hash>/")
     overlay: bool = _static(False, "also write an .mp4 per run: boxes and response maps")
     responses: bool = _static(False, "also keep the response maps of every frame, a byte a cell")
+    lanes: int = _static(
+        1, "runs tracked at once in one executable; their boxes are those of one after the other"
+    )
     protocols: tuple[str, ...] = _static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
@@ -185,6 +188,10 @@ class Experiment:
             InputError: names the flag, its value and what is allowed.
         """
         self.tracker.validate()
+        if self.lanes < 1:
+            raise InputError(f"--lanes: {self.lanes} must be at least 1")
+        if self.lanes > 1 and self.tracker.dft == "fft":
+            raise InputError("--lanes: --dft=fft has a grid for each target; leave one of them out")
         for name in self.protocols:
             if name not in PROTOCOLS:
                 near = _near(name, PROTOCOLS)
