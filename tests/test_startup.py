@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import pytest
@@ -33,7 +34,7 @@ def command(tmp_path: Path) -> list[str]:
 @contextmanager
 def started(command: list[str], *more: str) -> Iterator["subprocess.Popen[str]"]:
     environment = os.environ | {"JAX_PLATFORMS": "cpu"}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([*command, *more], text=True, env=environment, **pipes) as process:
         yield process
 
