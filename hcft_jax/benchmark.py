@@ -14,12 +14,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import jax
 import numpy as np
 
-from hcft_jax import compilation, plan, sampling, tracker, visualize
+from hcft_jax import baselines, compilation, plan, sampling, tracker, visualize
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.weights import Params as HostParams
 from hcft_jax.backbones.weights import Weights
 from hcft_jax.boxes import Boxes
-from hcft_jax.config import Experiment
+from hcft_jax.config import METHOD, Experiment
 from hcft_jax.data import sequence as data
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import responses, results
@@ -102,7 +102,12 @@ def settling(task: Task) -> Iterator[None]:
 
 
 def on_device(experiment: Experiment, params: HostParams) -> Params:
-    """The network's parameters where the tracker has them, and as the device computes best."""
+    """The network's parameters where the tracker has them, and as the device computes best.
+
+    A baseline has none.
+    """
+    if experiment.method != METHOD:
+        return {}
     return registry.get(experiment.tracker.backbone).placed(params)
 
 
@@ -155,16 +160,12 @@ def _track(experiment: Experiment, params: Params, unit: Unit, advance: Advance)
     with contextlib.ExitStack() as stack:
         video = maps = None
         if experiment.overlay:
-            layers = tracker.response_names(experiment.tracker)
+            ours = experiment.method == METHOD
+            layers = tracker.response_names(experiment.tracker) if ours else []
             writer = visualize.OverlayWriter(unit.overlay, layers=layers)
             video = stack.enter_context(writer)
         try:
-            for tracked in track_sequence(
-                params,
-                experiment.tracker,
-                given,
-                with_responses=experiment.overlay or experiment.responses,
-            ):
+            for tracked in _tracked(experiment, params, given):
                 if video is not None:
                     _draw(video, unit.box, sequence, tracked, boxes)
                 if experiment.responses:
@@ -183,8 +184,17 @@ def _track(experiment: Experiment, params: Params, unit: Unit, advance: Advance)
     speed = Speed(len(boxes) - 1, time.perf_counter() - started, compiled)
     results.write_json(unit.speed, dataclasses.asdict(speed))
     if experiment.overlay:
-        visualize.plot_track(unit.plot, boxes, sequence.boxes, psr, unit.title)
+        known = None if np.isnan(psr).all() else psr
+        visualize.plot_track(unit.plot, boxes, sequence.boxes, known, unit.title)
     results.write_boxes(unit.result, boxes)
+
+
+def _tracked(experiment: Experiment, params: Params, sequence: data.Sequence) -> Iterator[Tracked]:
+    """The sequence's frames and boxes, the first alone, from whatever tracks."""
+    if experiment.method != METHOD:
+        return baselines.track_sequence(baselines.find(experiment.method), sequence)
+    wanted = experiment.overlay or experiment.responses
+    return track_sequence(params, experiment.tracker, sequence, with_responses=wanted)
 
 
 def _draw(
@@ -205,7 +215,7 @@ def _draw(
             tracked.boxes[i],
             sequence.boxes[len(before) + i],
             None if tracked.responses is None else tracked.responses[i],
-            (top, left, *window),
+            (top, left, *window) if video.layers else None,
             "" if np.isnan(tracked.psr[i]) else f"PSR {tracked.psr[i]:.1f}",
         )
 

@@ -26,6 +26,7 @@ from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
 
+METHOD = "hcft"  # the tracker that is ours; others are baselines
 _LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
 
 
@@ -146,6 +147,12 @@ class Experiment:
     tracker: TrackerConfig = TrackerConfig()
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
     synthetic: Synthetic | None = None  # options of a drawn sequence; None: an OTB folder
+    method: str = _static(
+        METHOD,
+        "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "
+        "got10k:module:Class, a Tracker of the GOT-10k toolkit",
+        flag="tracker",
+    )
     data_dir: str | None = _static(None, "folder of sequences in the OTB layout")
     sequences: tuple[str, ...] = _static((), "names to track; none: all that are found")
     weights: str | None = _static(
@@ -171,6 +178,11 @@ class Experiment:
             InputError: names the flag, its value and what is allowed.
         """
         self.tracker.validate()
+        if self.method != METHOD:
+            own = [f"--{flag_of(name)}" for name in self.changes]
+            own += [f"--{name}" for name in ("weights", "responses") if getattr(self, name)]
+            if own:
+                raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
         for name in self.protocols:
             if name not in PROTOCOLS:
                 near = _near(name, PROTOCOLS)
@@ -192,13 +204,17 @@ class Experiment:
 
         The same settings have the same label, whoever made them and in whatever order.
         """
+        if self.method != METHOD:
+            return self.method
         changed = (f"{flag_of(name)}={_shown(value)}" for name, value in self.changes.items())
         return ",".join([self.name, *changed])
 
     def settings(self) -> dict[str, Any]:
-        """All that is set, as plain data."""
+        """All that is set, as plain data; of a baseline ``tracker`` is but its name."""
         values = dataclasses.asdict(self)
         del values["base"]
+        if self.method != METHOD:
+            values["tracker"] = self.method
         return values
 
     def folder(self, weights_digest: str) -> str:
@@ -207,7 +223,7 @@ class Experiment:
         In a long label the end is left out, and what not every file system takes is replaced.
         """
         parts = {
-            "tracker": dataclasses.asdict(self.tracker),
+            "tracker": self.settings()["tracker"],
             "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
             "weights": weights_digest,
         }

@@ -61,7 +61,7 @@ class OverlayWriter:
         if self.path.suffix.lower() != ".mp4":
             raise InputError(f"{path}: the name of a video must end in .mp4")
         self.codec = "avc1" if _writes_h264() else "mp4v"  # H.264 where this OpenCV has it
-        self._fps, self._layers = fps, tuple(layers)
+        self._fps, self.layers = fps, tuple(layers)
         self._count = 0
         self._shape: tuple[int, ...] | None = None
         self._video: Any = None
@@ -130,9 +130,9 @@ class OverlayWriter:
             _draw_box(picture, truth, scale, GREEN, 2)
         _draw_box(picture, box, scale, RED, 2)
         _draw_text(picture, f"#{self._count}  {text}".rstrip(), (8, 24), 0.6)
-        if self._layers:
+        if self.layers:
             aspect = 1.0 if window is None else window[3] / window[2]
-            panel = _panel(picture.shape[0], self._layers, responses, aspect)
+            panel = _panel(picture.shape[0], self.layers, responses, aspect)
             picture = np.concatenate([picture, panel], axis=1)
         odd = [(0, size % 2) for size in picture.shape[:2]]  # the codecs take even sizes only
         picture = np.pad(picture, [*odd, (0, 0)])
