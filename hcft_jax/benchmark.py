@@ -185,7 +185,9 @@ def _track(experiment: Experiment, params: Params, unit: Unit, advance: Advance)
     results.write_json(unit.speed, dataclasses.asdict(speed))
     if experiment.overlay:
         known = None if np.isnan(psr).all() else psr
-        visualize.plot_track(unit.plot, boxes, sequence.boxes, known, unit.title)
+        visualize.plot_track(
+            unit.plot, boxes, sequence.boxes, known, unit.title, sizes_only=sequence.sizes_only
+        )
     results.write_boxes(unit.result, boxes)
 
 

@@ -22,6 +22,7 @@ from typing import Any
 import jax
 
 from hcft_jax.backbones import registry
+from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -146,14 +147,18 @@ class Experiment:
     name: str  # of the configuration
     tracker: TrackerConfig = TrackerConfig()
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
-    synthetic: Synthetic | None = None  # options of a drawn sequence; None: an OTB folder
+    synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
     method: str = _static(
         METHOD,
         "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "
         "got10k:module:Class, a Tracker of the GOT-10k toolkit",
         flag="tracker",
     )
-    data_dir: str | None = _static(None, "folder of sequences in the OTB layout")
+    data_dir: str | None = _static(None, "folder of sequences")
+    dataset: str = _static(
+        datasets.AUTO,
+        f"layout of DATA_DIR: {', '.join(datasets.DATASETS)}, or what it looks like",
+    )
     sequences: tuple[str, ...] = _static((), "names to track; none: all that are found")
     weights: str | None = _static(
         None, "network weights file (see hcft_jax.backbones.weights), or 'random'"

@@ -78,7 +78,7 @@ def make(
     sources: dict[Hashable, list[Outcome]] = {}
     for one in outcomes:
         e = one.experiment
-        source = (e.data_dir, e.sequences, e.synthetic, e.annotations, e.protocols)
+        source = (e.data_dir, e.dataset, e.sequences, e.synthetic, e.annotations, e.protocols)
         sources.setdefault(source, []).append(one)
     tasks = []
     for sharing in sources.values():
