@@ -204,7 +204,9 @@ def write(sweep: Sweep, outcomes: Sequence[Outcome], tasks: Sequence[Task], comm
         if not of:
             continue
         scores = {
-            o.experiment.label: {name: row.scores for name, row in o.rows(protocol).items()}
+            o.experiment.label: {
+                name: row.scores for name, row in o.rows(protocol).items() if row.scores
+            }
             for o in of
         }
         result = comparison.compare(scores)

@@ -18,7 +18,7 @@ from hcft_jax import compilation, recording
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.weights import Params as HostParams
 from hcft_jax.batch import track_many
-from hcft_jax.config import Experiment
+from hcft_jax.config import METHOD, Experiment
 from hcft_jax.data import sequence as data
 from hcft_jax.errors import InputError
 from hcft_jax.jobs import Unit
@@ -48,7 +48,7 @@ def work(tasks: Sequence[Task], progress: Progress) -> None:
     laned: dict[int, list[Task]] = {}
     rest = []
     for task in tasks:
-        if task.experiment.lanes > 1 and not task.unit.extras(task.experiment):
+        if task.experiment.lanes > 1 and task.shareable:
             laned.setdefault(id(task.outcome), []).append(task)
         else:
             rest.append(task)
@@ -101,7 +101,12 @@ def settling(task: Task) -> Iterator[None]:
 
 
 def on_device(experiment: Experiment, params: HostParams) -> Params:
-    """The network's parameters where the tracker has them, and as the device computes best."""
+    """The network's parameters where the tracker has them, and as the device computes best.
+
+    A baseline has none.
+    """
+    if experiment.method != METHOD:
+        return {}
     config = experiment.tracker
     return registry.get(config.backbone).placed(params, config.precision)
 
