@@ -22,10 +22,14 @@ from typing import Any
 import jax
 
 from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import PRECISIONS
+from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
+from hcft_jax.sampling import LEAST_GRID
 
+METHOD = "hcft"  # the tracker that is ours; others are baselines
 _LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
 
 
@@ -72,6 +76,16 @@ class TrackerConfig:
     input_size: int | None = _static(
         None, "side of the network's input in pixels; by default that of its training"
     )
+    grid: int | None = _static(
+        None,
+        "cells a side of every target's response map: one grid for all, an approximation; by "
+        "default a cell is 4 px and each target has its own",
+    )
+    precision: str = _static(
+        "float32",
+        "of the network: float32 in full; tf32 where the device has it (else float32); bfloat16",
+        choices=tuple(PRECISIONS),
+    )
     dft: str = _static(
         "matmul",
         "matmul: grid, window and DFT as one small matrix an axis; fft: one after the other",
@@ -100,7 +114,7 @@ class TrackerConfig:
                 f"--gamma: {len(self.gamma)} values for {len(self.layers)} layers "
                 f"({','.join(self.layers)}): give one a layer, in that order"
             )
-        for name in ("update", "search", "dft"):
+        for name in ("update", "search", "precision", "dft"):
             choices = _field(name).metadata["choices"]
             if getattr(self, name) not in choices:
                 raise InputError(f"--{name}: {getattr(self, name)!r} is not one of {choices}")
@@ -109,6 +123,8 @@ class TrackerConfig:
         self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
         self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         self._in_range("radius", (self.radius,), 0.0, math.inf)
+        if self.grid is not None and self.grid < LEAST_GRID:
+            raise InputError(f"--grid: {self.grid} must be at least {LEAST_GRID} cells")
         deepest = max(self.layers, key=network.layers.index)
         least = network.least_input(deepest)
         if self.input_size is not None and self.input_size < least:
@@ -182,9 +198,19 @@ class Experiment:
     name: str  # of the configuration
     tracker: TrackerConfig = TrackerConfig()
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
-    synthetic: Synthetic | None = None  # options of a drawn sequence; None: an OTB folder
-    own: OwnVideo | None = None  # a video of one's own; None: an OTB folder, or what is drawn
-    data_dir: str | None = _static(None, "folder of sequences in the OTB layout")
+    synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
+    own: OwnVideo | None = None  # a video of one's own; None: a folder, or what is drawn
+    method: str = _static(
+        METHOD,
+        "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "
+        "got10k:module:Class, a Tracker of the GOT-10k toolkit",
+        flag="tracker",
+    )
+    data_dir: str | None = _static(None, "folder of sequences")
+    dataset: str = _static(
+        datasets.AUTO,
+        f"layout of DATA_DIR: {', '.join(datasets.DATASETS)}, or what it looks like",
+    )
     sequences: tuple[str, ...] = _static((), "names to track; none: all that are found")
     weights: str | None = _static(
         None, "network weights file (see hcft_jax.backbones.weights), or 'random'"
@@ -192,6 +218,9 @@ class Experiment:
     output_dir: str = _static("results", "results go to OUTPUT_DIR/<label>-<hash>/")
     overlay: bool = _static(False, "also write an .mp4 per run: boxes and response maps")
     responses: bool = _static(False, "also keep the response maps of every frame, a byte a cell")
+    lanes: int = _static(
+        1, "runs tracked at once in one executable; their boxes are those of one after the other"
+    )
     protocols: tuple[str, ...] = _static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
@@ -209,6 +238,16 @@ class Experiment:
             InputError: names the flag, its value and what is allowed.
         """
         self.tracker.validate()
+        if self.lanes < 1:
+            raise InputError(f"--lanes: {self.lanes} must be at least 1")
+        if self.lanes > 1 and self.tracker.dft == "fft":
+            raise InputError("--lanes: --dft=fft has a grid for each target; leave one of them out")
+        if self.method != METHOD:
+            own = [f"--{flag_of(name)}" for name in self.changes]
+            own += [f"--{name}" for name in ("weights", "responses") if getattr(self, name)]
+            own += ["--lanes"] if self.lanes > 1 else []
+            if own:
+                raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
         if self.own is not None:
             self.own.validate()
             if self.synthetic or self.data_dir or self.sequences or self.responses:
@@ -237,13 +276,17 @@ class Experiment:
 
         The same settings have the same label, whoever made them and in whatever order.
         """
+        if self.method != METHOD:
+            return self.method
         changed = (f"{flag_of(name)}={_shown(value)}" for name, value in self.changes.items())
         return ",".join([self.name, *changed])
 
     def settings(self) -> dict[str, Any]:
-        """All that is set, as plain data."""
+        """All that is set, as plain data; of a baseline ``tracker`` is but its name."""
         values = dataclasses.asdict(self)
         del values["base"]
+        if self.method != METHOD:
+            values["tracker"] = self.method
         return values
 
     def folder(self, weights_digest: str) -> str:
@@ -252,7 +295,7 @@ class Experiment:
         In a long label the end is left out, and what not every file system takes is replaced.
         """
         parts = {
-            "tracker": dataclasses.asdict(self.tracker),
+            "tracker": self.settings()["tracker"],
             "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
             "weights": weights_digest,
         }

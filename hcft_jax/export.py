@@ -54,12 +54,15 @@ def write(
         platforms: JAX's names: cpu, cuda, rocm, tpu.
 
     Raises:
-        InputError: ``dft="fft"``, no flatbuffers, or the folder cannot be written to.
+        InputError: ``dft="fft"``, a set ``grid``, no flatbuffers, or a folder that cannot be
+            written to.
     """
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError("jax.export needs flatbuffers: pip install 'hcft_jax[export]'")
     if tracker_config.dft == "fft":
         raise InputError("--dft=fft: only --dft=matmul has sizes that are data")
+    if tracker_config.grid is not None:
+        raise InputError("--grid: exported programs have cells of 4 px; leave it out")
     params = weights.params
     if tuple(platforms) == ("cpu",):  # else the form that all of them take
         params = registry.get(tracker_config.backbone).prepared(params)

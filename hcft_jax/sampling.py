@@ -27,13 +27,17 @@ class Geometry:
 
     image: tuple[int, int]  # pixels
     window: tuple[int, int]  # search window, pixels
-    grid: tuple[int, int]  # cells: floor(window / 4)
+    grid: tuple[int, int]  # cells: floor(window / 4), or as set
+    cell: tuple[float, float] = (CELL, CELL)  # pixels
 
 
-def geometry(target: tuple[float, float], image: tuple[int, int]) -> Geometry:
+def geometry(
+    target: tuple[float, float], image: tuple[int, int], grid: int | None = None
+) -> Geometry:
     """Search window and grid of a target (h, w) in an image (H, W), by the authors' rule.
 
     The window follows from the first frame and stays (github.com/jbhuang0604/CF2, commit 4b895b5).
+    ``grid`` lays so many cells a side over the window instead of cells of 4 px.
 
     Raises:
         ValueError: the target is too thin for a grid of three cells.
@@ -46,13 +50,15 @@ def geometry(target: tuple[float, float], image: tuple[int, int]) -> Geometry:
     else:
         factors = (PADDED, PADDED)
     window = (math.floor(h * factors[0]), math.floor(w * factors[1]))
-    grid = (window[0] // CELL, window[1] // CELL)
-    if min(grid) < LEAST_GRID:
+    own = (window[0] // CELL, window[1] // CELL)
+    if min(own) < LEAST_GRID:
         raise ValueError(
-            f"its search window of {window[1]} x {window[0]} px has a grid of {grid[1]} x "
-            f"{grid[0]} cells, and the tracker needs at least {LEAST_GRID} x {LEAST_GRID}"
+            f"its search window of {window[1]} x {window[0]} px has a grid of {own[1]} x "
+            f"{own[0]} cells, and the tracker needs at least {LEAST_GRID} x {LEAST_GRID}"
         )
-    return Geometry(image, window, grid)
+    if grid is None:
+        return Geometry(image, window, own)
+    return Geometry(image, window, (grid, grid), (window[0] / grid, window[1] / grid))
 
 
 @functools.partial(

@@ -47,6 +47,7 @@ def begin(
     position = jnp.stack([y + jnp.floor(h / 2), x + jnp.floor(w / 2)])
     target = Target(
         size=_single(jnp.stack([h, w])),
+        cell=jnp.full(2, CELL, jnp.float32),
         crop=Crop(
             image.astype(jnp.int32), window.astype(jnp.int32), _single(crop[0]), _single(crop[1])
         ),
