@@ -113,7 +113,7 @@ class Tracker:
             weights = config.weights if weights is None else weights
             config = config.tracker
         self.config = config.validate()
-        self._network = shared_network(weights, config.backbone)
+        self._network = shared_network(weights, config.backbone, config.precision)
         self._state: tracker.State | None = None
         self._rated = False
         self._like: tuple[str, ...] = ()  # size and type of the first image
@@ -247,11 +247,13 @@ class Network:
         self.params = params
 
 
-_networks: weakref.WeakValueDictionary[str, Network] = weakref.WeakValueDictionary()
+_networks: weakref.WeakValueDictionary[tuple[str, str], Network] = weakref.WeakValueDictionary()
 _networks_lock = threading.Lock()
 
 
-def shared_network(weights: str | os.PathLike[str] | Weights | None, name: str) -> Network:
+def shared_network(
+    weights: str | os.PathLike[str] | Weights | None, name: str, precision: str
+) -> Network:
     """A backbone's parameters, those on the device where some tracker has put them there.
 
     Raises:
@@ -262,9 +264,10 @@ def shared_network(weights: str | os.PathLike[str] | Weights | None, name: str) 
         if not isinstance(weights, Weights):
             weights = weight_files.find(None if weights is None else os.fspath(weights), name)
         backbone.require(weights.params)
-        network = _networks.get(weights.digest)
+        key = weights.digest, precision
+        network = _networks.get(key)
         if network is None:
-            network = _networks[weights.digest] = Network(backbone.placed(weights.params))
+            network = _networks[key] = Network(backbone.placed(weights.params, precision))
         return network
 
 
