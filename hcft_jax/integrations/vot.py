@@ -27,6 +27,7 @@ from absl import app, flags
 from hcft_jax import boxes
 from hcft_jax.data.frames import read_image
 from hcft_jax.data.sequence import Frame
+from hcft_jax.data.vot import around
 from hcft_jax.errors import InputError
 from hcft_jax.integrations.stepping import Result, Tracker
 
@@ -84,9 +85,7 @@ def _box(trax: Any, region: Any) -> boxes.Boxes:
     if region.type == trax.Region.RECTANGLE:
         return np.asarray(region.bounds(), np.float64)
     if region.type == trax.Region.POLYGON:
-        points = np.asarray(list(region), np.float64)
-        low, high = points.min(axis=0), points.max(axis=0)
-        return np.concatenate([low, high - low])
+        return around(list(region))
     raise InputError(f"a region of type {region.type}: only rectangles and polygons are understood")
 
 
