@@ -1,7 +1,9 @@
 """Small folders in the layouts of the data sets, and what is made of them."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -387,3 +389,20 @@ def test_a_named_data_set_that_is_not_there_says_what_is_expected(tmp_path: Path
         find(tmp_path, "lasot")
     with pytest.raises(InputError, match="--dataset: no 'imagenet'; there are auto, otb"):
         find(tmp_path, "imagenet")
+
+
+def test_the_example_in_the_documentation_is_a_data_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = (Path(__file__).parents[2] / "WORKSPACE.md").read_text()
+    (code,) = re.findall(r'```python\n("""TColor-128.*?)```', document, re.DOTALL)
+    assert len(code.splitlines()) < 32
+    module: dict[str, Any] = {}
+    exec(code, module)
+    monkeypatch.setitem(DATASETS, "tcolor128", module["DATASET"])
+    frames(tmp_path / "Ball_ce1" / "img", range(1, 9), 4)
+    text(tmp_path / "Ball_ce1" / "Ball_ce1_gt.txt", ROWS)
+    text(tmp_path / "Ball_ce1" / "Ball_ce1_frames.txt", "3,6\n")
+    sequence = load(tmp_path, "ball-ce1", "tcolor128")
+    assert (sequence.first_frame, len(sequence)) == (3, 4)
+    np.testing.assert_array_equal(sequence.boxes, ZERO_BASED)
