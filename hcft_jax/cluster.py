@@ -3,7 +3,7 @@
 One worker process an accelerator, or for some cores where there is none. A worker holds the
 network's parameters, which come from here once, and gets one run after the other, if it can of the
 sequence it has compiled for. The result files are the workers' output: they are written by
-``benchmark.obtain`` as anywhere, to a file system that all nodes must share. Workers may die: what
+``engine.obtain`` as anywhere, to a file system that all nodes must share. Workers may die: what
 was not finished is done again, and what was is not.
 """
 
@@ -21,8 +21,8 @@ import jax
 from tqdm import tqdm
 
 from hcft_jax.backbones.weights import Params as HostParams
-from hcft_jax.benchmark import obtain, on_device, settling
 from hcft_jax.config import Experiment
+from hcft_jax.engine import obtain, on_device, settling
 from hcft_jax.errors import InputError
 from hcft_jax.jobs import Unit
 from hcft_jax.outcome import device, versions
@@ -64,7 +64,7 @@ class Worker:
         digest: str,
         weights: "list[Any]",
     ) -> Reply:
-        """``benchmark.obtain``; ``weights`` holds the reference to the parameters."""
+        """``engine.obtain``; ``weights`` holds the reference to the parameters."""
         import ray
 
         if digest not in self._params:
@@ -131,7 +131,7 @@ def connected(address: str) -> Iterator[Any]:
 def work(
     ray: Any, tasks: Sequence[Task], progress: Meter, *, cpus: int | None, retries: int
 ) -> None:
-    """Has tasks done on a cluster and settles each, as ``benchmark.work`` does them here.
+    """Has tasks done on a cluster and settles each, as ``engine.work`` does them here.
 
     Args:
         ray: What ``connected`` gave.

@@ -22,10 +22,12 @@ from typing import Any
 import jax
 
 from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import PRECISIONS
 from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
+from hcft_jax.sampling import LEAST_GRID
 
 METHOD = "hcft"  # the tracker that is ours; others are baselines
 _LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
@@ -74,6 +76,16 @@ class TrackerConfig:
     input_size: int | None = _static(
         None, "side of the network's input in pixels; by default that of its training"
     )
+    grid: int | None = _static(
+        None,
+        "cells a side of every target's response map: one grid for all, an approximation; by "
+        "default a cell is 4 px and each target has its own",
+    )
+    precision: str = _static(
+        "float32",
+        "of the network: float32 in full; tf32 where the device has it (else float32); bfloat16",
+        choices=tuple(PRECISIONS),
+    )
     dft: str = _static(
         "matmul",
         "matmul: grid, window and DFT as one small matrix an axis; fft: one after the other",
@@ -102,7 +114,7 @@ class TrackerConfig:
                 f"--gamma: {len(self.gamma)} values for {len(self.layers)} layers "
                 f"({','.join(self.layers)}): give one a layer, in that order"
             )
-        for name in ("update", "search", "dft"):
+        for name in ("update", "search", "precision", "dft"):
             choices = _field(name).metadata["choices"]
             if getattr(self, name) not in choices:
                 raise InputError(f"--{name}: {getattr(self, name)!r} is not one of {choices}")
@@ -111,6 +123,8 @@ class TrackerConfig:
         self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
         self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         self._in_range("radius", (self.radius,), 0.0, math.inf)
+        if self.grid is not None and self.grid < LEAST_GRID:
+            raise InputError(f"--grid: {self.grid} must be at least {LEAST_GRID} cells")
         deepest = max(self.layers, key=network.layers.index)
         least = network.least_input(deepest)
         if self.input_size is not None and self.input_size < least:
@@ -141,6 +155,43 @@ jax.tree_util.register_dataclass(
 
 
 @dataclass(frozen=True)
+class OwnVideo:
+    """A video of one's own to track in, instead of the sequences of a benchmark.
+
+    Boxes are x, y, w, h in the first frame, in pixels counted from 0.
+    """
+
+    video: str | None = _static(
+        None, "track in this: a video file, a folder of images, a camera (its number) or a URL"
+    )
+    box: tuple[float, ...] = _static((), "x,y,w,h of the target in the first frame, from 0")
+    boxes: str | None = _static(None, "a file with such a row for each of several targets")
+    select: bool = _static(False, "draw the box in a window")
+    show: bool = _static(False, "watch in a window; q or Esc ends it")
+    layers_view: bool = _static(
+        False,
+        "also draw response maps and principal components of the layers (a pass a frame)",
+    )
+
+    def validate(self) -> None:
+        """Returns when the fields go together.
+
+        Raises:
+            InputError: names the flag and says what to give.
+        """
+        if not self.video:
+            raise InputError("--video: name a video file, a folder of images, a camera or a URL")
+        if (bool(self.box), bool(self.boxes), self.select).count(True) != 1:
+            raise InputError(
+                "where is the target? give one of --box=x,y,w,h, --boxes=FILE and --select"
+            )
+        if self.box and len(self.box) != 4:
+            raise InputError(f"--box: {_shown(self.box, ',')} is not four numbers x,y,w,h")
+        if self.layers_view and self.boxes:
+            raise InputError("--layers_view: shows one target; give --box or --select")
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One run of the main job: a tracker, what it tracks and where the results go."""
 
@@ -148,6 +199,7 @@ class Experiment:
     tracker: TrackerConfig = TrackerConfig()
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
     synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
+    own: OwnVideo | None = None  # a video of one's own; None: a folder, or what is drawn
     method: str = _static(
         METHOD,
         "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "
@@ -166,6 +218,9 @@ class Experiment:
     output_dir: str = _static("results", "results go to OUTPUT_DIR/<label>-<hash>/")
     overlay: bool = _static(False, "also write an .mp4 per run: boxes and response maps")
     responses: bool = _static(False, "also keep the response maps of every frame, a byte a cell")
+    lanes: int = _static(
+        1, "runs tracked at once in one executable; their boxes are those of one after the other"
+    )
     protocols: tuple[str, ...] = _static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
@@ -183,11 +238,23 @@ class Experiment:
             InputError: names the flag, its value and what is allowed.
         """
         self.tracker.validate()
+        if self.lanes < 1:
+            raise InputError(f"--lanes: {self.lanes} must be at least 1")
+        if self.lanes > 1 and self.tracker.dft == "fft":
+            raise InputError("--lanes: --dft=fft has a grid for each target; leave one of them out")
         if self.method != METHOD:
             own = [f"--{flag_of(name)}" for name in self.changes]
             own += [f"--{name}" for name in ("weights", "responses") if getattr(self, name)]
+            own += ["--lanes"] if self.lanes > 1 else []
             if own:
                 raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
+        if self.own is not None:
+            self.own.validate()
+            if self.synthetic or self.data_dir or self.sequences:
+                raise InputError(
+                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir and "
+                    "--sequences, or take --config=video"
+                )
         for name in self.protocols:
             if name not in PROTOCOLS:
                 near = _near(name, PROTOCOLS)
@@ -299,9 +366,13 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     Raises:
         InputError: a value is no number where the field is one.
     """
-    own = {f.name for f in fields(TrackerConfig)}
-    tracker = {name: _typed(name, value) for name, value in changes.items() if name in own}
-    rest = {name: value for name, value in changes.items() if name not in own}
+    parts: dict[type, dict[str, Any]] = {TrackerConfig: {}, OwnVideo: {}, Experiment: {}}
+    for name, value in changes.items():
+        owner = next((o for o in (TrackerConfig, OwnVideo) if name in _names(o)), Experiment)
+        parts[owner][name] = value if owner is Experiment else _typed(name, value, owner)
+    tracker, own, rest = parts.values()
+    if own:
+        rest["own"] = replace(experiment.own or OwnVideo(), **own)
     return replace(
         experiment,
         tracker=replace(experiment.tracker, **tracker),
@@ -324,8 +395,12 @@ def flag_of(field: str) -> str:
     return str(_field(field).metadata.get("flag", field))
 
 
-def _typed(name: str, value: Any) -> Any:
-    kind = typing.get_type_hints(TrackerConfig)[name]
+def _names(owner: type) -> set[str]:
+    return {f.name for f in fields(owner)}
+
+
+def _typed(name: str, value: Any, owner: type) -> Any:
+    kind = typing.get_type_hints(owner)[name]
     try:
         if kind is float:
             return float(value)
@@ -333,7 +408,8 @@ def _typed(name: str, value: Any) -> Any:
             return tuple(float(v) for v in value)
     except (TypeError, ValueError):
         what = "a list of numbers" if kind is not float else "a number"
-        raise InputError(f"--{flag_of(name)}: {_shown(value, ',')!r} is not {what}") from None
+        flag = flag_of(name) if owner is TrackerConfig else name
+        raise InputError(f"--{flag}: {_shown(value, ',')!r} is not {what}") from None
     return tuple(value) if isinstance(value, list) else value
 
 

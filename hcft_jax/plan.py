@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import jax
 from tqdm import tqdm
 
-from hcft_jax import jobs
+from hcft_jax import jobs, together
 from hcft_jax.backbones.weights import Weights
-from hcft_jax.config import Experiment
+from hcft_jax.config import METHOD, Experiment
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.jobs import Group, Job, Unit
 from hcft_jax.outcome import Outcome, attempt, part
@@ -52,6 +52,20 @@ class Task:
         """Equal for tasks that share compiled programs: image, size of the box, static settings."""
         _, _, w, h = self.unit.run.box
         return self.unit.whole.name, w, h, jax.tree.structure(self.experiment.tracker)
+
+    @property
+    def shareable(self) -> bool:
+        """Whether it may be tracked beside others: it leaves no more than our tracker's boxes."""
+        return self.experiment.method == METHOD and not self.unit.extras(self.experiment)
+
+    @property
+    def patches(self) -> Hashable:
+        """Equal for tasks that look at the same patches of the same network, and may share them."""
+        if not self.shareable:
+            return id(self)
+        run = self.unit.run
+        frames = id(self.unit.whole), run.protocol, run.label
+        return *frames, self.outcome.weights.digest, together.patches(self.experiment.tracker)
 
     def attempt(self) -> AbstractContextManager[None]:
         """Notes and prints, in one line, what is wrong with it."""

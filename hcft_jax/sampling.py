@@ -13,10 +13,10 @@ import numpy.typing as npt
 from hcft_jax import resize
 
 CELL = 4  # pixels a cell of the response grid
-_PADDED = 2.8  # search window, in target sizes
-_PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
-_PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
-_LEAST_GRID = 3  # cells: a symmetric Hann window of two is zero everywhere
+PADDED = 2.8  # search window, in target sizes
+PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
+PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
+LEAST_GRID = 3  # cells: a symmetric Hann window of two is zero everywhere
 
 Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
 
@@ -27,32 +27,38 @@ class Geometry:
 
     image: tuple[int, int]  # pixels
     window: tuple[int, int]  # search window, pixels
-    grid: tuple[int, int]  # cells: floor(window / 4)
+    grid: tuple[int, int]  # cells: floor(window / 4), or as set
+    cell: tuple[float, float] = (CELL, CELL)  # pixels
 
 
-def geometry(target: tuple[float, float], image: tuple[int, int]) -> Geometry:
+def geometry(
+    target: tuple[float, float], image: tuple[int, int], grid: int | None = None
+) -> Geometry:
     """Search window and grid of a target (h, w) in an image (H, W), by the authors' rule.
 
     The window follows from the first frame and stays (github.com/jbhuang0604/CF2, commit 4b895b5).
+    ``grid`` lays so many cells a side over the window instead of cells of 4 px.
 
     Raises:
         ValueError: the target is too thin for a grid of three cells.
     """
     (h, w), (height, width) = target, image
     if h / w > 2:
-        factors = (_PADDED_TALL, _PADDED)
+        factors = (PADDED_TALL, PADDED)
     elif h * w / (height * width) > 0.05:
-        factors = (_PADDED_LARGE, _PADDED_LARGE)
+        factors = (PADDED_LARGE, PADDED_LARGE)
     else:
-        factors = (_PADDED, _PADDED)
+        factors = (PADDED, PADDED)
     window = (math.floor(h * factors[0]), math.floor(w * factors[1]))
-    grid = (window[0] // CELL, window[1] // CELL)
-    if min(grid) < _LEAST_GRID:
+    own = (window[0] // CELL, window[1] // CELL)
+    if min(own) < LEAST_GRID:
         raise ValueError(
-            f"its search window of {window[1]} x {window[0]} px has a grid of {grid[1]} x "
-            f"{grid[0]} cells, and the tracker needs at least {_LEAST_GRID} x {_LEAST_GRID}"
+            f"its search window of {window[1]} x {window[0]} px has a grid of {own[1]} x "
+            f"{own[0]} cells, and the tracker needs at least {LEAST_GRID} x {LEAST_GRID}"
         )
-    return Geometry(image, window, grid)
+    if grid is None:
+        return Geometry(image, window, own)
+    return Geometry(image, window, (grid, grid), (window[0] / grid, window[1] / grid))
 
 
 @functools.partial(

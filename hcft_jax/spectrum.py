@@ -23,7 +23,7 @@ import numpy.typing as npt
 from hcft_jax import resize
 
 _HIGHEST = jax.lax.Precision.HIGHEST
-_FAR = 1e6  # cells: where the label is zero, and its derivative too
+FAR = 1e6  # cells: where the label is zero, and its derivative too
 
 Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
 
@@ -60,8 +60,8 @@ class FFT:
         return split(jnp.fft.rfft2(x, axes=(0, 1)))
 
     def label(self, deviation: jax.Array) -> jax.Array:
-        """Y, the spectrum of the label: ``[2, gh, gw // 2 + 1]``."""
-        rows, columns = (gaussian(distances(n), deviation) for n in self.grid)
+        """Y, the spectrum of the label of deviation ``[2]``: ``[2, gh, gw // 2 + 1]``."""
+        rows, columns = (gaussian(distances(n), deviation[i]) for i, n in enumerate(self.grid))
         return split(jnp.fft.rfft2(jnp.outer(rows, columns)))
 
     def inverse(self, spectrum: jax.Array) -> jax.Array:
@@ -109,10 +109,12 @@ class Matrices:
         return jnp.einsum("pciy,ycjd->pijd", self.left[key], x, precision=_HIGHEST)
 
     def label(self, deviation: jax.Array) -> jax.Array:
-        """Y, the spectrum of the label: ``[2, G, K // 2 + 1]``."""
+        """Y, the spectrum of the label of deviation ``[2]``: ``[2, G, K // 2 + 1]``."""
         a, b = (
-            jnp.einsum("cki,i->ck", dft, gaussian(distance, deviation), precision=_HIGHEST)
-            for dft, distance in zip((self.rows, self.columns), self.distance, strict=True)
+            jnp.einsum("cki,i->ck", dft, gaussian(distance, deviation[i]), precision=_HIGHEST)
+            for i, (dft, distance) in enumerate(
+                zip((self.rows, self.columns), self.distance, strict=True)
+            )
         )
         return jnp.stack(
             [
@@ -167,8 +169,8 @@ def matrices(
         left=left,
         right=right,
         distance=(
-            _padded(distances(grid[0]), whole[:1], _FAR),
-            _padded(distances(grid[1]), whole[1:], _FAR),
+            _padded(distances(grid[0]), whole[:1], FAR),
+            _padded(distances(grid[1]), whole[1:], FAR),
         ),
         rows=_padded(split(np.fft.fft(np.eye(grid[0]))), (2, whole[0], whole[0])),
         columns=_padded(split(np.fft.rfft(np.eye(grid[1]), axis=0)), (2, half, whole[1])),
@@ -178,13 +180,13 @@ def matrices(
     )
 
 
-def deviation(target: jax.Array, sigma: jax.Array | float, cell: int) -> jax.Array:
-    """The label's standard deviation in cells.
+def deviation(target: jax.Array, sigma: jax.Array | float, cell: jax.Array) -> jax.Array:
+    """The label's standard deviation in cells, ``[2]``: along the rows' axis and the columns'.
 
     Args:
         target: (h, w) of the target in pixels, ``[2]``.
         sigma: relative to sqrt(h w) / cell.
-        cell: pixels a cell.
+        cell: height and width of a cell in pixels, ``[2]``.
     """
     return sigma * jnp.sqrt(target[0] * target[1]) / cell
 

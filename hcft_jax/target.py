@@ -25,17 +25,20 @@ class Bucket:
 
     image: tuple[int, int]  # pixels
     grid: tuple[int, int]  # cells
+    window: tuple[int, int] = (0, 0)  # search window, pixels; (0, 0): all that have such a grid
 
-    @property
-    def window(self) -> tuple[int, int]:
-        """The largest search window with such a grid, in pixels."""
-        return (CELL * self.grid[0] + CELL - 1, CELL * self.grid[1] + CELL - 1)
+    def __post_init__(self) -> None:
+        if self.window == (0, 0):
+            largest = (CELL * self.grid[0] + CELL - 1, CELL * self.grid[1] + CELL - 1)
+            object.__setattr__(self, "window", largest)
 
     def holds(self, geometry: Geometry) -> bool:
         """Whether a target fits."""
-        pairs = [*zip(geometry.image, self.image, strict=True)]
-        pairs += [*zip(geometry.grid, self.grid, strict=True)]
-        return all(own <= most for own, most in pairs)
+        return all(
+            own <= most
+            for name in ("image", "grid", "window")
+            for own, most in zip(getattr(geometry, name), getattr(self, name), strict=True)
+        )
 
 
 def buckets(
@@ -48,10 +51,13 @@ def buckets(
         weights: of them, as their numbers of frames: padding costs in each of them.
         most: how many, each of which compiles anew.
     """
-    image = (max(g.image[0] for g in geometries), max(g.image[1] for g in geometries))
+    image = _largest([g.image for g in geometries])
     total: dict[tuple[int, int], float] = {}
+    windows: dict[tuple[int, int], tuple[int, int]] = {}
     for geometry, weight in zip(geometries, weights, strict=True):
-        total[geometry.grid] = total.get(geometry.grid, 0.0) + weight
+        grid = geometry.grid
+        total[grid] = total.get(grid, 0.0) + weight
+        windows[grid] = _largest([geometry.window, windows.get(grid, (0, 0))])
     grids = sorted(total, key=lambda grid: grid[0] * grid[1])
     # the cheapest way to divide the first n grids, in the order of their area
     ways: list[tuple[float, tuple[Bucket, ...]]] = [(0.0, ())]
@@ -61,20 +67,25 @@ def buckets(
         for last in range(1, len(grids) + 1):
             best, size, weight = ways[last], (0, 0), 0.0
             for first in reversed(range(last)):
-                grid = grids[first]
-                size = (max(size[0], grid[0]), max(size[1], grid[1]))
-                weight += total[grid]
+                size = _largest([size, grids[first]])
+                weight += total[grids[first]]
                 cost = ways[first][0] + weight * size[0] * size[1]
                 if cost < best[0]:
-                    best = cost, (*ways[first][1], Bucket(image, size))
+                    window = _largest([windows[grid] for grid in grids[first:last]])
+                    best = cost, (*ways[first][1], Bucket(image, size, window))
             divided.append(best)
         ways = divided
-    return list(ways[-1][1])
+    return sorted(ways[-1][1], key=lambda bucket: bucket.grid[0] * bucket.grid[1])
+
+
+def _largest(sizes: Collection[tuple[int, int]]) -> tuple[int, int]:
+    """The (height, width) that holds all of them."""
+    return max(size[0] for size in sizes), max(size[1] for size in sizes)
 
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["size", "crop", "transform"],
+    data_fields=["size", "cell", "crop", "transform"],
     meta_fields=["image"],
 )
 @dataclass(frozen=True)
@@ -82,24 +93,28 @@ class Target:
     """What stays the same over a track."""
 
     size: Array  # float32 [2]: (h, w) of the target in pixels
+    cell: Array  # float32 [2]: (height, width) of a cell in pixels
     crop: Crop
     transform: Transform
     image: tuple[int, int]  # static: (height, width) of the images, with padding
 
 
-def place(box: npt.ArrayLike, image: tuple[int, int]) -> tuple[Geometry, npt.NDArray[np.float32]]:
+def place(
+    box: npt.ArrayLike, image: tuple[int, int], grid: int | None = None
+) -> tuple[Geometry, npt.NDArray[np.float32]]:
     """The sizes that follow from a first box, and the position (row, column) of its centre.
 
     Args:
         box: (x, y, w, h), 0-based pixels.
         image: (H, W) in pixels.
+        grid: as in ``TrackerConfig``.
 
     Raises:
         InputError: the box cannot be tracked (see ``checked_box``) or is too thin to.
     """
     x, y, w, h = checked_box(box, image)
     try:
-        geometry = sampling.geometry((h, w), image)
+        geometry = sampling.geometry((h, w), image, grid)
     except ValueError as error:
         raise InputError(f"first box: {w:g} x {h:g} px is too thin to track: {error}") from None
     # the centre as the authors' program has it: half sizes are rounded down
@@ -135,6 +150,7 @@ def fixed(
         transform = spectrum.matrices(geometry.grid, maps, bucket.grid if bucket else None)
     return Target(
         size=np.array(size, np.float32),
+        cell=np.array(geometry.cell, np.float32),
         crop=sampling.crop(geometry, patch, bucket.window if bucket else None),
         transform=transform,
         image=bucket.image if bucket else geometry.image,

@@ -6,7 +6,7 @@ The boxes are those of each setting by itself.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -35,9 +35,11 @@ class Seen(NamedTuple):
     passes: int  # of the network
 
 
-def compatible(one: TrackerConfig, other: TrackerConfig) -> bool:
-    """Whether two settings look at the same patches of the same network."""
-    return all(getattr(one, n) == getattr(other, n) for n in ("backbone", "input_size", "dft"))
+def patches(config: TrackerConfig) -> Hashable:
+    """Equal for settings that look at the same patches, through the same network."""
+    return tuple(
+        getattr(config, name) for name in ("backbone", "input_size", "grid", "precision", "dft")
+    )
 
 
 def track_together(
@@ -47,7 +49,7 @@ def track_together(
 
     Args:
         params: the network's parameters.
-        configs: the settings, ``compatible`` with each other.
+        configs: the settings, of equal ``patches``.
         sequence: T frames; of the boxes only the first is used.
 
     Yields:
@@ -58,8 +60,8 @@ def track_together(
             frame has been yielded.
         ValueError: settings that cannot share a network.
     """
-    if not all(compatible(configs[0], config) for config in configs):
-        raise ValueError("only settings of one backbone, input size and dft share patches")
+    if len(set(map(patches, configs))) > 1:
+        raise ValueError("only settings of one backbone, input size, grid, precision and dft share")
     shared = _shared(configs)
     stream = frames.stream(sequence.frames)
     tracks: list[State] = []

@@ -18,7 +18,7 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.errors import InputError
 from hcft_jax.filters import Filter
-from hcft_jax.sampling import CELL
+from hcft_jax.sampling import CELL, LEAST_GRID, Geometry
 from hcft_jax.target import Bucket, Target, fixed, place
 
 
@@ -100,7 +100,7 @@ def begin(
         InputError, ValueError: as ``init``.
     """
     side = input_size(params, config)
-    geometry, position = place(box, image)
+    geometry, position = place(box, image, config.grid)
     _, _, w, h = np.asarray(box, np.float64)
     target = fixed(
         geometry,
@@ -113,6 +113,13 @@ def begin(
     return target, position
 
 
+def blank(params: Params, config: TrackerConfig, bucket: Bucket) -> Target:
+    """A target of the bucket's shapes that nothing is tracked with."""
+    side = input_size(params, config)
+    least = Geometry(bucket.image, (CELL * LEAST_GRID,) * 2, (LEAST_GRID,) * 2)
+    return fixed(least, (1.0, 1.0), (side, side), _map_sizes(params, config), bucket=bucket)
+
+
 def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
     """(height, width) of the network's maps."""
     side = input_size(params, config)
@@ -123,8 +130,8 @@ def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
 
 @jax.jit
 def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
-    """The configured layers' maps of a patch ``[..., size, size, 3]``."""
-    return registry.get(config.backbone).features(params, patch, config.layers)
+    """The configured layers' maps, float32, of a patch ``[..., size, size, 3]``."""
+    return registry.get(config.backbone).maps(params, patch, config.layers, config.precision)
 
 
 @jax.jit
@@ -191,7 +198,7 @@ def detect(
     radius = config.radius if config.search == "paper" else None
     total, peak = search.combine(responses, response_weights(config), radius, transform.grid)
     moved = peak - jnp.asarray(transform.grid, jnp.int32) // 2
-    position = state.position + CELL * moved.astype(jnp.float32)
+    position = state.position + state.target.cell * moved.astype(jnp.float32)
     output = Output(
         box=_box(position, state.target),
         peak=total[peak[0], peak[1]],
@@ -280,7 +287,8 @@ def response_weights(config: TrackerConfig) -> list[float]:
 
 def _label(config: TrackerConfig, target: Target) -> jax.Array:
     """Y, the label's spectrum, ``[2, gh, gw // 2 + 1]``."""
-    return target.transform.label(spectrum.deviation(jnp.asarray(target.size), config.sigma, CELL))
+    size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
+    return target.transform.label(spectrum.deviation(size, config.sigma, cell))
 
 
 def _deepest_first(config: TrackerConfig) -> list[str]:

@@ -127,6 +127,8 @@ CHANGED: dict[str, Any] = {
     "search": "sum",
     "hypercolumn": True,
     "input_size": 225,
+    "grid": 40,
+    "precision": "bfloat16",
     "dft": "fft",
     "synthetic": Synthetic(),
 }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hcft_jax import benchmark
+from hcft_jax import benchmark, engine, recording
 from hcft_jax import boxes as conventions
 from hcft_jax.backbones import weights
 from hcft_jax.config import Experiment, TrackerConfig
@@ -56,13 +56,13 @@ def start(tmp_path: Path, drawn: weights.Weights) -> Start:
 def tracked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The titles of the runs that were really tracked."""
     titles: list[str] = []
-    original = benchmark._track
+    original = recording.track
 
     def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
         titles.append(unit.title)
         original(experiment, params, unit, advance)
 
-    monkeypatch.setattr(benchmark, "_track", track)
+    monkeypatch.setattr(recording, "track", track)
     return titles
 
 
@@ -148,7 +148,7 @@ def test_an_interrupted_tre_goes_on_to_the_same_files(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = start("ope", "tre", to="whole")
-    original, count = benchmark._track, 0
+    original, count = recording.track, 0
 
     def interrupted(*arguments: Any) -> None:
         nonlocal count
@@ -157,11 +157,11 @@ def test_an_interrupted_tre_goes_on_to_the_same_files(
             raise KeyboardInterrupt
         original(*arguments)
 
-    monkeypatch.setattr(benchmark, "_track", interrupted)
+    monkeypatch.setattr(recording, "track", interrupted)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             start("ope", "tre")
-    monkeypatch.setattr(benchmark, "_track", original)
+    monkeypatch.setattr(recording, "track", original)
     resumed = start("ope", "tre")
     assert results(resumed) == results(whole)
     assert len(results(whole)) == 1 + TRE
@@ -175,14 +175,14 @@ def test_an_unfinished_sequence_has_no_score(
     start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     start("tre", sequences=("synthetic-1",))
-    original = benchmark._track
+    original = recording.track
 
     def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
         if unit.run.label == "11":
             raise KeyboardInterrupt
         original(experiment, params, unit, advance)
 
-    monkeypatch.setattr(benchmark, "_track", track)
+    monkeypatch.setattr(recording, "track", track)
     with pytest.raises(KeyboardInterrupt):
         start("tre", sequences=())
     (folder,) = (tmp_path / "out").iterdir()
@@ -272,7 +272,7 @@ def test_a_part_of_a_sequence_keeps_frame_numbers_and_labels() -> None:
 
 def test_executables_do_not_pile_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     cleared: list[None] = []
-    monkeypatch.setattr(benchmark, "KEPT_EXECUTABLES", 0)
+    monkeypatch.setattr(engine, "KEPT_EXECUTABLES", 0)
     monkeypatch.setattr("jax.clear_caches", lambda: cleared.append(None))
     start("tre")
     assert len(cleared) == TRE

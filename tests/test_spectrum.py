@@ -55,7 +55,7 @@ def test_label_is_the_authors_gaussian(
     target: tuple[float, float],
 ) -> None:
     def label(transform: spectrum.Transform, size: jax.Array) -> jax.Array:
-        return transform.label(spectrum.deviation(size, 0.1, 4))
+        return transform.label(spectrum.deviation(size, 0.1, jnp.full(2, 4.0)))
 
     y = maybe_jit(label)(transforms(grid)[which], jnp.array(target))
     expected = reference.gaussian_label(target, grid)
@@ -94,7 +94,7 @@ def test_inverse_undoes_the_transform_and_centres(
 @pytest.mark.parametrize("which", range(3))
 def test_the_label_can_be_differentiated(which: int) -> None:
     def energy(sigma: jax.Array) -> jax.Array:
-        deviation = spectrum.deviation(jnp.array([40.0, 30.0]), sigma, 4)
+        deviation = spectrum.deviation(jnp.array([40.0, 30.0]), sigma, jnp.full(2, 4.0))
         return jnp.sum(jnp.square(transforms((9, 7))[which].label(deviation)))
 
     slope = (energy(jnp.float32(0.101)) - energy(jnp.float32(0.099))) / 0.002

@@ -40,6 +40,7 @@ from hcft_jax.backbones.backbone import (
     Params,
     Release,
     Shape,
+    operand,
 )
 
 LAYERS: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -136,6 +137,7 @@ class Convolution(nn.Module):
     groups: int
     stride: int
     padding: int
+    precision: jax.lax.Precision
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -149,15 +151,16 @@ class Convolution(nn.Module):
                 (self.stride, self.stride),
                 [(self.padding, self.padding)] * 2,
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                precision=jax.lax.Precision.HIGHEST,
+                precision=self.precision,
             )
             for part, weights in zip(
-                jnp.split(x, self.groups, axis=-1),
-                jnp.split(kernel, self.groups, axis=-1),
+                jnp.split(operand(x, self.precision), self.groups, axis=-1),
+                jnp.split(operand(kernel, self.precision), self.groups, axis=-1),
                 strict=True,
             )
         ]
-        return jnp.concatenate(parts, axis=-1) + bias[None, None, None]
+        y = jnp.concatenate(parts, axis=-1)
+        return y + bias.astype(y.dtype)[None, None, None]
 
 
 def normalize_channels(x: jax.Array, n: int, k: float, alpha: float, beta: float) -> jax.Array:
@@ -176,10 +179,12 @@ class AlexNet(nn.Module):
     Attributes:
         layers: names out of ``LAYERS`` whose maps are wanted, in any order.
         architecture: which AlexNet.
+        precision: of the products.
     """
 
     layers: tuple[str, ...]
     architecture: Architecture
+    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST
 
     @nn.compact
     def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
@@ -208,6 +213,7 @@ class AlexNet(nn.Module):
                 self.architecture.groups[i],
                 stride=_STRIDE if first else 1,
                 padding=self.architecture.padding if first else _KERNELS[i] // 2,
+                precision=self.precision,
                 name=name,
             )
             x = nn.relu(convolution(x))
@@ -227,10 +233,15 @@ class AlexNet(nn.Module):
         return x
 
 
-def features(params: Params, image: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
+def features(
+    params: Params,
+    image: jax.Array,
+    layers: Sequence[str],
+    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
+) -> dict[str, jax.Array]:
     """``AlexNet(layers, ...)`` applied as a pure function of its parameters and an image."""
     arrays = {name: value for name, value in params.items() if name != "architecture"}
-    network = AlexNet(tuple(layers), params["architecture"])
+    network = AlexNet(tuple(layers), params["architecture"], precision)
     return network.apply({"params": arrays}, image)  # type: ignore[return-value]
 
 

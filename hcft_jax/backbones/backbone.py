@@ -23,6 +23,23 @@ import jax.numpy as jnp
 from hcft_jax.errors import InputError
 
 Params = dict[str, Any]
+PRECISIONS = {
+    "float32": jax.lax.Precision.HIGHEST,
+    "tf32": jax.lax.Precision.HIGH,
+    "bfloat16": jax.lax.Precision.DEFAULT,
+}
+"""How a network's products are made, by the name of the mode."""
+
+
+def operand(x: jax.Array, precision: jax.lax.Precision) -> jax.Array:
+    """One side of a product: rounded to bfloat16 where that is the precision, else as it is."""
+    if precision != jax.lax.Precision.DEFAULT:
+        return x
+    if jax.default_backend() == "cpu":  # multiplies the same numbers faster as float32
+        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
+    return x.astype(jnp.bfloat16)
+
+
 Shape = tuple[int, int, int, int]
 
 
@@ -62,9 +79,9 @@ class Backbone:
     name: str  # of --backbone, in files' metadata, of the file in the cache
     title: str  # in messages
     layers: tuple[str, ...]  # shallow to deep
-    features: Callable[[Params, jax.Array, Sequence[str]], dict[str, jax.Array]]
-    """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255] and names of layers to
-    ``{name: [..., h, w, C]}``, each map after its ReLU."""
+    features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
+    """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision to
+    ``{name: [..., h, w, C]}``, each map after its ReLU; of each product, ``operand`` both sides."""
     shapes: Callable[[Any], dict[str, Shape]]
     """An architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]
@@ -80,11 +97,39 @@ class Backbone:
     torch_presets: tuple[str, ...] = ()  # which trainings have these keys
     keras: Mapping[str, str] = field(default_factory=dict)  # layer to group
     prepared: Callable[[Params], Params] = lambda params: params
-    """Parameters to those that compute the same features faster on a CPU."""
+    """Parameters to those that compute the same features faster on a CPU, in float32."""
 
-    def placed(self, params: Params) -> Params:
-        """The parameters on the default device, in the form that it computes with fastest."""
-        return jax.device_put(self.prepared(params) if jax.default_backend() == "cpu" else params)
+    def placed(self, params: Params, precision: str = "float32") -> Params:
+        """The parameters on the default device, in the form that it computes with fastest.
+
+        Args:
+            params: the network's own.
+            precision: a key of ``PRECISIONS``, that ``maps`` will be asked for.
+        """
+        if precision == "bfloat16":
+            rounded = {
+                name: {k: operand(jnp.asarray(v), PRECISIONS[precision]) for k, v in of.items()}
+                for name, of in params.items()
+                if name in self.layers
+            }
+            params = params | rounded
+        if jax.default_backend() == "cpu":
+            params = self.prepared(params)
+        return jax.device_put(params)
+
+    def maps(
+        self, params: Params, image: jax.Array, layers: Sequence[str], precision: str = "float32"
+    ) -> dict[str, jax.Array]:
+        """The named layers' maps of an image, float32, computed in one of ``PRECISIONS``.
+
+        Args:
+            params: the network's parameters, as ``placed`` for that precision.
+            image: RGB ``[..., H, W, 3]`` in [0, 255].
+            layers: names.
+            precision: a key of ``PRECISIONS``.
+        """
+        maps = self.features(params, image, layers, PRECISIONS[precision])
+        return {name: values.astype(jnp.float32) for name, values in maps.items()}
 
     def least_input(self, layer: str) -> int:
         """The smallest input, in pixels, whose map of ``layer`` has two cells a side."""

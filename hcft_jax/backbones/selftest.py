@@ -153,7 +153,7 @@ def _inspect_function(backbone: Backbone, params: Params) -> Iterator[Line]:
     mean = normalization["mean"].reshape(-1, 3).mean(axis=0)  # a mean image has its own size
     network = {**params, "normalization": {**normalization, "mean": mean}}
     images = jax.numpy.asarray(np.stack([image, image[:, :, ::-1]]))
-    features = jax.jit(backbone.features, static_argnums=2)
+    features = jax.jit(backbone.maps, static_argnums=2)
     for name, maps in features(network, images, backbone.layers).items():
         active = float((maps > 0).mean())
         finite = bool(jax.numpy.isfinite(maps).all())

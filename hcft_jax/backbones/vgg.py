@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from hcft_jax.backbones import winograd
-from hcft_jax.backbones.backbone import Backbone, Normalization, Params, Release
+from hcft_jax.backbones.backbone import Backbone, Normalization, Params, Release, operand
 
 WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
 _DEPTHS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
@@ -42,24 +42,27 @@ class Convolution(nn.Module):
     """3 x 3, with zeros around; by Winograd's algorithm where its kernel was prepared for that."""
 
     width: int
+    precision: jax.lax.Precision
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """``[..., H, W, C]`` to ``[..., H, W, width]``."""
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        x = operand(x, self.precision)
         if self.has_variable("params", "winograd"):
             y = winograd.convolve(x, self.get_variable("params", "winograd"))
         else:
             shape = (3, 3, x.shape[-1], self.width)
+            kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
             y = jax.lax.conv_general_dilated(
                 x.reshape(-1, *x.shape[-3:]),
-                self.param("kernel", nn.initializers.lecun_normal(), shape),
+                operand(kernel, self.precision),
                 (1, 1),
                 "SAME",
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                precision=jax.lax.Precision.HIGHEST,
+                precision=self.precision,
             ).reshape(*x.shape[:-1], self.width)
-        return y + jnp.broadcast_to(bias, y.shape)
+        return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
 
 
 class VGG19(nn.Module):
@@ -67,9 +70,11 @@ class VGG19(nn.Module):
 
     Attributes:
         layers: names out of ``LAYERS`` whose maps are wanted, in any order.
+        precision: of the products.
     """
 
     layers: tuple[str, ...]
+    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST
 
     @nn.compact
     def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
@@ -87,7 +92,7 @@ class VGG19(nn.Module):
         for i, name in enumerate(LAYERS[: deepest + 1]):
             if i and name.endswith("_1"):
                 x = nn.max_pool(x, (2, 2), (2, 2))
-            x = nn.relu(Convolution(WIDTHS[_block(name)], name=name)(x))
+            x = nn.relu(Convolution(WIDTHS[_block(name)], self.precision, name=name)(x))
             if name in self.layers:
                 maps[name] = x
         return maps
@@ -106,9 +111,15 @@ def prepared(params: Params) -> Params:
     }
 
 
-def features(params: Params, image: jax.Array, layers: Sequence[str]) -> dict[str, jax.Array]:
+def features(
+    params: Params,
+    image: jax.Array,
+    layers: Sequence[str],
+    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
+) -> dict[str, jax.Array]:
     """``VGG19(layers)`` applied as a pure function of its parameters and an image."""
-    return VGG19(tuple(layers)).apply({"params": params}, image)  # type: ignore[return-value]
+    network = VGG19(tuple(layers), precision)
+    return network.apply({"params": params}, image)  # type: ignore[return-value]
 
 
 BACKBONE = Backbone(

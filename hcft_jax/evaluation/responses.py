@@ -10,7 +10,7 @@
 ``gamma``    float32 [L]             their weights: the maximum is sought in the sum (Eq. 5)
 ``centres``  float32 [T, 2]          (row, column), 0-based pixels: where no displacement is
 ``window``   int [2]                 (height, width) of the search window around it, pixels
-``cell``     int                     pixels a cell
+``cell``     float [2]               height and width of a cell in pixels
 ``psr``      float32 [T]             peak-to-sidelobe ratio; NaN in the first frame
 ===========  ======================  ===========================================================
 
@@ -47,7 +47,7 @@ class Responses(NamedTuple):
     gamma: Floats
     centres: Floats
     window: tuple[int, int]
-    cell: int
+    cell: tuple[float, float]
     psr: Floats
 
 
@@ -106,7 +106,7 @@ def writing(
     gamma: Sequence[float],
     grid: tuple[int, int],
     window: tuple[int, int],
-    cell: int,
+    cell: tuple[float, float],
 ) -> Iterator[Writer]:
     """Writes a file frame by frame; memory does not grow with the maps.
 
@@ -120,7 +120,7 @@ def writing(
         gamma: Their weights.
         grid: (gh, gw).
         window: Height and width of the search window in pixels.
-        cell: Pixels a cell.
+        cell: Height and width of a cell in pixels.
 
     Raises:
         InputError: the folder cannot be written to, or the disk is full.
@@ -138,7 +138,7 @@ def writing(
         if len(rest["psr"]) != frames:
             raise ValueError(f"{len(rest['psr'])} frames were written of {frames}")
         rest |= {"layers": np.array(layers), "gamma": np.asarray(gamma, np.float32)}
-        rest |= {"window": np.array(window), "cell": np.array(cell)}
+        rest |= {"window": np.array(window), "cell": np.array(cell, np.float64)}
         for name, values in rest.items():
             with archive.open(_member(name), "w") as file:
                 np.lib.format.write_array(file, values, allow_pickle=False)
@@ -174,13 +174,16 @@ def read(path: str | Path) -> Responses:
         "gamma": (layers,),
         "centres": (frames, 2),
         "window": (2,),
-        "cell": (),
+        "cell": (2,),
         "psr": (frames,),
     }
     if not frames or any(content[name].shape != shape for name, shape in shapes.items()):
         raise InputError(f"{path}: its arrays do not fit together, no response maps; remove it")
-    height, width = (int(side) for side in content["window"])
-    layer_names = [str(name) for name in content["layers"]]
     return Responses(
-        **content | {"layers": layer_names, "window": (height, width), "cell": int(content["cell"])}
+        **content
+        | {
+            "layers": [str(name) for name in content["layers"]],
+            "window": tuple(int(side) for side in content["window"]),
+            "cell": tuple(float(side) for side in content["cell"]),
+        }
     )

@@ -10,24 +10,27 @@ import pytest
 
 from hcft_jax import tracker
 from hcft_jax.backbones import registry, selftest, weights
-from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.backbone import Backbone, Params, operand
 from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
 
 
-def edges(params: Params, image: jax.Array, layers: Any) -> dict[str, jax.Array]:
+def edges(
+    params: Params, image: jax.Array, layers: Any, precision: jax.lax.Precision
+) -> dict[str, jax.Array]:
     """One convolution of stride 2."""
     mean, std = (jnp.broadcast_to(params["normalization"][k], image.shape) for k in ("mean", "std"))
     x = ((image - mean) / std).reshape(-1, *image.shape[-3:])
     maps = jax.nn.relu(
         jax.lax.conv_general_dilated(
-            x,
-            params["edges"]["kernel"],
+            operand(x, precision),
+            operand(params["edges"]["kernel"], precision),
             (2, 2),
             "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=precision,
         )
     )
     return {"edges": maps.reshape(*image.shape[:-3], *maps.shape[1:])}

@@ -17,7 +17,7 @@ GIVEN: dict[str, Any] = {
     "gamma": (1.0, 0.02),
     "grid": (5, 7),
     "window": (21, 30),
-    "cell": 4,
+    "cell": (4.0, 5.5),
 }
 
 
@@ -57,7 +57,7 @@ def test_a_map_that_is_not_finite_is_none() -> None:
 def test_a_file_holds_all_frames(tmp_path: Path, maps: np.ndarray) -> None:
     write(tmp_path / "a.npz", maps)
     read = responses.read(tmp_path / "a.npz")
-    assert (read.layers, read.window, read.cell) == (["conv5_4", "conv3_4"], (21, 30), 4)
+    assert (read.layers, read.window, read.cell) == (["conv5_4", "conv3_4"], (21, 30), (4.0, 5.5))
     np.testing.assert_array_equal(read.gamma, np.array([1.0, 0.02], np.float32))
     np.testing.assert_array_equal(read.psr, [np.nan, 3, 4, 5])
     np.testing.assert_array_equal(read.centres[1:], np.arange(6.0).reshape(3, 2))

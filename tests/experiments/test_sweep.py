@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hcft_jax import benchmark, sweeps
+from hcft_jax import benchmark, recording, sweeps
 from hcft_jax.backbones import weights
 from hcft_jax.config import override
 from tests.experiments.conftest import LABELS, Command, draw
@@ -21,13 +21,13 @@ NAMES = ("synthetic-0", "synthetic-1")
 def tracked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Setting and title of the runs that were really tracked, in their order."""
     runs: list[tuple[str, str]] = []
-    original = benchmark._track
+    original = recording.write
 
-    def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
-        runs.append((experiment.label, unit.title))
-        original(experiment, params, unit, advance)
+    def write(unit: Any, *rest: Any) -> None:
+        runs.append((unit.folder.name.rpartition("-")[0], unit.title))
+        original(unit, *rest)
 
-    monkeypatch.setattr(benchmark, "_track", track)
+    monkeypatch.setattr(recording, "write", write)
     return runs
 
 
@@ -170,14 +170,14 @@ def test_a_sequence_that_cannot_be_used_is_one_line_for_all_settings(
 def test_ctrl_c_leaves_a_table_of_what_is_finished(
     command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    original = benchmark._track
+    original = recording.write
 
-    def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
-        if experiment.label == LABELS[2]:
+    def write(unit: Any, *rest: Any) -> None:
+        if unit.folder.name.startswith(LABELS[2]):
             raise KeyboardInterrupt
-        original(experiment, params, unit, advance)
+        original(unit, *rest)
 
-    monkeypatch.setattr(benchmark, "_track", track)
+    monkeypatch.setattr(recording, "write", write)
     assert command() == 130
     assert "the same command goes on" in capfd.readouterr().err
     assert command.table()["protocols"]["ope"]["counts"] == dict(

@@ -49,9 +49,9 @@ async function responseMaps(given) {
     // Left, top, width, height in the image: the cell of no displacement lies on the centre.
     place: (k) => {
       const [row, column] = given.centres.slice(2 * k, 2 * k + 2);
-      const { cell } = given;
-      return [column - cell * (Math.floor(width / 2) + 0.5), row - cell * (Math.floor(height / 2) + 0.5),
-        cell * width, cell * height];
+      const [h, w] = given.cell;
+      return [column - w * (Math.floor(width / 2) + 0.5), row - h * (Math.floor(height / 2) + 0.5),
+        w * width, h * height];
     },
     // The search window around the centre, likewise.
     window: (k) => {

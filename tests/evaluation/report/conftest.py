@@ -111,7 +111,7 @@ def write_responses(path: Path, frames: int) -> None:
         gamma=(1.0, 0.5),
         grid=GRID,
         window=WINDOW,
-        cell=CELL,
+        cell=(CELL, CELL),
     ) as writer:
         writer.write(None, centres[:1], np.array([np.nan]))
         writer.write(maps, centres[1:], 10.0 + np.arange(1, frames))
