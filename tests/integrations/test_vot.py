@@ -26,7 +26,7 @@ from tests.conftest import shared
 from tests.integrations.test_got10k import CHEAP
 
 TOOLKIT = Path(os.environ.get("VOT_TOOLKIT", Path(__file__).parents[2] / ".venv-vot/bin/vot"))
-DRAWN = synthetic(Synthetic(frames=8, height=64, width=80, target=(20, 20), motion=12.0))
+DRAWN = synthetic(Synthetic(frames=8, height=120, width=160, target=(40, 48), motion=20.0))
 
 pytestmark = [
     pytest.mark.slow,
