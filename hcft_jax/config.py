@@ -250,10 +250,10 @@ class Experiment:
                 raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
         if self.own is not None:
             self.own.validate()
-            if self.synthetic or self.data_dir or self.sequences:
+            if self.synthetic or self.data_dir or self.sequences or self.responses:
                 raise InputError(
-                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir and "
-                    "--sequences, or take --config=video"
+                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir, "
+                    "--sequences and --responses, or take --config=video"
                 )
         for name in self.protocols:
             if name not in PROTOCOLS:
