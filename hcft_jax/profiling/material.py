@@ -47,9 +47,7 @@ class Material:
             "frames": [len(s) for s in self.sequences],
             "images": sorted({"x".join(map(str, g.image[::-1])) for g in self.geometries}),
             "grids": ["x".join(map(str, g.grid[::-1])) for g in self.geometries],
-            "buckets": [
-                {"image": b.image[::-1], "grid": b.grid[::-1]} for b, _ in self.groups()
-            ],
+            "buckets": [{"image": b.image[::-1], "grid": b.grid[::-1]} for b, _ in self.groups()],
         }
 
 
@@ -120,4 +118,3 @@ def sizes(sequence: Sequence) -> list[int]:
     """Bytes of the files of a sequence's first frames, as far as they are files."""
     labels = (sequence.frames.label(i) for i in range(min(len(sequence), 8)))
     return [path.stat().st_size for path in map(Path, labels) if path.is_file()]
-

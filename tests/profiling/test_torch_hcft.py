@@ -14,7 +14,9 @@ from hcft_jax.profiling import torch_hcft
 from hcft_jax.streaming import track_sequence
 from tests.conftest import shared
 
-torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'hcft_jax[torch]'")
+torch = pytest.importorskip(
+    "torch", reason="PyTorch is not installed: pip install 'hcft_jax[torch]'"
+)
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
 
