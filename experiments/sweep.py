@@ -18,7 +18,6 @@ differences to the first setting are printed and written to OUTPUT_DIR/<sweep>.j
 import contextlib
 import dataclasses
 import functools
-import logging
 import os
 import re
 import shlex
@@ -29,7 +28,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hcft_jax import cluster, engine, jobs, options, plan, sweeps
+from hcft_jax import cluster, engine, jobs, options, plan, startup, sweeps
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import bootstrap, comparison, results, tables
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -37,6 +36,7 @@ from hcft_jax.files import replacing
 from hcft_jax.outcome import Outcome, rule, save, versions
 from hcft_jax.plan import Task
 from hcft_jax.progress import Line
+from hcft_jax.startup import ALONE, Process
 from hcft_jax.sweeps import Sweep
 
 ENGINES = ("local", "ray")
@@ -50,7 +50,7 @@ def run(given: flags.FlagValues) -> int:
         InputError: a flag, the sweep, the data or the output folder is at fault.
     """
     sweep = _sweep(given)
-    index, count = _shard(given.shard)
+    process, (index, count) = _started(given, sweep)
     _at_least(given, "max_retries", 0)
     _at_least(given, "ray_cpus", 1)
     for experiment in sweep.experiments:
@@ -74,17 +74,43 @@ def run(given: flags.FlagValues) -> int:
             if todo:
                 with Line(sweep.name, todo) as line:
                     work(todo, line)
+            process.wait("tracked")
         finally:  # after Ctrl-C too; other processes may have done something as well
             plan.missing(tasks)
-            for outcome in outcomes:
-                save(outcome)
-            text = write(sweep, outcomes, tasks, _command(given))
+            if process.index == 1:  # the first one speaks for all
+                for outcome in outcomes:
+                    save(outcome)
+                text = write(sweep, outcomes, tasks, _command(given))
+    failed = sum(len(outcome.failed) for outcome in outcomes)
+    if process.index > 1:
+        return 1 if failed else 0
     print(text)
     print(f"{sweep.name}.json, {sweep.name}.md and a folder for each setting: {folder}")
-    failed = sum(len(outcome.failed) for outcome in outcomes)
     if failed:
         print(f"error: {failed} failed, see the lines above and {sweep.name}.json", file=sys.stderr)
-    return 1 if failed else 0
+    elsewhere = process.count > 1 and missing_runs(tasks)  # failures that another process told of
+    return 1 if failed or elsewhere else 0
+
+
+def _started(given: flags.FlagValues, sweep: Sweep) -> tuple[Process, tuple[int, int]]:
+    """JAX set up for this process, and which part of how many it does.
+
+    Raises:
+        InputError: flags that contradict each other.
+    """
+    index, count = _shard(given.shard)
+    if given.engine != "local":
+        if any(experiment.lanes > 1 for experiment in sweep.experiments):
+            raise InputError("--lanes: workers of a Ray cluster do one run at a time; leave it out")
+        if given.distributed:
+            raise InputError("--distributed: a Ray cluster shares the runs itself; leave it out")
+        return ALONE, (index, count)  # its workers start JAX
+    process = startup.start(given)
+    if process.count == 1:
+        return process, (index, count)
+    if count > 1:
+        raise InputError("--shard: --distributed shares the runs itself; leave one of them out")
+    return process, (process.index, process.count)
 
 
 @contextlib.contextmanager
@@ -178,7 +204,9 @@ def write(sweep: Sweep, outcomes: Sequence[Outcome], tasks: Sequence[Task], comm
         if not of:
             continue
         scores = {
-            o.experiment.label: {name: row.scores for name, row in o.rows(protocol).items()}
+            o.experiment.label: {
+                name: row.scores for name, row in o.rows(protocol).items() if row.scores
+            }
             for o in of
         }
         result = comparison.compare(scores)
@@ -228,7 +256,6 @@ def _row(outcome: Outcome, command: str, without: dict[str, list[str]]) -> dict[
 
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
-    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
     try:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
@@ -244,6 +271,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     """The flags of the command line; not at import, where names would clash with other programs."""
     options.define(into)
+    startup.define(into)
 
     def define(kind: Any, name: str, *rest: Any) -> None:
         kind(name, *rest, flag_values=into)

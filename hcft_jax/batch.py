@@ -100,9 +100,11 @@ def track_many(
     lanes: int,
     passes: int = 8,
     devices: list[jax.Device] | None = None,
-    progress: Callable[[int], Any] = lambda frames: None,
+    progress: Callable[[int, int], Any] = lambda index, frames: None,
 ) -> Iterator[Track]:
     """Tracks sequences from their first boxes, ``lanes`` of them at any time.
+
+    Everything is compiled before the first sequence is taken.
 
     Args:
         params: the network's parameters.
@@ -112,7 +114,8 @@ def track_many(
         lanes: tracks at once, a multiple of the number of devices.
         passes: of the network between two exchanges with the host.
         devices: to spread the lanes over. None: the first one.
-        progress: called with the number of frames tracked since the last call.
+        progress: called with the index of a sequence and how many frames of it have been tracked
+            since the last call.
 
     Yields:
         The tracks in the order in which they end. One whose first frame or first box cannot be
@@ -121,7 +124,7 @@ def track_many(
     Raises:
         ValueError: the lanes do not divide evenly, or a target does not fit into the bucket.
     """
-    devices = devices or jax.devices()[:1]
+    devices = devices or jax.local_devices()[:1]
     each, rest = divmod(lanes, len(devices))
     if rest or not each:
         raise ValueError(f"{lanes} lanes cannot be spread evenly over {len(devices)} devices")
@@ -130,9 +133,17 @@ def track_many(
     params = jax.device_put(params, NamedSharding(mesh, P()))
     ring = (_CALLS + 1) * passes  # a call may use up as many frames as it has passes
     size = max(1, each * passes // 2)
-    state: device.Lanes | None = None
-    coming = enumerate(sequences)
+    nobody = np.full(len(devices), each, np.int32)
+    blank, nowhere = tracker.blank(params, config, bucket), np.zeros(2, np.float32)
+    state = jax.device_put(
+        device.empty(params, config, blank, lanes, ring), NamedSharding(mesh, P("lanes"))
+    )
     running: list[_Running | None] = [None] * lanes
+    # nothing to load and nothing to do: compiles
+    packet = _packet(running, bucket, len(devices), size, ring)
+    state = load(state, *packet, nobody, blank, nowhere)
+    state, *_ = advance(params, config, state, np.zeros(lanes, np.int32))
+    coming = enumerate(sequences)
     calls: collections.deque[tuple[list[_Running | None], Any, Any]] = collections.deque()
     with contextlib.ExitStack() as stack:
         threads = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="frames"))
@@ -150,18 +161,14 @@ def track_many(
                     except InputError as error:
                         yield _none(given[0], error)
                         continue
-                    running[lane] = last = begun
-                    if state is None:
-                        blank = device.empty(params, config, begun.target, lanes, ring)
-                        state = jax.device_put(blank, NamedSharding(mesh, P("lanes")))
+                    running[lane] = begun
                     packet = _packet(running, bucket, len(devices), size, ring)
-                    start = np.full(len(devices), each, np.int32)
+                    start = nobody.copy()
                     start[lane // each] = lane % each
                     state = load(state, *packet, start, begun.target, begun.position)
-            nobody = np.full(len(devices), each, np.int32)
             while any(_wants(r, ring) for r in running if r):
                 packet = _packet(running, bucket, len(devices), size, ring)
-                state = load(state, *packet, nobody, last.target, last.position)
+                state = load(state, *packet, nobody, blank, nowhere)
             if any(running):
                 available = np.array([r.loaded if r else 0 for r in running], np.int32)
                 state, found, done = advance(params, config, state, available)
@@ -173,7 +180,7 @@ def track_many(
                 found, done = jax.device_get((found, done))
                 for lane, known in enumerate(asked):
                     if known and known is running[lane]:  # it has not ended since
-                        progress(known.hear(found, lane, int(done[lane])))
+                        progress(known.index, known.hear(found, lane, int(done[lane])))
 
 
 def _begin(

@@ -23,11 +23,13 @@ import jax
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PRECISIONS
+from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.sampling import LEAST_GRID
 
+METHOD = "hcft"  # the tracker that is ours; others are baselines
 _LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
 
 
@@ -159,8 +161,18 @@ class Experiment:
     name: str  # of the configuration
     tracker: TrackerConfig = TrackerConfig()
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
-    synthetic: Synthetic | None = None  # options of a drawn sequence; None: an OTB folder
-    data_dir: str | None = _static(None, "folder of sequences in the OTB layout")
+    synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
+    method: str = _static(
+        METHOD,
+        "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "
+        "got10k:module:Class, a Tracker of the GOT-10k toolkit",
+        flag="tracker",
+    )
+    data_dir: str | None = _static(None, "folder of sequences")
+    dataset: str = _static(
+        datasets.AUTO,
+        f"layout of DATA_DIR: {', '.join(datasets.DATASETS)}, or what it looks like",
+    )
     sequences: tuple[str, ...] = _static((), "names to track; none: all that are found")
     weights: str | None = _static(
         None, "network weights file (see hcft_jax.backbones.weights), or 'random'"
@@ -168,6 +180,9 @@ class Experiment:
     output_dir: str = _static("results", "results go to OUTPUT_DIR/<label>-<hash>/")
     overlay: bool = _static(False, "also write an .mp4 per run: boxes and response maps")
     responses: bool = _static(False, "also keep the response maps of every frame, a byte a cell")
+    lanes: int = _static(
+        1, "runs tracked at once in one executable; their boxes are those of one after the other"
+    )
     protocols: tuple[str, ...] = _static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
@@ -185,6 +200,16 @@ class Experiment:
             InputError: names the flag, its value and what is allowed.
         """
         self.tracker.validate()
+        if self.lanes < 1:
+            raise InputError(f"--lanes: {self.lanes} must be at least 1")
+        if self.lanes > 1 and self.tracker.dft == "fft":
+            raise InputError("--lanes: --dft=fft has a grid for each target; leave one of them out")
+        if self.method != METHOD:
+            own = [f"--{flag_of(name)}" for name in self.changes]
+            own += [f"--{name}" for name in ("weights", "responses") if getattr(self, name)]
+            own += ["--lanes"] if self.lanes > 1 else []
+            if own:
+                raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
         for name in self.protocols:
             if name not in PROTOCOLS:
                 near = _near(name, PROTOCOLS)
@@ -206,13 +231,17 @@ class Experiment:
 
         The same settings have the same label, whoever made them and in whatever order.
         """
+        if self.method != METHOD:
+            return self.method
         changed = (f"{flag_of(name)}={_shown(value)}" for name, value in self.changes.items())
         return ",".join([self.name, *changed])
 
     def settings(self) -> dict[str, Any]:
-        """All that is set, as plain data."""
+        """All that is set, as plain data; of a baseline ``tracker`` is but its name."""
         values = dataclasses.asdict(self)
         del values["base"]
+        if self.method != METHOD:
+            values["tracker"] = self.method
         return values
 
     def folder(self, weights_digest: str) -> str:
@@ -221,7 +250,7 @@ class Experiment:
         In a long label the end is left out, and what not every file system takes is replaced.
         """
         parts = {
-            "tracker": dataclasses.asdict(self.tracker),
+            "tracker": self.settings()["tracker"],
             "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
             "weights": weights_digest,
         }

@@ -1,13 +1,14 @@
-"""Tasks done in this process: one by one, or several settings side by side on one run.
+"""Tasks done in this process: one by one, settings side by side on one run, or runs in lanes.
 
 Whatever way a run is tracked, its files are the same (``recording``). A task that fails ends in one
 line, and the others go on.
 """
 
+import collections
 import contextlib
 import itertools
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -16,47 +17,70 @@ import numpy as np
 from hcft_jax import compilation, recording
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.weights import Params as HostParams
-from hcft_jax.config import Experiment
+from hcft_jax.batch import track_many
+from hcft_jax.config import METHOD, Experiment
+from hcft_jax.data import sequence as data
 from hcft_jax.errors import InputError
 from hcft_jax.jobs import Unit
 from hcft_jax.outcome import Speed, save
 from hcft_jax.plan import Task
 from hcft_jax.progress import Advance, Progress
+from hcft_jax.sampling import Geometry
 from hcft_jax.streaming import Floats
+from hcft_jax.target import Bucket, buckets, place
 from hcft_jax.together import track_together
 from hcft_jax.tracker import Params
 
 KEPT_EXECUTABLES = 256  # each size of a first box compiles anew, and JAX keeps all of them
+BUCKETS = 2  # of targets in lanes: two executables each, padded to the largest of them
 
 
 def work(tasks: Sequence[Task], progress: Progress) -> None:
     """Does tasks and settles each (``settling``).
 
-    Neighbours that look at the same patches are tracked side by side, so that the network sees a
-    patch once for all of them.
+    Those of an experiment with ``lanes`` go through these. Of the others, neighbours that look at
+    the same patches are tracked side by side, so that the network sees a patch once for all.
 
     Raises:
         InputError: a summary cannot be written.
     """
-    params: dict[str, Params] = {}
-    for _, neighbours in itertools.groupby(tasks, key=lambda task: task.patches):
-        todo = []
-        for task in neighbours:
-            if task.failed:  # another run of its group has: no score could be formed
-                progress.skip(task)
-            else:
-                todo.append(task)
-        if not todo:
-            continue
-        weights = todo[0].outcome.weights
-        if weights.digest not in params:
-            params[weights.digest] = on_device(todo[0].experiment, weights.params)
-        if len(todo) == 1:
-            (task,) = todo
-            with settling(task), progress.tracking(task) as advance:
-                obtain(task.experiment, params[weights.digest], task.unit, task.others, advance)
+    params = _Parameters()
+    laned: dict[int, list[Task]] = {}
+    rest = []
+    for task in tasks:
+        if task.experiment.lanes > 1 and task.shareable:
+            laned.setdefault(id(task.outcome), []).append(task)
         else:
-            _side_by_side(todo, params[weights.digest], progress)
+            rest.append(task)
+    for own in laned.values():
+        _in_lanes(own, params.of(own[0]), progress)
+    for _, neighbours in itertools.groupby(rest, key=lambda task: task.patches):
+        todo = [task for task in neighbours if not _skipped(task, progress)]
+        if len(todo) == 1:
+            _alone(todo[0], params.of(todo[0]), progress)
+        elif todo:
+            _side_by_side(todo, params.of(todo[0]), progress)
+
+
+class _Parameters:
+    """The network's parameters on the device, each kept once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Hashable, Params] = {}
+
+    def of(self, task: Task) -> Params:
+        weights = task.outcome.weights
+        key = weights.digest, task.experiment.tracker.precision
+        if key not in self._known:
+            self._known[key] = on_device(task.experiment, weights.params)
+        return self._known[key]
+
+
+def _skipped(task: Task, progress: Progress) -> bool:
+    """Whether another run of its group has failed: no score could be formed."""
+    if task.failed:
+        progress.skip(task)
+    return task.failed
 
 
 @contextlib.contextmanager
@@ -77,8 +101,14 @@ def settling(task: Task) -> Iterator[None]:
 
 
 def on_device(experiment: Experiment, params: HostParams) -> Params:
-    """The network's parameters where the tracker has them, and as the device computes best."""
-    return registry.get(experiment.tracker.backbone).placed(params)
+    """The network's parameters where the tracker has them, and as the device computes best.
+
+    A baseline has none.
+    """
+    if experiment.method != METHOD:
+        return {}
+    config = experiment.tracker
+    return registry.get(config.backbone).placed(params, config.precision)
 
 
 def obtain(
@@ -157,6 +187,11 @@ class _Open(contextlib.AbstractContextManager["_Open"]):
         return True
 
 
+def _alone(task: Task, params: Params, progress: Progress) -> None:
+    with settling(task), progress.tracking(task) as advance:
+        obtain(task.experiment, params, task.unit, task.others, advance)
+
+
 def _side_by_side(tasks: Sequence[Task], params: Params, progress: Progress) -> None:
     """Settings on one run: each gets the boxes that it would have alone, and its share of time."""
     with contextlib.ExitStack() as stack:
@@ -190,3 +225,109 @@ def _track_together(underway: Sequence[_Open], params: Params) -> None:
                 recording.write_partial(one.task.unit, boxes)
                 raise failure
             recording.write(one.task.unit, boxes, speed)
+
+
+def _in_lanes(tasks: Sequence[Task], params: Params, progress: Progress) -> None:
+    """Runs of one experiment, many at once, in buckets of targets of similar sizes."""
+    waiting, geometries, later = _placed(tasks, progress)
+    known: list[Bucket] = []
+    if waiting:
+        known = buckets(geometries, [task.frames for task in waiting], BUCKETS)
+    of_bucket: dict[Bucket, list[Task]] = {bucket: [] for bucket in known}
+    for task, geometry in zip(waiting, geometries, strict=True):
+        of_bucket[next(bucket for bucket in known if bucket.holds(geometry))].append(task)
+    for bucket, own in of_bucket.items():
+        # long ones first, so that the last lanes end at the same time
+        _through(bucket, sorted(own, key=lambda task: -task.frames), params, progress)
+    for task in later:
+        if not _skipped(task, progress):
+            _alone(task, params, progress)
+
+
+def _through(bucket: Bucket, tasks: Sequence[Task], params: Params, progress: Progress) -> None:
+    """Runs whose targets a bucket holds; a lane's share of the time counts as a run's."""
+    experiment, devices = tasks[0].experiment, jax.local_devices()
+    lanes = -(-min(experiment.lanes, len(tasks)) // len(devices)) * len(devices)
+    underway: dict[int, _Open] = {}
+    before = compilation.total()
+    with contextlib.ExitStack() as stack:
+        sequences = _opened(tasks, progress, stack, underway)
+        try:
+            for track in track_many(
+                params,
+                experiment.tracker,
+                sequences,
+                bucket=bucket,
+                lanes=lanes,
+                passes=2 if jax.default_backend() == "cpu" else 8,
+                devices=devices,
+                progress=lambda index, frames: underway[index].advance(frames),
+            ):
+                compiled, before = (compilation.total() - before).seconds, compilation.total()
+                one = underway.pop(track.index)
+                with one.ending:
+                    if track.error is not None:
+                        recording.write_partial(one.task.unit, track.boxes)
+                        raise track.error
+                    speed = Speed(len(track.boxes) - 1, track.seconds / lanes, compiled)
+                    recording.write(one.task.unit, track.boxes, speed)
+        except jax.errors.JaxRuntimeError as error:  # mostly: out of memory
+            failure = error
+        else:
+            return
+        collections.deque(sequences, maxlen=0)  # what has not been begun fails as well
+        for one in underway.values():
+            with one.ending:
+                raise failure
+
+
+def _placed(
+    tasks: Sequence[Task], progress: Progress
+) -> tuple[list[Task], list[Geometry], list[Task]]:
+    """The tasks to be tracked and the sizes of their targets; those that equal one of them.
+
+    What needs no tracking, or cannot be tracked, is settled.
+    """
+    waiting: list[Task] = []
+    geometries, later = [], []
+    sizes: dict[int, tuple[int, int]] = {}  # of images, by sequence
+    for task in tasks:
+        if _skipped(task, progress):
+            continue
+        if any(other is one.unit for other in task.others for one in waiting):
+            later.append(task)
+            continue
+        failure, geometry = None, None
+        unit, config = task.unit, task.experiment.tracker
+        try:
+            with _naming(unit):
+                if not _found(task.experiment, unit, task.others):
+                    if id(unit.whole) not in sizes:
+                        height, width, _ = unit.whole.frames.read(0).shape
+                        sizes[id(unit.whole)] = height, width
+                    geometry, _ = place(unit.box, sizes[id(unit.whole)], config.grid)
+        except InputError as error:
+            failure = error
+        if geometry is not None:
+            waiting.append(task)
+            geometries.append(geometry)
+            continue
+        with settling(task), progress.tracking(task):
+            if failure is not None:
+                raise failure
+    return waiting, geometries, later
+
+
+def _opened(
+    tasks: Sequence[Task],
+    progress: Progress,
+    stack: contextlib.ExitStack,
+    underway: dict[int, _Open],
+) -> Iterator[data.Sequence]:
+    """The sequences of tasks, which are under way, by their number, from then on."""
+    count = itertools.count()
+    for task in tasks:
+        if not _skipped(task, progress):
+            one = underway[next(count)] = stack.enter_context(_Open(task, progress))
+            one.advance(0)
+            yield recording.given(task.unit)

@@ -4,7 +4,6 @@ The unit of work is one run of a protocol on one sequence under one configuratio
 result file. One-pass evaluation is the protocol with one run.
 """
 
-import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ import numpy as np
 from hcft_jax import boxes as conventions
 from hcft_jax.boxes import Boxes
 from hcft_jax.config import Experiment
-from hcft_jax.data import otb
+from hcft_jax.data import datasets, otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import synthetic
 from hcft_jax.errors import InputError
@@ -169,9 +168,9 @@ def find(experiment: Experiment) -> list[Job]:
         sequence = synthetic(experiment.synthetic)
         return [Job(sequence.name, lambda: sequence)]
     if experiment.data_dir is None:
-        raise InputError("--data_dir: name the folder that holds the sequences (OTB layout)")
-    targets = otb.find(experiment.data_dir, experiment.sequences or None)
-    return [Job(t.name, functools.partial(otb.load, t)) for t in targets]
+        raise InputError("--data_dir: name the folder that holds the sequences")
+    targets = datasets.find(experiment.data_dir, experiment.dataset, experiment.sequences or None)
+    return [Job(target.name, target.load) for target in targets]
 
 
 def runs(experiment: Experiment, sequence: Sequence, protocol: str) -> list[Run]:

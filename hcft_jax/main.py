@@ -9,18 +9,18 @@ other flag changes one of its fields. Finished sequences are kept, so the same c
 interrupted run.
 """
 
-import logging
 import sys
 
 from absl import app, flags
 
-from hcft_jax import benchmark, config, jobs, options
+from hcft_jax import benchmark, config, jobs, options, startup
 from hcft_jax.config import Experiment
 from hcft_jax.errors import InputError
 from hcft_jax.outcome import report
 
 _CONFIG = flags.DEFINE_string("config", "hcft", "configuration: a shipped one's name, or a file.py")
 options.define()
+startup.define()
 
 
 def experiment_of_flags() -> Experiment:
@@ -38,15 +38,18 @@ def main(argv: list[str]) -> int:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
         experiment = experiment_of_flags()
+        process = startup.start()
         jobs.find(experiment)  # a wrong folder or name should not wait for the weights
         (weights,) = options.weights_of([experiment])
-        outcome = benchmark.run(experiment, weights)
+        outcome = benchmark.run(experiment, weights, process)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
         return 130
+    if process.index > 1:  # the first one speaks for all
+        return 1 if outcome.failed else 0
     print(report(outcome))
     print(f"boxes, summary.json and overlays: {outcome.folder}")
     if outcome.failed:
@@ -56,7 +59,6 @@ def main(argv: list[str]) -> int:
 
 def run() -> None:
     """The entry point of ``python -m hcft_jax.main`` and of the ``hcft`` command."""
-    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
     app.run(main)
 
 

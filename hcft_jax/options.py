@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from hcft_jax import config
+from hcft_jax import baselines, config
 from hcft_jax.backbones import weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.errors import InputError
@@ -71,14 +71,17 @@ def command(experiment: Experiment) -> str | None:
 
 
 def weights_of(experiments: Iterable[Experiment]) -> list[weights.Weights]:
-    """The network's weights of each experiment, each file read once.
+    """The network's weights of each experiment, each file read once; a baseline's identity.
 
     Raises:
-        InputError: there are none, or a file is unusable.
+        InputError: there are none, a file is unusable, or a baseline is not installed.
     """
     find = functools.cache(weights.find)
     found = []
     for experiment in experiments:
+        if experiment.method != config.METHOD:
+            found.append(baselines.find(experiment.method).weights)
+            continue
         try:
             found.append(find(experiment.weights, experiment.tracker.backbone))
         except InputError as error:

@@ -25,6 +25,8 @@ from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import Judged
 from hcft_jax.jobs import Group, Unit
 
+_SHOWN = 8  # sequences that a line names
+
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
@@ -49,7 +51,7 @@ class Speed:
 class Row:
     """A protocol on one sequence, all its runs together."""
 
-    scores: Scores
+    scores: Scores | None  # None: there is no ground truth to judge it by
     speed: Speed
     runs: int
 
@@ -63,7 +65,7 @@ class Outcome:
         weights: With which network.
         title: What lines on the terminal call it; empty where it is the only one.
         groups: The protocols on the sequences.
-        judged: The finished runs, by result file.
+        judged: The finished runs, by result file; None where no truth is known to judge one by.
         failed: What is wrong, by sequence and protocol.
         device: What tracks it, as in ``device``; None: this process.
     """
@@ -72,7 +74,7 @@ class Outcome:
     weights: Weights
     title: str = ""
     groups: list[Group] = dataclasses.field(default_factory=list)
-    judged: dict[Path, tuple[Judged, Speed]] = dataclasses.field(default_factory=dict)
+    judged: dict[Path, tuple[Judged | None, Speed]] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     device: dict[str, Any] | None = None
 
@@ -88,7 +90,11 @@ class Outcome:
             InputError: a file of it cannot be read.
         """
         boxes, truth = conventions.parse(unit.result), conventions.to_file(unit.whole.boxes)
-        judged = protocols.judge(unit.run, boxes, truth, unscale=self.experiment.sre_unscale)
+        if unit.whole.sizes_only:
+            boxes, truth = metrics.moved(boxes, truth)
+        judged = None
+        if protocols.scorable(unit.run, truth):
+            judged = protocols.judge(unit.run, boxes, truth, unscale=self.experiment.sre_unscale)
         self.judged[unit.result] = judged, Speed(**results.read_json(unit.speed))
 
     def rows(self, protocol: str) -> dict[str, Row]:
@@ -97,7 +103,9 @@ class Outcome:
         for group in self.groups:
             done = [self.judged[u.result] for u in group.units if u.result in self.judged]
             if group.protocol == protocol and len(done) == len(group.units):
-                scores = protocols.pool([judged for judged, _ in done]).scores
+                runs = [judged for judged, _ in done if judged is not None]
+                # a protocol's mean is over all its runs, or none
+                scores = protocols.pool(runs).scores if len(runs) == len(done) else None
                 rows[group.sequence] = Row(
                     scores, Speed.total([speed for _, speed in done]), len(done)
                 )
@@ -150,10 +158,21 @@ def report(outcome: Outcome) -> str:
     for protocol in outcome.experiment.protocols:
         if rows := outcome.rows(protocol):
             listed = sorted(rows.items(), key=lambda item: item[0].lower())
-            mean = metrics.mean([row.scores for _, row in listed])
-            table = results.table([(n, row.scores, row.speed.fps) for n, row in listed], mean)
-            parts.append("\n".join(filter(None, (rule(outcome.experiment, protocol), table))))
+            scored = [(n, row.scores, row.speed.fps) for n, row in listed if row.scores]
+            others = [n for n, row in listed if not row.scores]
+            lines = [rule(outcome.experiment, protocol)]
+            if scored:
+                mean = metrics.mean([scores for _, scores, _ in scored])
+                lines.append(results.table(scored, mean))
+            if others:
+                lines.append(f"tracked, not scored (no ground truth to do so): {_few(others)}")
+            parts.append("\n".join(filter(None, lines)))
     return "\n\n".join(parts) or "no sequence was finished"
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown}, ... ({len(names)})" if len(names) > _SHOWN else shown
 
 
 def device() -> dict[str, Any]:
@@ -210,19 +229,22 @@ def summary(outcome: Outcome) -> dict[str, Any]:
 def _table(outcome: Outcome, protocol: str) -> dict[str, Any]:
     rows = outcome.rows(protocol)
     table: dict[str, Any] = {"sequences": {name: _numbers(row) for name, row in rows.items()}}
-    if rows:
+    if scored := {name: row for name, row in rows.items() if row.scores}:
         table["mean"] = _numbers(
             Row(
-                metrics.mean([row.scores for row in rows.values()]),
-                Speed.total([row.speed for row in rows.values()]),
-                sum(row.runs for row in rows.values()),
+                metrics.mean([row.scores for row in scored.values() if row.scores]),
+                Speed.total([row.speed for row in scored.values()]),
+                sum(row.runs for row in scored.values()),
             )
         )
     return table
 
 
-def _numbers(row: Row) -> dict[str, float]:
-    return dataclasses.asdict(row.scores) | {
+def _numbers(row: Row) -> dict[str, float | None]:
+    scores: dict[str, float | None] = dict.fromkeys(f.name for f in dataclasses.fields(Scores))
+    if row.scores:
+        scores = dataclasses.asdict(row.scores)
+    return scores | {
         "fps": row.speed.fps,
         "compile_seconds": row.speed.compile_seconds,
         "runs": row.runs,

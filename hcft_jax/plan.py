@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from hcft_jax import jobs, together
 from hcft_jax.backbones.weights import Weights
-from hcft_jax.config import Experiment
+from hcft_jax.config import METHOD, Experiment
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.jobs import Group, Job, Unit
 from hcft_jax.outcome import Outcome, attempt, part
@@ -54,12 +54,14 @@ class Task:
         return self.unit.whole.name, w, h, jax.tree.structure(self.experiment.tracker)
 
     @property
-    def patches(self) -> Hashable:
-        """Equal for tasks that look at the same patches of the same network: they may share them.
+    def shareable(self) -> bool:
+        """Whether it may be tracked beside others: it leaves no more than our tracker's boxes."""
+        return self.experiment.method == METHOD and not self.unit.extras(self.experiment)
 
-        A task that leaves more than boxes is tracked by itself.
-        """
-        if self.unit.extras(self.experiment):
+    @property
+    def patches(self) -> Hashable:
+        """Equal for tasks that look at the same patches of the same network, and may share them."""
+        if not self.shareable:
             return id(self)
         run = self.unit.run
         frames = id(self.unit.whole), run.protocol, run.label
@@ -90,7 +92,7 @@ def make(
     sources: dict[Hashable, list[Outcome]] = {}
     for one in outcomes:
         e = one.experiment
-        source = (e.data_dir, e.sequences, e.synthetic, e.annotations, e.protocols)
+        source = (e.data_dir, e.dataset, e.sequences, e.synthetic, e.annotations, e.protocols)
         sources.setdefault(source, []).append(one)
     tasks = []
     for sharing in sources.values():

@@ -3,12 +3,13 @@
 import contextlib
 import dataclasses
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
-from hcft_jax import compilation, sampling, tracker, visualize
+from hcft_jax import baselines, compilation, sampling, tracker, visualize
 from hcft_jax.boxes import Boxes
-from hcft_jax.config import Experiment
+from hcft_jax.config import METHOD, Experiment
 from hcft_jax.data import sequence as data
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import responses, results
@@ -67,16 +68,12 @@ def track(experiment: Experiment, params: Params, unit: Unit, advance: Advance) 
     with contextlib.ExitStack() as stack:
         video = maps = None
         if experiment.overlay:
-            layers = tracker.response_names(experiment.tracker)
+            ours = experiment.method == METHOD
+            layers = tracker.response_names(experiment.tracker) if ours else []
             writer = visualize.OverlayWriter(unit.overlay, layers=layers)
             video = stack.enter_context(writer)
         try:
-            for tracked in track_sequence(
-                params,
-                experiment.tracker,
-                given(unit),
-                with_responses=experiment.overlay or experiment.responses,
-            ):
+            for tracked in _tracked(experiment, params, given(unit)):
                 if video is not None:
                     _draw(video, experiment, unit, tracked, boxes)
                 if experiment.responses:
@@ -93,8 +90,19 @@ def track(experiment: Experiment, params: Params, unit: Unit, advance: Advance) 
             raise
     speed = Speed(len(boxes) - 1, time.perf_counter() - started, compiled)
     if experiment.overlay:
-        visualize.plot_track(unit.plot, boxes, sequence.boxes, psr, unit.title)
+        known = None if np.isnan(psr).all() else psr
+        visualize.plot_track(
+            unit.plot, boxes, sequence.boxes, known, unit.title, sizes_only=sequence.sizes_only
+        )
     write(unit, boxes, speed)
+
+
+def _tracked(experiment: Experiment, params: Params, sequence: data.Sequence) -> Iterator[Tracked]:
+    """The sequence's frames and boxes, the first alone, from whatever tracks."""
+    if experiment.method != METHOD:
+        return baselines.track_sequence(baselines.find(experiment.method), sequence)
+    wanted = experiment.overlay or experiment.responses
+    return track_sequence(params, experiment.tracker, sequence, with_responses=wanted)
 
 
 def _draw(
@@ -116,7 +124,7 @@ def _draw(
             tracked.boxes[i],
             truth[i],
             None if tracked.responses is None else tracked.responses[i],
-            (top, left, *window),
+            (top, left, *window) if video.layers else None,
             "" if np.isnan(tracked.psr[i]) else f"PSR {tracked.psr[i]:.1f}",
         )
 

@@ -51,10 +51,13 @@ def buckets(
         weights: of them, as their numbers of frames: padding costs in each of them.
         most: how many, each of which compiles anew.
     """
-    image = (max(g.image[0] for g in geometries), max(g.image[1] for g in geometries))
+    image = _largest([g.image for g in geometries])
     total: dict[tuple[int, int], float] = {}
+    windows: dict[tuple[int, int], tuple[int, int]] = {}
     for geometry, weight in zip(geometries, weights, strict=True):
-        total[geometry.grid] = total.get(geometry.grid, 0.0) + weight
+        grid = geometry.grid
+        total[grid] = total.get(grid, 0.0) + weight
+        windows[grid] = _largest([geometry.window, windows.get(grid, (0, 0))])
     grids = sorted(total, key=lambda grid: grid[0] * grid[1])
     # the cheapest way to divide the first n grids, in the order of their area
     ways: list[tuple[float, tuple[Bucket, ...]]] = [(0.0, ())]
@@ -64,15 +67,20 @@ def buckets(
         for last in range(1, len(grids) + 1):
             best, size, weight = ways[last], (0, 0), 0.0
             for first in reversed(range(last)):
-                grid = grids[first]
-                size = (max(size[0], grid[0]), max(size[1], grid[1]))
-                weight += total[grid]
+                size = _largest([size, grids[first]])
+                weight += total[grids[first]]
                 cost = ways[first][0] + weight * size[0] * size[1]
                 if cost < best[0]:
-                    best = cost, (*ways[first][1], Bucket(image, size))
+                    window = _largest([windows[grid] for grid in grids[first:last]])
+                    best = cost, (*ways[first][1], Bucket(image, size, window))
             divided.append(best)
         ways = divided
-    return list(ways[-1][1])
+    return sorted(ways[-1][1], key=lambda bucket: bucket.grid[0] * bucket.grid[1])
+
+
+def _largest(sizes: Collection[tuple[int, int]]) -> tuple[int, int]:
+    """The (height, width) that holds all of them."""
+    return max(size[0] for size in sizes), max(size[1] for size in sizes)
 
 
 @functools.partial(

@@ -18,6 +18,7 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.errors import InputError
 from hcft_jax.filters import Filter
+from hcft_jax.sampling import CELL, LEAST_GRID, Geometry
 from hcft_jax.target import Bucket, Target, fixed, place
 
 
@@ -110,6 +111,13 @@ def begin(
         bucket=bucket,
     )
     return target, position
+
+
+def blank(params: Params, config: TrackerConfig, bucket: Bucket) -> Target:
+    """A target of the bucket's shapes that nothing is tracked with."""
+    side = input_size(params, config)
+    least = Geometry(bucket.image, (CELL * LEAST_GRID,) * 2, (LEAST_GRID,) * 2)
+    return fixed(least, (1.0, 1.0), (side, side), _map_sizes(params, config), bucket=bucket)
 
 
 def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:

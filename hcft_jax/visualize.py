@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 
 from hcft_jax.boxes import to_file
 from hcft_jax.errors import InputError
@@ -61,7 +61,7 @@ class OverlayWriter:
         if self.path.suffix.lower() != ".mp4":
             raise InputError(f"{path}: the name of a video must end in .mp4")
         self.codec = "avc1" if _writes_h264() else "mp4v"  # H.264 where this OpenCV has it
-        self._fps, self._layers = fps, tuple(layers)
+        self._fps, self.layers = fps, tuple(layers)
         self._count = 0
         self._shape: tuple[int, ...] | None = None
         self._video: Any = None
@@ -130,9 +130,9 @@ class OverlayWriter:
             _draw_box(picture, truth, scale, GREEN, 2)
         _draw_box(picture, box, scale, RED, 2)
         _draw_text(picture, f"#{self._count}  {text}".rstrip(), (8, 24), 0.6)
-        if self._layers:
+        if self.layers:
             aspect = 1.0 if window is None else window[3] / window[2]
-            panel = _panel(picture.shape[0], self._layers, responses, aspect)
+            panel = _panel(picture.shape[0], self.layers, responses, aspect)
             picture = np.concatenate([picture, panel], axis=1)
         odd = [(0, size % 2) for size in picture.shape[:2]]  # the codecs take even sizes only
         picture = np.pad(picture, [*odd, (0, 0)])
@@ -249,24 +249,28 @@ def plot_track(
     psr: npt.ArrayLike | None = None,
     title: str = "",
     first_frame: int = 1,
+    *,
+    sizes_only: bool = False,
 ) -> None:
     """Writes a PNG: centre error, overlap and PSR over the frames, success and precision curves.
 
     Args:
         path: The file, ``.png``.
         boxes: Tracked boxes ``[T, 4]``, 0-based.
-        truth: Ground truth ``[T, 4]``, 0-based; frames where it is invalid are left out.
+        truth: Ground truth ``[T, 4]``, 0-based; frames where it is invalid are left out of the
+            plots over the frames, and those where it is NaN of the curves as well.
         psr: Peak-to-sidelobe ratio of each frame ``[T]``; NaN leaves a gap. None: no such plot.
         title: Stands above.
         first_frame: The number of the first frame.
+        sizes_only: As in ``data.sequence.Sequence``.
 
     Raises:
         InputError: the arrays do not fit, or the file cannot be written.
     """
     tracked, true = to_file(boxes), to_file(truth)
-    scores = metrics.score(tracked, true)
-    tracked = metrics.repair(tracked, true)
-    overlaps, errors = metrics.overlap(tracked, true), metrics.centre_error(tracked, true)
+    if sizes_only:
+        tracked, true = metrics.moved(tracked, true)
+    _, overlaps, errors = metrics.per_frame(tracked, true)
     hidden = ~metrics.valid(true)
     frames = np.arange(first_frame, first_frame + len(true))
 
@@ -290,7 +294,18 @@ def plot_track(
     axes[-1].set_xlabel("Frame")
     left.align_ylabels(axes)
 
-    upper, lower = right.subplots(2, 1)
+    known = np.asarray(~np.isnan(true).any(axis=1))
+    if known.all() or known[1:].any():
+        tracked = metrics.repair(tracked, true)
+        _curves(right, overlaps[known], errors[known], metrics.score(tracked[known], true[known]))
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=110)
+
+
+def _curves(
+    figure: SubFigure, overlaps: metrics.Floats, errors: metrics.Floats, scores: metrics.Scores
+) -> None:
+    upper, lower = figure.subplots(2, 1)
     success, precision = metrics.success_curve(overlaps), metrics.precision_curve(errors)
     _curve(upper, metrics.SUCCESS_THRESHOLDS, success, "Overlap threshold", "Success rate")
     upper.set_title(f"AUC {scores.auc:.3f}   OS@0.5 {100 * scores.os50:.1f} %", fontsize="medium")
@@ -298,8 +313,6 @@ def plot_track(
         lower, metrics.PRECISION_THRESHOLDS, precision, "Centre error threshold (px)", "Precision"
     )
     lower.set_title(f"DP@20 {100 * scores.dp20:.1f} %   CLE {scores.cle:.1f} px", fontsize="medium")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=110)
 
 
 def _curve(axis: Axes, x: metrics.Floats, y: metrics.Floats, xlabel: str, ylabel: str) -> None:

@@ -107,9 +107,13 @@ def test_a_box_that_cannot_be_tracked_ends_its_track_only(params: Params) -> Non
 
 
 def test_progress_counts_every_frame_once(params: Params) -> None:
-    sequences, counts = [drawn(0), drawn(3)], list[int]()
-    together(params, sequences, lanes=2, passes=4, progress=counts.append)
-    assert sum(counts) == 10 + 15
+    counts = [0, 0]
+
+    def count(index: int, frames: int) -> None:
+        counts[index] += frames
+
+    together(params, [drawn(0), drawn(3)], lanes=2, passes=4, progress=count)
+    assert counts == [10, 15]
 
 
 def test_lanes_must_divide_evenly(params: Params) -> None:

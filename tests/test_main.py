@@ -24,7 +24,13 @@ from hcft_jax.backbones import weights
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
-QUICK = ["--layers=conv1_2", "--gamma=1", "--input_size=32", "--weights=random"]
+QUICK = [
+    "--compilation_cache=none",
+    "--layers=conv1_2",
+    "--gamma=1",
+    "--input_size=32",
+    "--weights=random",
+]
 DRAWN = Synthetic(frames=9, height=64, width=80, target=(20, 20), motion=12.0)
 
 

@@ -87,7 +87,9 @@ def test_runs_that_are_done_are_scored_and_not_listed(experiments: list[Experime
     results.write_boxes(unit.result, unit.whole.boxes)
     assert plan.missing(tasks) == [tasks[0], *tasks[2:]]
     assert list(outcomes[1].judged) == [unit.result]
-    assert outcomes[1].rows("ope")["synthetic-0"].scores.dp20 == 1.0
+    scores = outcomes[1].rows("ope")["synthetic-0"].scores
+    assert scores is not None
+    assert scores.dp20 == 1.0
 
 
 def test_a_damaged_result_fails_its_group_alone(

@@ -40,6 +40,7 @@ from hcft_jax.backbones.backbone import (
     Params,
     Release,
     Shape,
+    operand,
 )
 
 LAYERS: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -145,7 +146,7 @@ class Convolution(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.shape[3],))
         parts = [
             jax.lax.conv_general_dilated(
-                part.astype(weights.dtype),
+                part,
                 weights,
                 (self.stride, self.stride),
                 [(self.padding, self.padding)] * 2,
@@ -153,12 +154,13 @@ class Convolution(nn.Module):
                 precision=self.precision,
             )
             for part, weights in zip(
-                jnp.split(x, self.groups, axis=-1),
-                jnp.split(kernel, self.groups, axis=-1),
+                jnp.split(operand(x, self.precision), self.groups, axis=-1),
+                jnp.split(operand(kernel, self.precision), self.groups, axis=-1),
                 strict=True,
             )
         ]
-        return jnp.concatenate(parts, axis=-1) + bias[None, None, None]
+        y = jnp.concatenate(parts, axis=-1)
+        return y + bias.astype(y.dtype)[None, None, None]
 
 
 def normalize_channels(x: jax.Array, n: int, k: float, alpha: float, beta: float) -> jax.Array:

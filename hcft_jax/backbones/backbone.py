@@ -28,7 +28,18 @@ PRECISIONS = {
     "tf32": jax.lax.Precision.HIGH,
     "bfloat16": jax.lax.Precision.DEFAULT,
 }
-"""What a network computes in, and how its products are to be made: by the name of the mode."""
+"""How a network's products are made, by the name of the mode."""
+
+
+def operand(x: jax.Array, precision: jax.lax.Precision) -> jax.Array:
+    """One side of a product: rounded to bfloat16 where that is the precision, else as it is."""
+    if precision != jax.lax.Precision.DEFAULT:
+        return x
+    if jax.default_backend() == "cpu":  # multiplies the same numbers faster as float32
+        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
+    return x.astype(jnp.bfloat16)
+
+
 Shape = tuple[int, int, int, int]
 
 
@@ -70,7 +81,7 @@ class Backbone:
     layers: tuple[str, ...]  # shallow to deep
     features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
     """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision to
-    ``{name: [..., h, w, C]}``, each map after its ReLU; computed in the kernels' dtype."""
+    ``{name: [..., h, w, C]}``, each map after its ReLU; of each product, ``operand`` both sides."""
     shapes: Callable[[Any], dict[str, Shape]]
     """An architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]
@@ -89,10 +100,20 @@ class Backbone:
     """Parameters to those that compute the same features faster on a CPU, in float32."""
 
     def placed(self, params: Params, precision: str = "float32") -> Params:
-        """The parameters on the default device, in the form that it computes with fastest."""
+        """The parameters on the default device, in the form that it computes with fastest.
+
+        Args:
+            params: the network's own.
+            precision: a key of ``PRECISIONS``, that ``maps`` will be asked for.
+        """
         if precision == "bfloat16":
-            params = self._rounded(params)
-        elif jax.default_backend() == "cpu":
+            rounded = {
+                name: {k: operand(jnp.asarray(v), PRECISIONS[precision]) for k, v in of.items()}
+                for name, of in params.items()
+                if name in self.layers
+            }
+            params = params | rounded
+        if jax.default_backend() == "cpu":
             params = self.prepared(params)
         return jax.device_put(params)
 
@@ -102,27 +123,13 @@ class Backbone:
         """The named layers' maps of an image, float32, computed in one of ``PRECISIONS``.
 
         Args:
-            params: the network's parameters, best as ``placed`` for that precision.
+            params: the network's parameters, as ``placed`` for that precision.
             image: RGB ``[..., H, W, 3]`` in [0, 255].
             layers: names.
             precision: a key of ``PRECISIONS``.
-
-        Raises:
-            ValueError: ``bfloat16`` of parameters that were placed for another precision.
         """
-        if precision == "bfloat16":
-            params = self._rounded(params)
         maps = self.features(params, image, layers, PRECISIONS[precision])
         return {name: values.astype(jnp.float32) for name, values in maps.items()}
-
-    def _rounded(self, params: Params) -> Params:
-        """The parameters with kernels and biases in bfloat16; those that are, stay."""
-        rounded = dict(params)
-        for name in self.layers:
-            if "kernel" not in params[name]:
-                raise ValueError(f"{name} was prepared for float32: use the network's own kernels")
-            rounded[name] = {k: jnp.asarray(v, jnp.bfloat16) for k, v in params[name].items()}
-        return rounded
 
     def least_input(self, layer: str) -> int:
         """The smallest input, in pixels, whose map of ``layer`` has two cells a side."""

@@ -13,8 +13,7 @@ which frames a segment of TRE must not start::
 """
 
 import dataclasses
-import difflib
-import itertools
+import functools
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,7 +23,7 @@ import numpy as np
 from PIL import Image
 
 from hcft_jax import boxes as box_conventions
-from hcft_jax.data.frames import SUFFIXES, ImageFiles
+from hcft_jax.data import layout
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
 from hcft_jax.files import replacing
@@ -58,6 +57,16 @@ class Target:
     folder: Path  # the folder <Name>
     ground_truth: Path
 
+    @property
+    def group(self) -> str:
+        """The video."""
+        return self.folder.name
+
+    @property
+    def where(self) -> Path:
+        """The ground truth."""
+        return self.ground_truth
+
 
 def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
     """Lists the targets below ``root``, in natural order, without opening a file.
@@ -83,16 +92,7 @@ def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
     if not targets:
         hint = "; this is a sequence itself, give its parent folder" if _targets(root) else ""
         raise InputError(f"{root}: no sequence there, {LAYOUT}{hint}")
-    targets.sort(key=lambda target: _natural(target.name))
-    for one, other in itertools.pairwise(targets):
-        if one.name == other.name:  # their results would go to one file
-            raise InputError(
-                f"{root}: {one.ground_truth} and {other.ground_truth} are both {one.name}"
-            )
-    if names is None:
-        return targets
-    wanted = set().union(*(_select(root, targets, name) for name in names))
-    return [target for target in targets if target in wanted]
+    return layout.arrange(root, targets, names)
 
 
 def _targets(folder: Path) -> list[Target]:
@@ -113,23 +113,6 @@ def _targets(folder: Path) -> list[Target]:
     return found
 
 
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: digits by value, letters without case (Human2 before Human10)."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
-
-
-def _select(root: Path, targets: list[Target], name: str) -> set[Target]:
-    wanted = key(name)
-    selected = {t for t in targets if wanted in (key(t.name), key(t.folder.name))}
-    if not selected:
-        known = {key(target.name): target.name for target in targets}
-        near = [known[match] for match in difflib.get_close_matches(wanted, known)]
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(f"{root}: no sequence {name!r}; {hint}{len(targets)} targets are there")
-    return selected
-
-
 def load(target: Target) -> Sequence:
     """Reads the ground truth of ``target`` and lists its frames; decodes no frame.
 
@@ -137,7 +120,8 @@ def load(target: Target) -> Sequence:
         InputError: no frames, a gap in their numbers, a ground truth that cannot be read, or one
             whose rows are not as many as the frames.
     """
-    numbered = _numbered_frames(target.folder / "img")
+    folder = target.folder / "img"
+    numbered = layout.numbered(folder)
     rows = box_conventions.parse(target.ground_truth)
     video = target.folder.name.lower()
     if video in RANGES:
@@ -150,41 +134,15 @@ def load(target: Target) -> Sequence:
     if video in RANGES and len(numbered) == last - first + 1:
         # A copy of the evaluated frames only, whatever numbers they were given.
         first, last = min(numbered), max(numbered)
-    for number in range(first, last + 1):
-        if number not in numbered:
-            raise InputError(
-                f"{target.folder / 'img'}: frame {number} is missing (frames {first} to {last} are"
-                " needed)"
-            )
+    files = layout.consecutive(folder, numbered, first, last)
     total = last - first + 1
     if len(rows) != total:
         raise InputError(
             f"{target.ground_truth}: {len(rows)} boxes, but {total} frames ({first} to {last}) in"
-            f" {target.folder / 'img'}: the ground truth is"
+            f" {folder}: the ground truth is"
             f" {'shorter' if len(rows) < total else 'longer'} than the frames"
         )
-    files = ImageFiles(tuple(numbered[number] for number in range(first, last + 1)))
     return Sequence(target.name, files, box_conventions.from_file(rows), first)
-
-
-def _numbered_frames(folder: Path) -> dict[int, Path]:
-    """The images whose names are numbers, by number; other files are no frames."""
-    try:
-        paths = list(folder.iterdir())
-    except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{folder}: no frames, cannot list the folder ({reason})") from error
-    numbered: dict[int, Path] = {}
-    for path in paths:
-        if path.suffix.lower() not in SUFFIXES or not re.fullmatch("[0-9]+", path.stem):
-            continue
-        number = int(path.stem)
-        if number in numbered:
-            raise InputError(f"{path}: frame {number} is there twice, also as {numbered[number]}")
-        numbered[number] = path
-    if not numbered:
-        raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
-    return numbered
 
 
 def omitted_folder(annotations: str | Path) -> Path:
@@ -272,3 +230,21 @@ def write(
     with replacing(path) as temporary:
         np.savetxt(temporary, box_conventions.to_file(sequence.boxes), "%.4f", delimiter=",")
     return folder
+
+
+def _recognise(root: Path) -> bool:
+    return any(
+        any(folder.glob("groundtruth_rect*.txt"))
+        or ((folder / "img").is_dir() and not (folder / "groundtruth.txt").exists())
+        for folder in layout.folders(root)
+    )
+
+
+DATASET = layout.Dataset(
+    title="OTB",
+    layout=LAYOUT,
+    recognise=_recognise,
+    targets=lambda root: [
+        layout.Target(t.name, t.group, t.where, functools.partial(load, t)) for t in find(root)
+    ],
+)

@@ -33,14 +33,18 @@ class Sequence:
         name: What reports and result files call it.
         frames: T frames.
         boxes: Ground truth, float64 ``[T, 4]``, 0-based (x, y, w, h) in pixels (hcft_jax.boxes). A
-            row with a size <= 0 marks a frame without valid ground truth.
+            row with a size <= 0 marks a frame without valid ground truth, which OTB's rules judge
+            in their way; NaN marks one that is not judged at all.
         first_frame: The number that frame 0 has in the file names.
+        sizes_only: Whether a box that begins left of or above the image is valid ground truth; in
+            OTB it is not.
     """
 
     name: str
     frames: FrameSource
     boxes: Boxes
     first_frame: int = 1
+    sizes_only: bool = False
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -52,7 +56,8 @@ class Sequence:
         if (first, last) == (0, len(self) - 1):
             return self
         frames = _Part(self.frames, first, last - first + 1)
-        return Sequence(self.name, frames, self.boxes[first : last + 1], self.first_frame + first)
+        boxes, number = self.boxes[first : last + 1], self.first_frame + first
+        return dataclasses.replace(self, frames=frames, boxes=boxes, first_frame=number)
 
 
 @dataclasses.dataclass(frozen=True)

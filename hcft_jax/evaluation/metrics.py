@@ -145,6 +145,17 @@ def _at_most(values: Floats, thresholds: Floats) -> Floats:
     return np.searchsorted(np.sort(values), thresholds, side="right").astype(np.float64)
 
 
+def moved(boxes: Boxes, truth: Boxes) -> tuple[Boxes, Boxes]:
+    """Boxes and ground truth ``[T, 4]``, both moved by whole pixels so that no truth is left of 1.
+
+    No measure depends on where the origin is, but ``valid`` does: here it looks at sizes alone, for
+    benchmarks in which a target may begin outside of the image.
+    """
+    before = np.maximum(np.ceil(1 - np.nanmin(truth[:, :2], axis=0)), 0)
+    shift = np.concatenate([before, np.zeros(2)])
+    return boxes + shift, truth + shift
+
+
 def repair(boxes: Boxes, truth: Boxes) -> Boxes:
     """The boxes ``[T, 4]`` that the toolkit judges, a new array.
 

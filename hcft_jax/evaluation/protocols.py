@@ -204,8 +204,20 @@ def unscaled(boxes: Boxes, label: str) -> Boxes:
     return _round(np.concatenate([centre - length / 2, length], axis=1))
 
 
+def scorable(run: Run, truth: Boxes) -> bool:
+    """Whether there is truth to judge a run by, beyond the box that it was given."""
+    known = _known(truth[run.first : run.last + 1])
+    return bool(known.all() or known[1:].any())
+
+
+def _known(truth: Boxes) -> npt.NDArray[np.bool_]:
+    return np.asarray(~np.isnan(truth).any(axis=1))
+
+
 def judge(run: Run, boxes: Boxes, truth: Boxes, *, unscale: bool = False) -> Judged:
     """The measures of a run; its first box counts as the true one, as the toolkit has it.
+
+    Frames whose truth is NaN are left out, which OTB has none of: they are not judged at all.
 
     Args:
         run: Which run it is.
@@ -219,6 +231,9 @@ def judge(run: Run, boxes: Boxes, truth: Boxes, *, unscale: bool = False) -> Jud
     part = truth[run.first : run.last + 1]
     if unscale and run.protocol == "sre":
         boxes = unscaled(boxes, run.label)
+    known = _known(part)
+    if not known.all() and boxes.shape == part.shape:
+        boxes, part = metrics.repair(boxes, part)[known], part[known]
     return Judged(metrics.curves(boxes, part), int(metrics.valid(part).sum()))
 
 

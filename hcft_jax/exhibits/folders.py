@@ -22,7 +22,7 @@ def normalised(settings: Mapping[str, Any]) -> Settings:
 
 
 def settings(folder: Path) -> Settings | None:
-    """The settings that ``summary.json`` records; None: no result folder of this program.
+    """The settings that ``summary.json`` records; None: it is no result folder of our tracker.
 
     Raises:
         InputError: the file is damaged.
@@ -32,7 +32,10 @@ def settings(folder: Path) -> Settings | None:
         return None
     content = results.read_json(path)
     try:
-        recorded = normalised(content["experiment"]["tracker"])
+        recorded = content["experiment"]["tracker"]
+        if isinstance(recorded, str):  # a baseline
+            return None
+        recorded = normalised(recorded)
         return recorded | {"weights": content["weights"]["digest"]}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: no settings of a tracker in it ({error})") from error

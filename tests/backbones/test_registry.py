@@ -10,7 +10,7 @@ import pytest
 
 from hcft_jax import tracker
 from hcft_jax.backbones import registry, selftest, weights
-from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.backbone import Backbone, Params, operand
 from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
@@ -25,8 +25,8 @@ def edges(
     x = ((image - mean) / std).reshape(-1, *image.shape[-3:])
     maps = jax.nn.relu(
         jax.lax.conv_general_dilated(
-            x.astype(params["edges"]["kernel"].dtype),
-            params["edges"]["kernel"],
+            operand(x, precision),
+            operand(params["edges"]["kernel"], precision),
             (2, 2),
             "VALID",
             dimension_numbers=("NHWC", "HWIO", "NHWC"),

@@ -54,6 +54,7 @@ class Command:
 
     def arguments(self, *more: str, to: str = "out") -> list[str]:
         usual = [f"--sweep={self.folder / 'grid.py'}", f"--data_dir={self.data}"]
+        usual.append("--compilation_cache=none")
         return [*usual, f"--output_dir={self.folder / to}", *more]
 
     def __call__(self, *more: str, to: str = "out") -> int:

@@ -1,0 +1,192 @@
+"""Other people's trackers, run by our benchmark as ours is: OpenCV's, and any GOT-10k ``Tracker``.
+
+``--tracker=opencv:CSRT`` is a tracker of OpenCV, ``--tracker=got10k:module:Class`` a class with the
+GOT-10k toolkit's ``init(image, box)`` and ``update(image)``, made without arguments. To add another
+program: a class with the interface of ``Tracker``, and how it is found, in ``FAMILIES``.
+"""
+
+import contextlib
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hcft_jax.backbones.weights import Weights
+from hcft_jax.boxes import Boxes, from_file, to_file
+from hcft_jax.config import METHOD
+from hcft_jax.data import frames
+from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.errors import InputError
+from hcft_jax.streaming import Tracked
+
+# Where each tracker of OpenCV is: in the main module, or among the old ones.
+OPENCV = {
+    "MIL": "",
+    "KCF": "",
+    "CSRT": "",
+    "MOSSE": "legacy",
+    "TLD": "legacy",
+    "MedianFlow": "legacy",
+}
+
+
+class Tracker(Protocol):
+    """What the benchmark runs. An instance tracks one target."""
+
+    def init(self, image: Frame, box: Boxes) -> None:
+        """The first frame, RGB uint8 ``[H, W, 3]``, and the box in it, (x, y, w, h), 0-based."""
+        ...
+
+    def update(self, image: Frame) -> npt.ArrayLike:
+        """The box in the next frame, (x, y, w, h), 0-based."""
+        ...
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A tracker that can be run."""
+
+    name: str  # as --tracker has it
+    version: str  # with the name, whatever the boxes depend on
+    make: Callable[[], Tracker]  # one a sequence
+
+    @property
+    def weights(self) -> Weights:
+        """What stands in the place of a network's weights: no parameters, but an identity."""
+        digest = hashlib.sha256(f"{self.name} {self.version}".encode()).hexdigest()
+        return Weights({}, {"tracker": self.name, "version": self.version}, digest)
+
+
+def find(name: str) -> Baseline:
+    """The tracker that ``--tracker`` names.
+
+    Raises:
+        InputError: an unknown family or tracker, or one that is not installed.
+    """
+    family, _, rest = name.partition(":")
+    if family not in FAMILIES:
+        known = ", ".join(f"opencv:{tracker}" for tracker in OPENCV)
+        raise InputError(
+            f"--tracker: no {name!r}; there are {METHOD}, {known} and got10k:module:Class"
+        )
+    return FAMILIES[family](name, rest)
+
+
+def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
+    """Tracks a sequence from its first box; as ``streaming.track_sequence``, frame by frame.
+
+    Raises:
+        InputError: a frame cannot be read, or the tracker fails; what came before has been yielded.
+    """
+    unknown = np.full(1, np.nan, np.float32)
+    tracker: Tracker | None = None
+    with contextlib.closing(frames.stream(sequence.frames)) as stream:
+        for index, image in enumerate(stream):
+            try:
+                if tracker is None:
+                    tracker, box = baseline.make(), sequence.boxes[0]
+                    tracker.init(image, box)
+                else:
+                    box = np.asarray(tracker.update(image), np.float64)
+                if box.shape != (4,) or not np.isfinite(box).all():
+                    raise InputError(f"it gave {box.tolist()}, want four finite numbers x, y, w, h")
+            except Exception as error:  # of somebody else's program: say where, in one line
+                kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+                text = " ".join(f"{kind}{error}".split())
+                where = sequence.frames.label(index)
+                raise InputError(f"{where}: {baseline.name} failed ({text[:300]})") from error
+            yield Tracked(image[None], np.asarray(box, np.float32)[None], unknown, unknown, None)
+
+
+class OpenCV:
+    """A tracker of OpenCV; where it says that it has lost the target, the box before stands."""
+
+    def __init__(self, tracker: Any) -> None:
+        """With OpenCV's object."""
+        self._tracker = tracker
+        self._box: Any = None
+
+    def init(self, image: Frame, box: Boxes) -> None:
+        """The first frame and box, which is rounded: all but the old trackers take integers."""
+        self._box = tuple(int(v) for v in np.rint(box))
+        self._tracker.init(_bgr(image), self._box)
+
+    def update(self, image: Frame) -> npt.ArrayLike:
+        """The box in the next frame."""
+        found, box = self._tracker.update(_bgr(image))
+        if found:
+            self._box = box
+        return np.asarray(self._box, np.float64)
+
+
+def _bgr(image: Frame) -> Frame:
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def _opencv(name: str, tracker: str) -> Baseline:
+    if tracker not in OPENCV:
+        raise InputError(f"{name!r}: of OpenCV's trackers there are {', '.join(OPENCV)}")
+    module: Any = getattr(cv2, OPENCV[tracker], None) if OPENCV[tracker] else cv2
+    kind = getattr(module, f"Tracker{tracker}", None) or getattr(
+        module, f"Tracker{tracker}_create", None
+    )
+    if kind is None:
+        raise InputError(
+            f"--tracker={name}: this build of OpenCV ({cv2.__version__}) has no {tracker}; it takes"
+            " pip install --force-reinstall --no-deps opencv-contrib-python-headless"
+        )
+
+    def make() -> Tracker:
+        cv2.setRNGSeed(0)
+        return OpenCV(getattr(kind, "create", kind)())
+
+    return Baseline(name, f"OpenCV {cv2.__version__}", make)
+
+
+class GOT10k:
+    """A GOT-10k ``Tracker``: PIL images, and boxes as they stand in OTB's files, 1-based."""
+
+    def __init__(self, tracker: Any) -> None:
+        """With its instance."""
+        self._tracker = tracker
+
+    def init(self, image: Frame, box: Boxes) -> None:
+        """The first frame and box."""
+        self._tracker.init(Image.fromarray(image), to_file(box))
+
+    def update(self, image: Frame) -> npt.ArrayLike:
+        """The box in the next frame."""
+        box = np.asarray(self._tracker.update(Image.fromarray(image)), np.float64)
+        return from_file(box) if box.shape == (4,) else box
+
+
+def _got10k(name: str, rest: str) -> Baseline:
+    module_name, _, class_name = rest.partition(":")
+    if not module_name or not class_name:
+        raise InputError(f"--tracker={name}: write got10k:module:Class")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the module is the user's
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"--tracker={name}: cannot import {module_name} ({text})") from error
+    kind = getattr(module, class_name, None)
+    if not all(callable(getattr(kind, method, None)) for method in ("init", "update")):
+        raise InputError(
+            f"--tracker={name}: {module_name} has no class {class_name} with init and update"
+        )
+    assert kind is not None
+    with contextlib.suppress(TypeError):  # a built-in one has no file
+        source = Path(inspect.getfile(kind)).read_bytes()
+        return Baseline(name, hashlib.sha256(source).hexdigest(), lambda: GOT10k(kind()))
+    return Baseline(name, "", lambda: GOT10k(kind()))
+
+
+FAMILIES: dict[str, Callable[[str, str], Baseline]] = {"opencv": _opencv, "got10k": _got10k}

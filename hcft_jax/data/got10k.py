@@ -1,0 +1,72 @@
+"""The layout of GOT-10k (Huang et al., TPAMI 2021).
+
+::
+
+    <root>/[train|val|test/]list.txt                      the sequences' names
+    <root>/[train|val|test/]<Name>/00000001.jpg ...       frames
+    <root>/[train|val|test/]<Name>/groundtruth.txt        a row x,y,w,h a frame; in test the first
+    <root>/[train|val]/<Name>/absence.label, cover.label  a row a frame
+
+Boxes are 1-based, as the toolkit's authors take them in their own trackers. A frame is not judged
+where the target is absent or nothing of it is visible (cover 0), the latter as in the toolkit
+(``ExperimentGOT10k.report``). It selects by name or by subset.
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from hcft_jax import boxes
+from hcft_jax.data import layout
+from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.errors import InputError
+
+SUBSETS = ("train", "val", "test")
+_LIST = "list.txt"
+
+
+def load(folder: Path) -> Sequence:
+    """Reads the ground truth and labels of a sequence.
+
+    Raises:
+        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+    """
+    files, first = layout.all_frames(folder)
+    where = folder / "groundtruth.txt"
+    truth = boxes.from_file(boxes.parse(where))
+    for label, absent in (("absence", lambda v: v != 0), ("cover", lambda v: v == 0)):
+        path = folder / f"{label}.label"
+        if path.is_file() and len(truth) == len(files):
+            marks = absent(layout.numbers(path))
+            marks[:1] = False  # the first box is given, whatever is marked
+            truth = layout.hidden(truth, marks, path)
+    return layout.sequence(folder.name, files, truth, where, first)
+
+
+def _subsets(root: Path) -> list[Path]:
+    return [path for path in (root, *(root / s for s in SUBSETS)) if (path / _LIST).is_file()]
+
+
+def _recognise(root: Path) -> bool:
+    try:
+        listed = [layout.lines(subset / _LIST)[0] for subset in _subsets(root)]
+    except InputError:
+        return False
+    return bool(listed) and all(name.startswith("GOT-10k") for name in listed)
+
+
+def _targets(root: Path) -> Iterator[Target]:
+    for subset in _subsets(root):
+        for name in map(str.strip, layout.lines(subset / _LIST)):
+            folder = subset / layout.plain_name(name, subset / _LIST)
+            group = subset.name if subset != root else ""
+            yield Target(name, group, folder / "groundtruth.txt", functools.partial(load, folder))
+
+
+DATASET = Dataset(
+    title="GOT-10k",
+    layout="expected [train|val|test/]list.txt and <Name>/00000001.jpg ..., groundtruth.txt in it",
+    recognise=_recognise,
+    targets=_targets,
+)

@@ -1,0 +1,260 @@
+"""What every data set's layout needs: targets, their selection by name, frames, tables of numbers.
+
+A layout is a module with a ``DATASET`` (``datasets`` lists them): how its folder is recognised, and
+how its targets are found. ``load`` of a target reads the ground truth and lists the frames.
+"""
+
+import difflib
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.boxes import Boxes
+from hcft_jax.data.frames import SUFFIXES, ImageFiles
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.errors import InputError
+from hcft_jax.names import key
+
+_SEPARATOR = re.compile(r"[\s,;]+")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A target that a layout has listed; nothing of it has been read yet."""
+
+    name: str  # what reports and result files call it
+    group: str  # what also selects it, with others: its video, class or subset
+    where: Path  # its ground truth
+    load: Callable[[], Sequence]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set's layout.
+
+    Attributes:
+        title: What people call it.
+        layout: What is expected in its folder.
+        recognise: Whether a folder, which exists, is one; it may only look at names.
+        targets: The targets below it, in any order; ``InputError`` where a list cannot be read.
+    """
+
+    title: str
+    layout: str
+    recognise: Callable[[Path], bool]
+    targets: Callable[[Path], Iterable[Target]]
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def where(self) -> Path: ...
+
+
+_T = TypeVar("_T", bound=_Named)
+
+
+def arrange(root: Path, targets: Iterable[_T], names: Iterable[str] | None) -> list[_T]:
+    """The targets in natural order, or those of them that have some names.
+
+    Args:
+        root: Where they are.
+        targets: All of them, at least one.
+        names: Those wanted, in any spelling (``hcft_jax.names``): of targets or groups. None: all.
+
+    Raises:
+        InputError: two targets of one name, or an unknown name; near ones are listed.
+    """
+    targets = sorted(targets, key=lambda target: natural(target.name))
+    for one, other in itertools.pairwise(targets):
+        if one.name == other.name:  # their results would go to one file
+            raise InputError(f"{root}: {one.where} and {other.where} are both {one.name}")
+    if names is None:
+        return targets
+    wanted: set[int] = set()
+    for name in names:
+        wanted |= _select(root, targets, name)
+    return [target for i, target in enumerate(targets) if i in wanted]
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key: digits by value, letters without case (Human2 before Human10)."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+
+
+def _select(root: Path, targets: list[_T], name: str) -> set[int]:
+    wanted = key(name)
+    selected = {i for i, t in enumerate(targets) if wanted in (key(t.name), key(t.group))}
+    if not selected:
+        known = {key(target.name): target.name for target in targets}
+        near = [known[match] for match in difflib.get_close_matches(wanted, known)]
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        raise InputError(f"{root}: no sequence {name!r}; {hint}{len(targets)} targets are there")
+    return selected
+
+
+def folders(root: Path) -> Iterator[Path]:
+    """The folders in a folder that can be listed."""
+    try:
+        paths = sorted(root.iterdir())
+    except OSError:
+        return
+    yield from (path for path in paths if path.is_dir() and not path.name.startswith("."))
+
+
+def numbered(folder: Path) -> dict[int, Path]:
+    """The images whose names are numbers, by number; other files are no frames.
+
+    Raises:
+        InputError: the folder cannot be listed, has none, or has two of one number.
+    """
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{folder}: no frames, cannot list the folder ({reason})") from error
+    found: dict[int, Path] = {}
+    for path in paths:
+        if path.suffix.lower() not in SUFFIXES or not re.fullmatch("[0-9]+", path.stem):
+            continue
+        number = int(path.stem)
+        if number in found:
+            raise InputError(f"{path}: frame {number} is there twice, also as {found[number]}")
+        found[number] = path
+    if not found:
+        raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
+    return found
+
+
+def consecutive(folder: Path, frames: Mapping[int, Path], first: int, last: int) -> ImageFiles:
+    """The frames with the numbers ``first`` to ``last``, inclusive.
+
+    Raises:
+        InputError: one is missing.
+    """
+    for number in range(first, last + 1):
+        if number not in frames:
+            raise InputError(
+                f"{folder}: frame {number} is missing (frames {first} to {last} are needed)"
+            )
+    return ImageFiles(tuple(frames[number] for number in range(first, last + 1)))
+
+
+def all_frames(folder: Path) -> tuple[ImageFiles, int]:
+    """All numbered frames of a folder, and the number of the first.
+
+    Raises:
+        InputError: as ``numbered``, or a number is missing between them.
+    """
+    frames = numbered(folder)
+    return consecutive(folder, frames, min(frames), max(frames)), min(frames)
+
+
+def sequence(
+    name: str,
+    files: ImageFiles,
+    boxes: Boxes,
+    where: Path,
+    first_frame: int = 1,
+    *,
+    sizes_only: bool = True,
+) -> Sequence:
+    """A sequence whose boxes, 0-based, are of all its frames or of the first alone.
+
+    A frame without truth, or with one without area, is NaN: it is tracked, and not scored.
+
+    Raises:
+        InputError: the ground truth has another number of rows, or none of the first frame.
+    """
+    count = len(files)
+    if len(boxes) == 1 < count:  # the test set of a challenge
+        boxes = np.concatenate([boxes, np.full((count - 1, 4), np.nan)])
+    if len(boxes) != count:
+        raise InputError(
+            f"{where}: {len(boxes)} boxes, but {count} frames in {files.paths[0].parent}"
+        )
+    empty = np.asarray(~(boxes[:, 2:] > 0).all(axis=1))
+    if empty[0]:
+        raise InputError(f"{where}: no box of the first frame, so nothing can be tracked")
+    boxes = np.where(empty[:, None], np.nan, boxes)
+    return Sequence(name, files, boxes, first_frame, sizes_only)
+
+
+def hidden(boxes: Boxes, absent: npt.NDArray[np.bool_], where: Path) -> Boxes:
+    """The boxes with NaN where the target is absent.
+
+    Raises:
+        InputError: there are more or fewer marks than boxes.
+    """
+    if len(absent) != len(boxes):
+        raise InputError(f"{where}: {len(absent)} marks, but {len(boxes)} boxes")
+    return np.where(absent[:, None], np.nan, boxes)
+
+
+def plain_name(name: str, where: Path) -> str:
+    """A name from a list, which must be that of a folder beside it.
+
+    Raises:
+        InputError: it leads elsewhere.
+    """
+    if not name or Path(name).name != name or name == "..":
+        raise InputError(f"{where}: {name[:60]!r} is not the name of a sequence")
+    return name
+
+
+def lines(path: Path) -> list[str]:
+    """The lines of a text file, without those that are blank at its end.
+
+    Raises:
+        InputError: it cannot be read, is no UTF-8 text, or is empty.
+    """
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 text") from error
+    found = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+    if found == [""]:
+        raise InputError(f"{path}: the file is empty")
+    return found
+
+
+def numbers(path: Path) -> npt.NDArray[np.float64]:
+    """All numbers of a file of marks, in one row or many.
+
+    Raises:
+        InputError: it cannot be read, or something in it is no finite number.
+    """
+    values = []
+    for number, line in enumerate(lines(path), 1):
+        for part in filter(None, _SEPARATOR.split(line)):
+            values.append(real(path, number, part))
+    return np.array(values)
+
+
+def real(path: Path, line: int, text: str) -> float:
+    """A finite number.
+
+    Raises:
+        InputError: it is none; the message names the line.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise InputError(f"{path}, line {line}: {text[:40]!r} is not a finite number")
+    return value

@@ -1,0 +1,78 @@
+"""The layout of NfS, Need for Speed (Kiani Galoogahi et al., ICCV 2017).
+
+::
+
+    <root>/<Name>/30/<Name>/00001.jpg ...     frames, and the same in 240/
+    <root>/<Name>/30/<Name>.txt               a row  id x1 y1 x2 y2 frame lost ... "class"  a frame
+
+The corners are pixels from 0; the box is x1, y1, x2 - x1, y2 - y1, as in the GOT-10k toolkit. Some
+files of the 30 Hz version have the rows of the 240 Hz one: then every eighth row is a frame's. One
+row or frame too many at the end is left out.
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from hcft_jax.boxes import Boxes
+from hcft_jax.data import layout
+from hcft_jax.data.frames import ImageFiles
+from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.errors import InputError
+
+STEP = 8  # 240 Hz to 30 Hz
+
+
+def load(where: Path, rate: int) -> Sequence:
+    """Reads the ground truth of a sequence.
+
+    Raises:
+        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+    """
+    files, first = layout.all_frames(where.with_suffix(""))
+    truth = parse(where)
+    if rate == 30 and abs(len(truth) / len(files) - STEP) < 1:
+        truth = truth[::STEP]
+    if abs(len(truth) - len(files)) == 1 < min(len(truth), len(files)):
+        count = min(len(truth), len(files))
+        truth, files = truth[:count], ImageFiles(files.paths[:count])
+    return layout.sequence(where.stem, files, truth, where, first)
+
+
+def parse(path: Path) -> Boxes:
+    """The boxes of an annotation, ``[T, 4]``, 0-based.
+
+    Raises:
+        InputError: it cannot be read, or a row does not have four corners of numbers.
+    """
+    rows = []
+    for number, line in enumerate(layout.lines(path), 1):
+        parts = line.split(maxsplit=5)  # the class at the end may have blanks
+        if len(parts) < 5:
+            raise InputError(f"{path}, line {number}: expected id x1 y1 x2 y2 ...")
+        x1, y1, x2, y2 = (layout.real(path, number, part) for part in parts[1:5])
+        rows.append((x1, y1, x2 - x1, y2 - y1))
+    return np.array(rows)
+
+
+def _targets(rate: int, root: Path) -> Iterator[Target]:
+    for folder in layout.folders(root):
+        where = folder / str(rate) / f"{folder.name}.txt"
+        if where.is_file():
+            yield Target(folder.name, folder.name, where, functools.partial(load, where, rate))
+
+
+def _dataset(rate: int) -> Dataset:
+    return Dataset(
+        title=f"NfS at {rate} Hz",
+        layout=f"expected <Name>/{rate}/<Name>/00001.jpg ... and <Name>/{rate}/<Name>.txt in it",
+        recognise=lambda root: next(_targets(rate, root), None) is not None,
+        targets=functools.partial(_targets, rate),
+    )
+
+
+DATASET_30 = _dataset(30)
+DATASET_240 = _dataset(240)

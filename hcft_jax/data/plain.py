@@ -1,0 +1,63 @@
+"""Any folder of images: one sequence, or a folder each.
+
+::
+
+    <root>/[<Name>/]<any name>.jpg ...      frames, in natural order of their names
+    <root>/[<Name>/]groundtruth.txt         a row x,y,w,h a frame, 1-based, or of the first alone
+    <root>/[<Name>/]<Name>.txt              or so called, or box.txt, or groundtruth_rect.txt
+
+NaN, or a size of 0, says that a frame has no truth; it is tracked, and not judged.
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from hcft_jax import boxes
+from hcft_jax.data import layout
+from hcft_jax.data.frames import SUFFIXES, ImageFiles
+from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.errors import InputError
+
+NAMES = ("groundtruth.txt", "box.txt", "groundtruth_rect.txt")
+
+
+def load(folder: Path) -> Sequence:
+    """Reads the ground truth, or the first box, of a folder of images.
+
+    Raises:
+        InputError: there is no box, or another number of them than of frames.
+    """
+    files = ImageFiles(tuple(_images(folder)))
+    candidates = [folder / name for name in (*NAMES, f"{folder.name}.txt")]
+    where = next((path for path in candidates if path.is_file()), candidates[0])
+    if not where.is_file():
+        raise InputError(f"{where}: not there; write the target's first box into it: x,y,w,h")
+    truth = boxes.from_file(boxes.parse(where, gaps=True))
+    return layout.sequence(folder.name, files, truth, where)
+
+
+def _images(folder: Path) -> list[Path]:
+    try:
+        found = [path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES]
+    except OSError:
+        return []
+    found = [path for path in found if not path.name.startswith(".")]
+    return sorted(found, key=lambda path: layout.natural(path.stem))
+
+
+def _targets(root: Path) -> Iterator[Target]:
+    for folder in (root, *layout.folders(root)):
+        if _images(folder):
+            name = folder.resolve().name
+            place = folder.resolve()
+            yield Target(name, name, place / NAMES[0], functools.partial(load, place))
+
+
+DATASET = Dataset(
+    title="a folder of images",
+    layout="expected images and groundtruth.txt in it or in each of its folders",
+    recognise=lambda root: next(_targets(root), None) is not None,
+    targets=_targets,
+)

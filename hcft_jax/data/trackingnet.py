@@ -1,0 +1,49 @@
+"""The layout of TrackingNet (Müller et al., ECCV 2018).
+
+::
+
+    <root>/[TEST|TRAIN_<k>/]frames/<Name>/0.jpg ...   frames, numbered from 0 without padding
+    <root>/[TEST|TRAIN_<k>/]anno/<Name>.txt           a row x,y,w,h a frame, 0-based; in TEST the
+                                                      first alone, the server has the others
+
+It selects by name or by subset.
+"""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+from hcft_jax import boxes
+from hcft_jax.data import layout
+from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.sequence import Sequence
+
+
+def load(where: Path, frames: Path) -> Sequence:
+    """Reads the ground truth of a sequence.
+
+    Raises:
+        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+    """
+    files, first = layout.all_frames(frames)
+    return layout.sequence(where.stem, files, boxes.parse(where), where, first)
+
+
+def _subsets(root: Path) -> list[Path]:
+    places = (root, *layout.folders(root))
+    return [path for path in places if all((path / s).is_dir() for s in ("anno", "frames"))]
+
+
+def _targets(root: Path) -> Iterator[Target]:
+    for subset in _subsets(root):
+        for where in (subset / "anno").glob("*.txt"):
+            frames = subset / "frames" / where.stem
+            yield Target(where.stem, subset.name, where, functools.partial(load, where, frames))
+
+
+DATASET = Dataset(
+    title="TrackingNet",
+    layout="expected [TEST|TRAIN_<k>/]anno/<Name>.txt and frames/<Name>/0.jpg ... in it",
+    recognise=lambda root: bool(_subsets(root)),
+    targets=_targets,
+)

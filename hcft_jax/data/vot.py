@@ -1,0 +1,131 @@
+"""The layout of VOT's data sets (https://www.votchallenge.net).
+
+::
+
+    <root>/list.txt                           the sequences' names
+    <root>/<Name>/groundtruth.txt             a region a frame
+    <root>/<Name>/color/00000001.jpg ...      frames; before 2018 without color/
+
+A region is a rectangle ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask ``mx,y,w,h,run,...`` (run
+lengths, row by row, zeros first), or one number or NaN: unknown. They are 0-based, as the toolkit
+hands them to trackers.
+
+A polygon becomes a box by the toolkit's rule (``Rectangle.convert`` in vot-toolkit's
+``region/shapes.py``): from its least to its greatest x and y; the size is their difference, with
+no + 1 and without rounding, unlike that of the OTB toolkit (``evaluation.regions``). A mask becomes
+the box about its pixels, which end where the last pixel does: the toolkit hands a mask over only to
+trackers that understand it.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.boxes import Boxes
+from hcft_jax.data import layout
+from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.sequence import Sequence as Video
+from hcft_jax.errors import InputError
+
+_LIST = "list.txt"
+_LARGEST = 2**26  # pixels of a mask
+
+
+def around(points: npt.ArrayLike) -> Boxes:
+    """The box (x, y, w, h) around points ``[N, 2]``, by the toolkit's rule."""
+    corners = np.asarray(points, np.float64)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    return np.concatenate([low, high - low])
+
+
+def parse(path: Path) -> Boxes:
+    """The boxes of a file of regions, ``[T, 4]``, 0-based; NaN where a region is unknown or empty.
+
+    Raises:
+        InputError: it cannot be read, or a row is no region; the message names the line.
+    """
+    return np.array([_box(path, n, line) for n, line in enumerate(layout.lines(path), 1)])
+
+
+def _box(path: Path, number: int, line: str) -> Boxes:
+    text = line.strip()
+    parts = text.removeprefix("m").split(",")
+    unknown = np.full(4, np.nan)
+    if text.startswith("m"):
+        if not all(re.fullmatch(r"\s*-?[0-9]{1,9}\s*", part) for part in parts):
+            raise InputError(f"{path}, line {number}: a mask needs whole numbers mx,y,w,h,run,...")
+        box = _around_mask([int(part) for part in parts])
+        if box is None:
+            raise InputError(f"{path}, line {number}: a mask's runs do not fit its size")
+        return box
+    if len(parts) == 1 or any(part.strip().lower() == "nan" for part in parts):
+        if len(parts) == 1 and parts[0].strip().lower() != "nan":
+            layout.real(path, number, parts[0])
+        return unknown
+    values = [layout.real(path, number, part) for part in parts]
+    if len(values) == 4:
+        return np.array(values)
+    if len(values) % 2 or len(values) < 6:
+        raise InputError(f"{path}, line {number}: {len(values)} numbers are no region")
+    return around(np.reshape(values, (-1, 2)))
+
+
+def _around_mask(values: Sequence[int]) -> Boxes | None:
+    """The box of a mask's pixels, NaN of an empty one; None: no mask."""
+    if len(values) < 5:
+        return None
+    x, y, width, height, *runs = values
+    if width < 0 or height < 0 or width * height > _LARGEST or min(runs) < 0:
+        return None
+    if sum(runs) > width * height:
+        return None
+    flat = np.zeros(width * height, np.bool_)
+    flat[: sum(runs)] = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    rows, columns = np.nonzero(flat.reshape(height, width))
+    if not len(rows):
+        return np.full(4, np.nan)
+    left, top = columns.min(), rows.min()
+    size = columns.max() - left + 1, rows.max() - top + 1
+    return np.array([x + left, y + top, *size], np.float64)
+
+
+def load(folder: Path) -> Video:
+    """Reads the ground truth of a sequence. Regions may be missing at its end.
+
+    Raises:
+        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+    """
+    color = folder / "color"
+    files, first = layout.all_frames(color if color.is_dir() else folder)
+    where = folder / "groundtruth.txt"
+    truth = parse(where)
+    missing = max(len(files) - len(truth), 0)  # the toolkit takes them as unknown
+    truth = np.concatenate([truth, np.full((missing, 4), np.nan)])
+    return layout.sequence(folder.name, files, truth, where, first)
+
+
+def _recognise(root: Path) -> bool:
+    if not (root / _LIST).is_file():
+        return False
+    try:
+        return not any(name.startswith("GOT-10k") for name in layout.lines(root / _LIST))
+    except InputError:
+        return False
+
+
+def _targets(root: Path) -> Iterator[Target]:
+    for name in map(str.strip, layout.lines(root / _LIST)):
+        folder = root / layout.plain_name(name, root / _LIST)
+        yield Target(name, name, folder / "groundtruth.txt", functools.partial(load, folder))
+
+
+DATASET = Dataset(
+    title="VOT",
+    layout="expected list.txt, <Name>/groundtruth.txt and <Name>/color/00000001.jpg ... in it",
+    recognise=_recognise,
+    targets=_targets,
+)
