@@ -129,6 +129,18 @@ class Plain:
         with self._torch.no_grad():
             return self._track(source, box)
 
+    def pass_of(self, patches: Array) -> Callable[[], Any]:
+        """A call of the network alone on patches ``[B, side, side, 3]``, which is waited for."""
+        x = self._tensor(patches.transpose(0, 3, 1, 2)).contiguous(memory_format=self._layout)
+
+        def call() -> None:
+            with self._torch.inference_mode():
+                self._network(x)
+                if self.device == "cuda":
+                    self._torch.cuda.synchronize()
+
+        return call
+
     def _track(self, source: FrameSource, box: npt.ArrayLike) -> npt.NDArray[np.float32]:
         stream = frames.stream(source, ahead=8)
         image = next(stream)
@@ -172,7 +184,7 @@ class Plain:
 
     def _patch(self, image: Array, position: Array) -> Any:
         """The search window as ``[1, 3, side, side]``."""
-        patch = self._crop(image, position).astype(np.float32)
+        patch: Any = self._crop(image, position).astype(np.float32)
         for height, width in ((self._side, patch.shape[1]), (self._side, self._side)):
             shrinks = height * width < patch.shape[0] * patch.shape[1]
             how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
@@ -264,7 +276,7 @@ class Tuned(Plain):
 
         with torch.inference_mode():
             try:
-                compiled = torch.compile(network.__call__)
+                compiled = torch.compile(network)
                 compiled(x)
             except Exception:  # no compiler on this machine, or one that it cannot use
                 return network, "not compiled (torch.compile failed)"

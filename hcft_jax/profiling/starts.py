@@ -3,7 +3,7 @@
 Cold means an empty compilation cache, warm the one that the cold start has left. They must be
 measured before this process touches a GPU, whose memory it would not leave to them.
 
-    python -m hcft_jax.profiling.startup '<settings as JSON>'
+    python -m hcft_jax.profiling.starts '<settings as JSON>'
 
 is such a process: it prints its times as JSON.
 """
@@ -50,7 +50,7 @@ def _start(settings: dict[str, Any], cache: str) -> dict[str, float]:
     }
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-m", "hcft_jax.profiling.startup", json.dumps(settings)],
+        [sys.executable, "-m", "hcft_jax.profiling.starts", json.dumps(settings)],
         env=environment,
         capture_output=True,
         text=True,
@@ -86,7 +86,9 @@ def main(text: str) -> None:
     jax.monitoring.register_event_listener(listen)
     imported = time.perf_counter()
     settings = json.loads(text)
-    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in settings["tracker"].items()}
+    fields: Any = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in settings["tracker"].items()
+    }
     config = TrackerConfig(**fields)
     params = registry.get(config.backbone).placed(
         weights.find(settings["weights"], config.backbone).params, config.precision
