@@ -104,7 +104,8 @@ def prepared(params: Params) -> Params:
 
     There it takes 0.5 to 0.6 times as long as XLA's convolution; the larger maps of blocks 1 and 2
     would gain nothing (one core of Zen 5 took 1.05 to 1.3 times as long by it for theirs, and 2 to
-    3.5 times where each page of the larger tiles had to be had from the system). To learn the network's parameters, take those with the kernels themselves.
+    3.5 times where each page of the larger tiles had to be had from the system). To learn the
+    network's parameters, take those with the kernels themselves.
     """
     return params | {
         name: {"winograd": winograd.transform(params[name]["kernel"]), "bias": params[name]["bias"]}

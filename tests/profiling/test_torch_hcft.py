@@ -1,5 +1,6 @@
 """The PyTorch competitor tracks as we do."""
 
+import os
 from dataclasses import replace
 
 import jax
@@ -22,9 +23,10 @@ SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_siz
 
 
 @pytest.fixture(autouse=True)
-def _no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is compiled is the network alone; it takes a minute."""
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling takes a minute; several threads wait for each other on a busy machine."""
     monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
 
 
 @pytest.mark.parametrize("tuned", [False, True], ids=["plain", "tuned"])
