@@ -142,7 +142,7 @@ def gathered(given: flags.FlagValues, config: TrackerConfig, folder: Path, plan:
     else:
         count, frames = given.drawn or plan.sequences, given.frames or plan.frames
         sequences = material.drawn(folder, count, frames, scale=given.scale)
-    return material.gather(sequences, config, given.buckets)
+    return material.gather(sequences, config, given.buckets or (1 if given.quick else BUCKETS))
 
 
 def planned(given: flags.FlagValues) -> Plan:
@@ -221,7 +221,8 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     define(flags.DEFINE_float, "scale", 1.0, "of drawn images and targets")
     define(many, "lanes", None, "numbers of lanes [1, 4 with --quick, else 1, 2, 4, ... 128]")
     define(many, "precisions", None, "of the tracker's modes [all]")
-    define(number, "buckets", BUCKETS, "at most, two executables each")
+    buckets = f"at most, two executables each [1 with --quick, else {BUCKETS}]"
+    define(number, "buckets", None, buckets)
     define(number, "devices", 1, "that lanes are spread over")
     define(number, "repeats", None, "rounds of those who are timed in turn")
     define(flags.DEFINE_float, "budget", None, "seconds after which no new round begins")

@@ -162,19 +162,15 @@ class Programs:
 
         return Contender("exact", "track_many", lanes, precision, run, self._device)
 
-    def torch(self, *, tuned: bool) -> Contender:
-        """The outside competitor, on as many threads as there are cores.
-
-        Raises:
-            ImportError: PyTorch is not installed.
-        """
-        hcft = torch_hcft.build(self._network, self._config, tuned=tuned)
+    def outside(self, competitor: torch_hcft.Plain) -> Contender:
+        """PyTorch's, one sequence after the other."""
 
         def run(material: Material) -> Boxes:
-            return [hcft.track(s.frames, s.boxes[0]) for s in material.sequences]
+            return [competitor.track(s.frames, s.boxes[0]) for s in material.sequences]
 
-        name = "torch_tuned" if tuned else "torch_plain"
-        return Contender(name, hcft.description, 1, "float32", run, hcft.device)
+        return Contender(
+            competitor.name, competitor.description, 1, "float32", run, competitor.device
+        )
 
 
 def compete(
@@ -185,12 +181,11 @@ def compete(
     Args:
         entries: who tracks what.
         repeats: rounds.
-        budget: no new round is begun after so many seconds; there is one in any case.
+        budget: no new round is begun after so many seconds of them; there is one in any case.
 
     Yields:
         Each of them, when all are done.
     """
-    started = time.perf_counter()
     measured = []
     for contender, material in entries:
         before, begun = compilation.total(), time.perf_counter()
@@ -198,6 +193,7 @@ def compete(
         spent = time.perf_counter() - begun
         compiled = compilation.total() - before
         measured.append(Measured(contender, material, boxes, spent, compiled, 0, [], None))
+    started = time.perf_counter()
     for repeat in range(repeats):
         if repeat and time.perf_counter() - started > budget:
             break

@@ -146,15 +146,14 @@ def _network(run: Mapping[str, Any]) -> str:
         own = {k: 1e3 * v / int(batch) for k, v in of["seconds"]["placed"].items()}
         rows.append([batch, _spread(**own)])
         for name, value in of["ratios"].items():
-            title = {"placed / direct": "ours / XLA's convolution"}.get(
-                name, name.replace("placed", "ours").replace("torch", "PyTorch")
-            )
+            other = name.removeprefix("placed / ")
+            title = "ours / XLA's convolution" if other == "direct" else f"ours / `{other}`"
             if title not in header:
                 header.append(title)
             rows[-1].append(_spread(**value))
-    how = run["network"]["torch_tuned"]
-    note = f"\nPyTorch_tuned: {how}.\n" if how else "\nPyTorch is not installed.\n"
-    return markdown(Table("The bare network pass", header, rows)) + note
+    others = run["network"]["competitors"].items()
+    note = "; ".join(f"`{name}`: {what}" for name, what in others) or "PyTorch is not installed"
+    return markdown(Table("The bare network pass, in float32", header, rows)) + f"\n{note}.\n"
 
 
 def _start(run: Mapping[str, Any]) -> str:

@@ -36,8 +36,8 @@ class Material:
         return [(bucket, indices) for bucket, indices in into.items() if indices]
 
     def repeated(self, count: int) -> "Material":
-        """At least ``count`` sequences: these over and over."""
-        times = -(-count // len(self.sequences))
+        """At least ``count`` sequences in each bucket: these over and over."""
+        times = -(-count // min(len(indices) for _, indices in self.groups()))
         return Material(self.sequences * times, self.geometries * times, self.buckets)
 
     def describe(self) -> dict[str, object]:

@@ -16,35 +16,33 @@ from hcft_jax.profiling.timing import in_turn, ratios, spread
 
 
 def measure(
-    network: Params, config: TrackerConfig, batches: Sequence[int], repeats: int
+    network: Params,
+    config: TrackerConfig,
+    batches: Sequence[int],
+    repeats: int,
+    competitors: Sequence[torch_hcft.Plain] = (),
 ) -> dict[str, Any]:
     """Seconds of a pass by batch size and by who makes it, and their ratios.
 
-    ``placed`` is ours as the tracker has it, ``direct`` by XLA's own convolution, ``torch`` NCHW,
-    ``torch_tuned`` channels last and compiled where that is faster; the latter two only where
-    PyTorch is installed. In float32.
+    ``placed`` is ours as the tracker has it, ``direct`` by XLA's own convolution, the others those
+    of the competitors. In float32.
 
     Args:
         network: the backbone's parameters, on the host, not prepared.
         config: whose layers are wanted.
         batches: numbers of patches.
         repeats: of each, in turn.
+        competitors: with the same parameters and configuration.
     """
     side = tracker.input_size(network, config)
     ours = {
         "placed": registry.get(config.backbone).placed(network),
         "direct": jax.device_put(network),
     }
-    theirs: dict[str, Callable[[Any], Callable[[], Any]]] = {}
-    how = None
-    try:
-        plain = torch_hcft.build(network, config, tuned=False)
-        tuned = torch_hcft.build(network, config, tuned=True)
-        how = tuned.description
-        theirs = {"torch": plain.pass_of, "torch_tuned": tuned.pass_of}
-    except (ImportError, ValueError):
-        pass  # no PyTorch, or no such network in it
-    result: dict[str, Any] = {"torch_tuned": how, "batches": {}}
+    result: dict[str, Any] = {
+        "batches": {},
+        "competitors": {other.name: other.description for other in competitors},
+    }
     for batch in batches:
         patches = np.random.default_rng(0).uniform(0, 255, (batch, side, side, 3))
         patches = patches.astype(np.float32)
@@ -53,7 +51,7 @@ def measure(
             name: functools.partial(tracker.features, params, config, placed)
             for name, params in ours.items()
         }
-        calls |= {name: make(patches) for name, make in theirs.items()}
+        calls |= {other.name: other.pass_of(patches) for other in competitors}
         times = in_turn(calls, repeats)
         result["batches"][str(batch)] = {
             "seconds": {name: spread(of) for name, of in times.items()},

@@ -1,6 +1,7 @@
 """One run of the benchmark, part by part into one result."""
 
 import dataclasses
+import functools
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from hcft_jax.profiling import (
     paper,
     stages,
     timing,
+    torch_hcft,
 )
 from hcft_jax.profiling.contenders import Contender, Measured, Programs
 from hcft_jax.profiling.material import Material
@@ -44,9 +46,10 @@ class Plan:
     repeats: int  # rounds of the contenders
     calls: int  # repeats of short things
     budget: float  # seconds after which no new round begins
+    every_mode: bool = True  # each precision with each number of lanes
 
 
-QUICK = Plan(3, 7, 5, (1, 4), (1, 4), (1, 4), 3, 5, 60.0)
+QUICK = Plan(2, 9, 5, (1, 4), (4,), (1, 4), 3, 5, 40.0, every_mode=False)
 FULL = Plan(10, 25, 9, (1, 2, 4, 8, 16, 32, 64, 128), (1, 8), (1, 2, 4, 8), 5, 9, 3600.0)
 # where a frame takes a tenth of a millisecond
 GPU = dataclasses.replace(FULL, frames=513, least=257, staged=(1, 8, 64, 128))
@@ -76,6 +79,18 @@ class Benchmark:
         self._precisions = list(precisions)
         self.result = result
 
+    @functools.cached_property
+    def _competitors(self) -> list[torch_hcft.Plain]:
+        """Those in PyTorch, as far as there are some."""
+        try:
+            return [
+                torch_hcft.build(self._network, self._config, tuned=tuned)
+                for tuned in (False, True)
+            ]
+        except (ImportError, ValueError) as error:
+            self.result["notes"].append(f"no PyTorch: {error}")
+            return []
+
     def ceilings(self) -> None:
         """Of the machine."""
         self.result["ceilings"] = ceilings.measure(self._plan.calls)
@@ -84,7 +99,7 @@ class Benchmark:
         """The bare pass."""
         repeats = max(7, self._plan.calls)
         self.result["network"] = networks.measure(
-            self._network, self._config, self._plan.batches, repeats
+            self._network, self._config, self._plan.batches, repeats, self._competitors
         )
 
     def stages(self) -> None:
@@ -124,7 +139,7 @@ class Benchmark:
         programs = Programs(self._network, self._config, devices=devices)
         entries: list[tuple[Contender, Material]] = [(programs.plain(), whole)]
         if len(devices) == 1:
-            entries += [(programs.single(p), whole) for p in self._precisions]
+            entries += [(programs.single(p), whole) for p in self._modes(1)]
         for lanes in self._plan.lanes:
             if lanes % len(devices):
                 continue
@@ -132,17 +147,17 @@ class Benchmark:
             if reason := machine.fits(many, lanes, self._config):
                 self.result["notes"].append(f"{lanes} lanes: {reason}")
                 continue
-            last = lanes == max(self._plan.lanes)
-            for precision in self._precisions if last or len(self._plan.lanes) > 3 else ["float32"]:
-                entries.append((programs.laned(lanes, precision), many))
-        try:
-            entries += [(programs.torch(tuned=tuned), whole) for tuned in (False, True)]
-        except (ImportError, ValueError) as error:
-            self.result["notes"].append(f"no PyTorch: {error}")
+            entries += [(programs.laned(lanes, p), many) for p in self._modes(lanes)]
+        entries += [(programs.outside(other), whole) for other in self._competitors]
         measured = list(contenders.compete(entries, self._plan.repeats, self._plan.budget))
         self.result["rows"] = [compared(m, measured[0]) for m in measured]
         self.result["ratios"] = ratios(measured)
         self.result["device_memory"] = timing.device_memory(devices[0])
+
+    def _modes(self, lanes: int) -> list[str]:
+        """The precisions that are timed with so many lanes: where time is short, not all."""
+        every = self._plan.every_mode or lanes == max(self._plan.lanes)
+        return self._precisions if every else self._precisions[:1]
 
     def paper(self) -> None:
         """The million videos, from what has been measured."""
@@ -167,11 +182,11 @@ class Benchmark:
 
 
 def shaped(whole: Material, lanes: int, least: int) -> Material:
-    """Enough sequences for some lanes, the more the shorter, of about as many frames in all."""
+    """Enough sequences for so many lanes in each bucket, the shorter the more they are."""
     many = whole.repeated(lanes)
-    each = max(least, whole.frames // len(many.sequences))
-    if lanes <= len(whole.sequences):
+    if len(many.sequences) == len(whole.sequences):
         return whole
+    each = max(least, whole.frames // len(many.sequences))
     return dataclasses.replace(
         many, sequences=tuple(s.part(0, min(each, len(s)) - 1) for s in many.sequences)
     )

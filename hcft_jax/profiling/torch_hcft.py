@@ -107,6 +107,7 @@ class Network:
 class Plain:
     """The straightforward one."""
 
+    name = "torch_plain"
     description = "NCHW, no_grad"
     layout_name = "contiguous_format"
 
@@ -248,6 +249,7 @@ class Plain:
 class Tuned(Plain):
     """The one that is made fast."""
 
+    name = "torch_tuned"
     layout_name = "channels_last"
 
     def __init__(self, params: Params, config: TrackerConfig) -> None:

@@ -152,7 +152,7 @@ def test_a_mistake_is_one_line_and_status_2(
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("none", "no section begins"), ("<!-- throughput: x -->\n<!-- end -->", "'x'")],
+    [("none", "no section begins"), ("<!-- throughput: x -->\n<!-- end -->", "no section 'x'")],
 )
 def test_a_table_file_needs_known_markers(
     text: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -1,3 +1,6 @@
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from hcft_jax.profiling.paper import Assumptions, Measured, work_out
@@ -26,9 +29,9 @@ def test_a_million_minutes() -> None:
     ],
 )
 def test_what_takes_longest_for_a_frame_is_saturated_first(
-    change: dict[str, float], first: str
+    change: dict[str, Any], first: str
 ) -> None:
-    measured = Measured(**{**MEASURED.__dict__, **change})  # type: ignore[arg-type]
+    measured = replace(MEASURED, **change)
     assert work_out(Assumptions(), measured)["saturated_first"] == first
 
 

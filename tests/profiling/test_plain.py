@@ -1,11 +1,13 @@
 """The two-pass tracker gives the boxes of the one that skips passes."""
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 
+from hcft_jax import tracker
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.profiling import plain
@@ -26,16 +28,13 @@ def test_boxes_are_those_of_the_tracker(params: Params, frames: int) -> None:
 
 
 def test_it_has_two_passes_whether_the_target_moves_or_not(params: Params) -> None:
-    def convolutions(step: str) -> int:
-        return step.count("convolution(")
+    def compiled(function: Any, *arguments: Any) -> str:
+        return str(jax.jit(function).lower(params, SMALL, *arguments).compile().as_text())
 
     sequence = synthetic(Synthetic(frames=2, height=64, width=80, target=(20, 20), motion=12.0))
     image = sequence.frames.read(0)
-    from hcft_jax import tracker
-
     state = tracker.init(params, replace(SMALL, dft="fft"), image, sequence.boxes[0])
-    text = jax.jit(plain.step).lower(params, SMALL, state, image).compile().as_text()
-    network = jax.jit(tracker.features).lower(params, SMALL, np.zeros((32, 32, 3), np.float32))
-    one = convolutions(network.compile().as_text())
-    assert convolutions(text) == 2 * one > 0
-    assert "conditional" not in text
+    frame = compiled(plain.step, state, image)
+    network = compiled(tracker.features, np.zeros((32, 32, 3), np.float32))
+    assert frame.count(" convolution(") == 2 * network.count(" convolution(") > 0
+    assert " conditional(" not in frame
