@@ -122,7 +122,7 @@ def grow(
         config,
         axes,
         planned(given).repeats,
-        given.budget or (600.0 if on_cpu else 60.0),
+        given.budget or 600.0,
         lambda whole, lanes: machine.fits(whole, lanes, config),
     )
     rows: list[dict[str, Any]] = []

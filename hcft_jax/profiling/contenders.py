@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.profiling import plain, torch_hcft
 from hcft_jax.profiling.material import Material
-from hcft_jax.profiling.timing import PeakMemory, spread
+from hcft_jax.profiling.timing import PeakMemory, device_memory, spread
 from hcft_jax.streaming import track_sequence
 
 Boxes = list[npt.NDArray[np.float32]]  # [n, 4] x, y, w, h in pixels, one a sequence
@@ -50,9 +50,10 @@ class Measured:
     boxes: Boxes
     first_seconds: float
     compilations: compilation.Compilations
-    later: int  # executables compiled in the timed rounds: 0, or something compiles again
-    seconds: list[float]
-    peak: int | None  # bytes, host
+    later: int = 0  # executables compiled in the timed rounds: 0, or something compiles again
+    seconds: list[float] = field(default_factory=list)
+    peak: int | None = None  # bytes, host
+    device: dict[str, int] | None = None  # memory, where the device tells
 
     def row(self) -> dict[str, Any]:
         """As plain data."""
@@ -75,6 +76,7 @@ class Measured:
             "compile_seconds": self.compilations.seconds,
             "first_run_seconds": self.first_seconds,
             "host_peak_bytes": self.peak,
+            "device_memory": self.device,
         }
 
 
@@ -174,7 +176,7 @@ class Programs:
 
 
 def compete(
-    entries: list[tuple[Contender, Material]], repeats: int, budget: float
+    entries: list[tuple[Contender, Material]], repeats: int, budget: float, notes: list[str]
 ) -> Iterator[Measured]:
     """Times contenders in turn, round by round; each is called once before, which compiles.
 
@@ -182,17 +184,24 @@ def compete(
         entries: who tracks what.
         repeats: rounds.
         budget: no new round is begun after so many seconds of them; there is one in any case.
+        notes: takes a line for each that the device's memory does not hold.
 
     Yields:
-        Each of them, when all are done.
+        Each of the others, when all are done.
     """
     measured = []
     for contender, material in entries:
         before, begun = compilation.total(), time.perf_counter()
-        boxes = contender.run(_shortened(material, contender.lanes))
+        try:
+            boxes = contender.run(_shortened(material, contender.lanes))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            notes.append(f"{contender.label}: the device has not enough memory")
+            continue
         spent = time.perf_counter() - begun
         compiled = compilation.total() - before
-        measured.append(Measured(contender, material, boxes, spent, compiled, 0, [], None))
+        measured.append(Measured(contender, material, boxes, spent, compiled))
     started = time.perf_counter()
     for repeat in range(repeats):
         if repeat and time.perf_counter() - started > budget:
@@ -204,6 +213,7 @@ def compete(
                 each.boxes = each.contender.run(each.material)
                 each.seconds.append(time.perf_counter() - begun)
             each.later += (compilation.total() - before).executables
+            each.device = device_memory(jax.devices()[0])
             if memory.peak is not None:
                 each.peak = max(each.peak or 0, memory.peak)
     yield from measured

@@ -2,7 +2,6 @@
 
 import dataclasses
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,17 +153,21 @@ class Growth:
             whole.geometries,
             whole.buckets,
         )
-        contender.run(least)  # compiles
-        started = time.perf_counter()
-        contender.run(least)
-        expected = (time.perf_counter() - started) * whole.frames / least.frames
+        tried = list(contenders.compete([(contender, least)], 1, self._budget, self.notes))
+        if not tried:
+            return
+        expected = tried[0].seconds[0] * whole.frames / least.frames
         if expected > self._budget:
             self.notes.append(f"{what}: left out, it would take about {expected:.0f} s")
             return
         left = self._budget / max(expected, 1e-9)
         repeats = max(1, min(self._repeats, int(left)))
-        for measured in contenders.compete([(contender, whole)], repeats, self._budget):
-            yield {"axis": axis, "value": value, **measured.row()}
+        for measured in contenders.compete([(contender, whole)], repeats, self._budget, self.notes):
+            compiled = {
+                "executables": tried[0].compilations.executables,
+                "compile_seconds": tried[0].compilations.seconds,
+            }
+            yield {"axis": axis, "value": value, **measured.row(), **compiled}
 
 
 def plot(rows: list[dict[str, Any]], folder: Path) -> list[Path]:

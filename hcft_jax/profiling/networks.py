@@ -20,6 +20,7 @@ def measure(
     config: TrackerConfig,
     batches: Sequence[int],
     repeats: int,
+    budget: float = float("inf"),
     competitors: Sequence[torch_hcft.Plain] = (),
 ) -> dict[str, Any]:
     """Seconds of a pass by batch size and by who makes it, and their ratios.
@@ -32,6 +33,7 @@ def measure(
         config: whose layers are wanted.
         batches: numbers of patches.
         repeats: of each, in turn.
+        budget: seconds for a batch size, after which no further repeat begins.
         competitors: with the same parameters and configuration.
     """
     side = tracker.input_size(network, config)
@@ -52,7 +54,7 @@ def measure(
             for name, params in ours.items()
         }
         calls |= {other.name: other.pass_of(patches) for other in competitors}
-        times = in_turn(calls, repeats)
+        times = in_turn(calls, repeats, budget)
         result["batches"][str(batch)] = {
             "seconds": {name: spread(of) for name, of in times.items()},
             "ratios": {

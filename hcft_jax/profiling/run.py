@@ -99,7 +99,12 @@ class Benchmark:
         """The bare pass."""
         repeats = max(7, self._plan.calls)
         self.result["network"] = networks.measure(
-            self._network, self._config, self._plan.batches, repeats, self._competitors
+            self._network,
+            self._config,
+            self._plan.batches,
+            repeats,
+            self._plan.budget,
+            self._competitors,
         )
 
     def stages(self) -> None:
@@ -149,10 +154,10 @@ class Benchmark:
                 continue
             entries += [(programs.laned(lanes, p), many) for p in self._modes(lanes)]
         entries += [(programs.outside(other), whole) for other in self._competitors]
-        measured = list(contenders.compete(entries, self._plan.repeats, self._plan.budget))
+        plan, notes = self._plan, self.result["notes"]
+        measured = list(contenders.compete(entries, plan.repeats, plan.budget, notes))
         self.result["rows"] = [compared(m, measured[0]) for m in measured]
         self.result["ratios"] = ratios(measured)
-        self.result["device_memory"] = timing.device_memory(devices[0])
 
     def _modes(self, lanes: int) -> list[str]:
         """The precisions that are timed with so many lanes: where time is short, not all."""

@@ -170,7 +170,7 @@ def _repeat(lanes: int, tree: Any) -> Any:
 
 def _flops(function: Any, *arguments: Any) -> float:
     """Of the program as it is written, before the compiler has changed it."""
-    return float(function.lower(*arguments).cost_analysis()["flops"])
+    return float((function.lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
 
 
 def _bytes(function: Any, *arguments: Any) -> int:

@@ -39,9 +39,9 @@ def in_turn(
         repeats: of each.
         budget: no new repeat is begun after so many seconds; there is one in any case.
     """
-    started = time.perf_counter()
     for call in calls.values():
         seconds(call)
+    started = time.perf_counter()
     times: dict[str, list[float]] = {name: [] for name in calls}
     for repeat in range(repeats):
         if repeat and time.perf_counter() - started > budget:
