@@ -113,7 +113,7 @@ class Tracker:
             weights = config.weights if weights is None else weights
             config = config.tracker
         self.config = config.validate()
-        self._network = shared_network(weights, config.backbone, config.precision)
+        self._network = shared_network(weights, config)
         self._state: tracker.State | None = None
         self._rated = False
         self._like: tuple[str, ...] = ()  # size and type of the first image
@@ -252,22 +252,25 @@ _networks_lock = threading.Lock()
 
 
 def shared_network(
-    weights: str | os.PathLike[str] | Weights | None, name: str, precision: str
+    weights: str | os.PathLike[str] | Weights | None, config: TrackerConfig
 ) -> Network:
     """A backbone's parameters, those on the device where some tracker has put them there.
 
     Raises:
         InputError: there are no such weights, or they are of another backbone.
     """
-    backbone = registry.get(name)
+    backbone = registry.get(config.backbone)
     with _networks_lock:
         if not isinstance(weights, Weights):
-            weights = weight_files.find(None if weights is None else os.fspath(weights), name)
+            weights = weight_files.find(
+                None if weights is None else os.fspath(weights), backbone.name
+            )
         backbone.require(weights.params)
-        key = weights.digest, precision
+        key = weights.digest, config.precision
         network = _networks.get(key)
         if network is None:
-            network = _networks[key] = Network(backbone.placed(weights.params, precision))
+            params = backbone.placed(weights.params, config.precision)
+            network = _networks[key] = Network(params)
         return network
 
 

@@ -52,7 +52,7 @@ class Several:
             raise InputError("--dft=fft: several targets need --dft=matmul, which can be padded")
         size = image.shape[0], image.shape[1]
         geometries = [place(box, size, config.grid)[0] for box in boxes]
-        (bucket,) = buckets(geometries, [1.0] * len(boxes), 1)
+        (bucket,) = buckets(geometries, [1] * len(boxes), 1)
         begun = [tracker.begin(params, config, box, size, bucket) for box in boxes]
         target, position = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *begun))
         self._params, self._config = params, config
