@@ -252,10 +252,10 @@ class Experiment:
             self.own.validate()
             if self.method != METHOD:
                 raise InputError(f"--tracker={self.method} runs on benchmarks, not on --video")
-            if self.synthetic or self.data_dir or self.sequences:
+            if self.synthetic or self.data_dir or self.sequences or self.responses:
                 raise InputError(
-                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir and "
-                    "--sequences, or take --config=video"
+                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir, "
+                    "--sequences and --responses, or take --config=video"
                 )
         for name in self.protocols:
             if name not in PROTOCOLS:

@@ -54,7 +54,8 @@ def write(
         platforms: JAX's names: cpu, cuda, rocm, tpu.
 
     Raises:
-        InputError: ``dft="fft"``, a set ``grid``, no flatbuffers, or the folder cannot be written to.
+        InputError: ``dft="fft"``, a set ``grid``, no flatbuffers, or a folder that cannot be
+            written to.
     """
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError("jax.export needs flatbuffers: pip install 'hcft_jax[export]'")

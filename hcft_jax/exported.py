@@ -1,4 +1,4 @@
-"""Runs what ``python -m hcft_jax.export`` wrote; needs JAX, its flatbuffers, and NumPy alone.
+"""Runs what ``python -m hcft_jax.export`` wrote; needs JAX, its flatbuffers, and NumPy only.
 
 ::
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
+import jax
 import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
@@ -215,9 +216,12 @@ class _Job:
                         if moment is not None:
                             panel = targets.panel(moment.image) if drawn else None
                             found = targets.update(moment.image)
-        except (KeyboardInterrupt, InputError):
+        except (KeyboardInterrupt, InputError, jax.errors.JaxRuntimeError) as error:
             if count:
                 print(f"note: {count} frames are in {self.folder / 'partial'}", file=sys.stderr)
+            if isinstance(error, jax.errors.JaxRuntimeError):  # mostly: out of memory
+                line = str(error).splitlines()[0]
+                raise InputError(f"{self.video.source}: the device failed: {line}") from error
             raise
         if self.video.broken:
             print(f"note: {self.video.source} ended: {self.video.broken}", file=sys.stderr)

@@ -20,7 +20,7 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.errors import InputError
 from hcft_jax.filters import Filter
-from hcft_jax.target import Bucket, Target, place
+from hcft_jax.target import Target, buckets, place
 from hcft_jax.tracker import Output, State
 
 Filters = tuple[Filter, ...]
@@ -51,8 +51,8 @@ class Several:
         if config.dft == "fft":
             raise InputError("--dft=fft: several targets need --dft=matmul, which can be padded")
         size = image.shape[0], image.shape[1]
-        grids = np.array([place(box, size)[0].grid for box in boxes])
-        bucket = Bucket(size, (int(grids[:, 0].max()), int(grids[:, 1].max())))
+        geometries = [place(box, size, config.grid)[0] for box in boxes]
+        (bucket,) = buckets(geometries, [1] * len(boxes), 1)
         begun = [tracker.begin(params, config, box, size, bucket) for box in boxes]
         target, position = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *begun))
         self._params, self._config = params, config

@@ -4,12 +4,19 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
+from absl import flags
+from absl.testing import flagsaver
 
+from hcft_jax import main
 from hcft_jax.errors import InputError
 from hcft_jax.window import Window
+from tests import films
+from tests.test_main import QUICK
 
 PICTURE = np.full((200, 300, 3), 90, np.uint8)
 
@@ -84,6 +91,39 @@ def test_a_large_picture_fits_on_the_screen_and_boxes_are_in_its_pixels(window: 
     assert window._photo.width() <= 640
     scale = 3840 / window._photo.width()
     np.testing.assert_allclose((x, y, w, h), (0, 0, 100 * scale, 50 * scale), rtol=0.01)
+
+
+def test_a_video_is_watched_from_a_box_that_is_drawn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select = Window.select
+
+    def drawing(self: Window, picture: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
+        def draw() -> None:
+            drag(self, (30, 20), (60, 50))
+            self._root.focus_force()
+            self._root.event_generate("<Return>")
+
+        self._root.after(300, draw)
+        return select(self, picture)
+
+    monkeypatch.setattr(Window, "select", drawing)
+    shown: list[npt.NDArray[np.uint8]] = []
+    show = Window.show
+
+    def watched(self: Window, picture: npt.NDArray[np.uint8]) -> bool:
+        shown.append(picture)
+        return show(self, picture)
+
+    monkeypatch.setattr(Window, "show", watched)
+    path = films.write(tmp_path / "a.mkv", [np.full((80, 96, 3), 90, np.uint8)] * 4)
+    with flagsaver.flagsaver():
+        arguments = ["--config=video", f"--video={path}", "--select", "--show", *QUICK]
+        status = main.main(flags.FLAGS(["main", *arguments, f"--output_dir={tmp_path / 'out'}"]))
+    assert status == 0
+    assert [picture.shape for picture in shown] == [(400, 480, 3)] * 4
+    (table,) = tmp_path.glob("out/*/video/a-*/boxes.csv")
+    assert ",30.0000,20.0000,30.0000,30.0000,," in table.read_text().splitlines()[1]
 
 
 def test_closing_without_a_box_is_one_line(window: Window) -> None:

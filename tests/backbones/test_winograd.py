@@ -57,3 +57,13 @@ def test_prepared_parameters_give_the_same_features(params: Params) -> None:
     for name in vgg.LAYERS:
         scale = float(np.abs(direct[name]).max())
         np.testing.assert_allclose(prepared[name], direct[name], atol=2e-6 * scale)
+
+
+def test_a_batch_of_any_shape_is_its_images_one_by_one(params: Params) -> None:
+    images = jnp.asarray(np.random.default_rng(4).uniform(0, 255, (2, 2, 16, 24, 3)), jnp.float32)
+    prepared, layers = vgg.prepared(params), ("conv3_2", "conv1_1")
+    together = vgg.features(prepared, images, layers)
+    for i, j in np.ndindex(2, 2):
+        alone = vgg.features(prepared, images[i, j], layers)
+        for name in layers:
+            np.testing.assert_allclose(together[name][i, j], alone[name], rtol=1e-4, atol=1e-4)

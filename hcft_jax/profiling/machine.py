@@ -1,0 +1,76 @@
+"""The machine that a run is on: what it is, and whether something fits into its memory."""
+
+import datetime
+import os
+import platform
+import shlex
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from hcft_jax.config import TrackerConfig
+from hcft_jax.profiling.material import Material
+
+
+def setting(words: Sequence[str]) -> dict[str, Any]:
+    """Hardware, versions, command and date."""
+    devices = jax.devices()
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "hardware": {
+            "device": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
+            "cpu": processor(),
+            "cores": len(os.sched_getaffinity(0)),
+            "memory_gib": memory / 2**30,
+            "load": os.getloadavg()[0],
+        },
+        "versions": {name: version(name) for name in ("jax", "jaxlib", "numpy", "pillow", "torch")}
+        | {"python": platform.python_version()},
+        "command": shlex.join(["python", "-m", "hcft_jax.experiments.throughput", *words]),
+        "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
+    }
+
+
+def processor() -> str:
+    """The CPU's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def version(package: str) -> str | None:
+    """Of an installed package."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def fits(whole: Material, lanes: int, config: TrackerConfig) -> str | None:
+    """Why so many lanes cannot be had on the host's memory, where that is the device's too."""
+    available = available_memory()
+    if jax.default_backend() != "cpu" or available is None:
+        return None  # the device says so itself
+    images = max(b.image[0] * b.image[1] for b in whole.buckets) * 3
+    ring = 2 * 24 * images  # donated, but a copy may exist
+    maps = 4 * 4 * 64 * (config.input_size or 224) ** 2  # four of the largest maps, float32
+    needed = lanes * (ring + maps)
+    if needed < 0.7 * available:
+        return None
+    return f"left out, about {needed / 2**30:.0f} GiB of {available / 2**30:.0f} would be needed"
+
+
+def available_memory() -> int | None:
+    """Bytes that the host has to spare; None where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return None
+    found = [line.split() for line in lines if line.startswith("MemAvailable")]
+    return int(found[0][1]) * 1024 if found else None
