@@ -167,7 +167,8 @@ def main(argv: list[str]) -> int:
             if not path.exists():
                 if params is None:
                     found = weights.find(values.weights, experiment.tracker.backbone)
-                    params = registry.get(experiment.tracker.backbone).placed(found.params)
+                    network = registry.get(experiment.tracker.backbone)
+                    params = network.placed(found.params, experiment.tracker.precision)
                 sequence = every(otb.load(target), step, values.max_frames)
                 seen = list(track_sequence(params, experiment.tracker, sequence))
                 with files.replacing(path) as temporary:

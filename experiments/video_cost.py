@@ -75,8 +75,11 @@ def measure(weights: str | None, images: Iterator[Any], starts: list[Box]) -> di
         after = [np.asarray(one.state.position) for one in own]
         moved += [bool((a != b).any()) for a, b in zip(after, before, strict=True)]
     np.testing.assert_array_equal(np.asarray(own[0].state.position), np.asarray(state.position))
+    for n in counts:  # one after the other
+        alone = (times[f"target {k + 1} alone"] for k in range(n))
+        times[f"{n} targets, each alone"] = [sum(of) for of in zip(*alone, strict=True)]
     pairs = [("target 1 alone", "step")]
-    pairs += [(f"{n} targets", f"target {k + 1} alone") for n in counts for k in range(n)]
+    pairs += [(f"{n} targets", f"{n} targets, each alone") for n in counts]
     return {
         "frames": len(times["step"]),
         "frames in which a target moved": moved.tolist(),

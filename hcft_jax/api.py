@@ -12,7 +12,6 @@
 It holds a state and calls ``tracker.init`` and ``tracker.step``: the boxes are the benchmark's.
 """
 
-import contextlib
 import os
 import threading
 import weakref
@@ -206,19 +205,17 @@ class Tracker:
         return self._track(given, box, "frames")
 
     def _track(self, frames: Iterator[tuple[Any, float]], box: npt.ArrayLike, name: str) -> Track:
-        with contextlib.closing(video.ahead(frames)) as coming:
-            first = next(coming, None)
-            if first is None:
-                raise InputError(f"{name}: it ends before its first frame")
-            results = [self.init(first[0], box)]
-            times = [first[1]]
-            try:
-                for image, time in coming:
-                    results.append(self.update(image))
-                    times.append(time)
-            except InputError as error:
-                number = len(results) + 1
-                raise TrackError(f"frame {number}: {error}", _joined(results, times)) from error
+        first = next(frames, None)
+        if first is None:
+            raise InputError(f"{name}: it ends before its first frame")
+        results, times = [self.init(first[0], box)], [first[1]]
+        try:
+            for image, time in frames:
+                results.append(self.update(image))
+                times.append(time)
+        except InputError as error:
+            number = len(results) + 1
+            raise TrackError(f"frame {number}: {error}", _joined(results, times)) from error
         return _joined(results, times)
 
 

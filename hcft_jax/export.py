@@ -54,8 +54,8 @@ def write(
         platforms: JAX's names: cpu, cuda, rocm, tpu.
 
     Raises:
-        InputError: ``dft="fft"``, a set ``grid``, no flatbuffers, or a folder that cannot be
-            written to.
+        InputError: ``dft="fft"``, a set ``grid``, bfloat16, no flatbuffers, or a folder that
+            cannot be written to.
     """
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError("jax.export needs flatbuffers: pip install 'hcft_jax[export]'")
@@ -63,6 +63,8 @@ def write(
         raise InputError("--dft=fft: only --dft=matmul has sizes that are data")
     if tracker_config.grid is not None:
         raise InputError("--grid: exported programs have cells of 4 px; leave it out")
+    if tracker_config.precision == "bfloat16":  # made in another way on each platform
+        raise InputError("--precision=bfloat16: exported programs compute in float32 or tf32")
     params = weights.params
     if tuple(platforms) == ("cpu",):  # else the form that all of them take
         params = registry.get(tracker_config.backbone).prepared(params)

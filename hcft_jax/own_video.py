@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from hcft_jax import api, boxes, options, outcome, visualize
 from hcft_jax.api import Result, Tracker
-from hcft_jax.config import Experiment, OwnVideo
+from hcft_jax.config import METHOD, Experiment, OwnVideo
 from hcft_jax.data import video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment, Video
@@ -51,6 +51,8 @@ def run(experiment: Experiment) -> str:
     """
     own = experiment.own
     assert own is not None
+    if experiment.method != METHOD:
+        raise InputError(f"--tracker={experiment.method}: only {METHOD} tracks one's own video")
     with contextlib.ExitStack() as stack:
         window = None
         if own.select or own.show:

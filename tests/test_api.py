@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,8 @@ def test_trackers_in_threads_do_not_disturb_each_other(
 def test_trackers_share_their_network(untrained: Weights) -> None:
     one, other = Tracker(SMALL, untrained), Tracker("cf2", untrained)
     assert one.params is other.params
+    rounded = Tracker(replace(SMALL, precision="bfloat16"), untrained)
+    assert rounded.params is not one.params
 
 
 def test_a_configuration_is_a_name_a_file_an_experiment_or_constants(

@@ -112,6 +112,8 @@ def test_bad_sizes_and_settings_are_one_line(tmp_path: Path) -> None:
     bucket = export.largest((64, 64), (9, 9))
     with pytest.raises(InputError, match="--dft=fft"):
         export.write(tmp_path, TrackerConfig(dft="fft"), weights.random(), bucket)
+    with pytest.raises(InputError, match="--precision=bfloat16"):
+        export.write(tmp_path, TrackerConfig(precision="bfloat16"), weights.random(), bucket)
     assert not list(tmp_path.iterdir())
 
 

@@ -258,6 +258,7 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
         (["--config=demo", "--video={clip}", "--box=1,2,9,9"], "leave out --data_dir, "),
         (["--video={clip}", "--boxes={rows}", "--layers_view"], "--layers_view: shows one target"),
         (["--video={clip}", "--box=30,20,9,9", "--weights=absent"], "absent"),
+        (["--video={clip}", "--box=1,2,9,9", "--tracker=opencv:MIL"], "--tracker=opencv:MIL"),
     ],
 )
 def test_a_bad_call_is_one_line(

@@ -1,5 +1,7 @@
 """Several targets as one batch against each by itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -47,6 +49,15 @@ def test_each_target_has_the_boxes_that_it_has_alone(
     moved = (np.diff(expected, axis=1) != 0).any(axis=2)
     assert moved.any()
     assert not moved.all()
+
+
+def test_a_grid_for_all_targets_is_kept(params: Params, frames: list[Frame]) -> None:
+    config = replace(SMALL, grid=9)
+    several = Several(params, config, frames[0], STARTS)
+    state = tracker.init(params, config, frames[0], STARTS[2])
+    for frame in frames[1:4]:
+        state, output = tracker.step(params, config, state, frame)
+        np.testing.assert_allclose(several.update(frame).box[2], output.box, atol=1e-4)
 
 
 def test_everything_is_compiled_before_the_first_update(
