@@ -250,6 +250,8 @@ class Experiment:
                 raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
         if self.own is not None:
             self.own.validate()
+            if self.method != METHOD:
+                raise InputError(f"--tracker={self.method} runs on benchmarks, not on --video")
             if self.synthetic or self.data_dir or self.sequences or self.responses:
                 raise InputError(
                     f"--video: {self.own.video} is tracked by itself: leave out --data_dir, "

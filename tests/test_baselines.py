@@ -15,7 +15,7 @@ import pytest
 
 from hcft_jax import baselines, benchmark, config, jobs, opencv, options
 from hcft_jax.boxes import to_file
-from hcft_jax.config import Experiment
+from hcft_jax.config import Experiment, OwnVideo
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import protocols
@@ -241,3 +241,8 @@ def test_an_error_of_opencv_is_one_line() -> None:
     assert np.asarray(tracker.update(image)).shape == (4,)
     tracker.close()
     assert tracker._process.returncode == 0
+
+
+def test_ones_own_video_is_for_our_tracker() -> None:
+    with pytest.raises(InputError, match="opencv:MIL runs on benchmarks, not on --video"):
+        Experiment("video", own=OwnVideo("x.mp4", box=(1, 1, 9, 9)), method="opencv:MIL").validate()

@@ -10,14 +10,14 @@ In the toolkit's ``trackers.ini``::
 
 Weights are read before it says hello. What is compiled depends on the sizes of the image and the
 target, so it compiles when a target is given and answers when it has: the frames after that are
-warm. ``timeout`` must allow for it. Regions are rectangles, 0-based as in the protocol; of another
-region the box around it is taken. Everything for people goes to the standard error.
+warm. ``timeout`` must allow for it; compiled programs are kept for the next start. Regions are
+rectangles, 0-based as in the protocol; of a polygon the box around it is taken. Everything for
+people goes to the standard error.
 
 Each answer has a property ``confidence``, the peak-to-sidelobe ratio of the response, unless the
 target is so small that there is none (``hcft_jax.Result``).
 """
 
-import logging
 import math
 import sys
 from typing import Any
@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 from absl import app, flags
 
-from hcft_jax import boxes
+from hcft_jax import boxes, startup
 from hcft_jax.api import Result, Tracker
 from hcft_jax.data.frames import read_image
 from hcft_jax.data.vot import around
@@ -91,7 +91,8 @@ def _box(trax: Any, region: Any) -> boxes.Boxes:
 
 def main(argv: list[str]) -> int:
     """The command; the exit status."""
-    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
+    startup.quiet()
+    startup.keep_programs()
     try:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
