@@ -11,6 +11,7 @@ and NumPy alone. Boxes and image sizes are data, up to the sizes that are given.
 import dataclasses
 import hashlib
 import importlib.util
+import logging
 import math
 import sys
 from collections.abc import Callable, Sequence
@@ -188,6 +189,7 @@ def _pair(name: str, values: Sequence[str]) -> tuple[int, int]:
 def main(argv: list[str]) -> int:
     """Writes what the flags describe; the exit status."""
     values = flags.FLAGS
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
     try:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
