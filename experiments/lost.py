@@ -89,8 +89,13 @@ def errors(psr: Floats, is_lost: Bools, threshold: float) -> tuple[float, float]
 
 
 def threshold(psr: Floats, is_lost: Bools) -> float:
-    """The one with the least balanced error: the middle of the widest gap that has it."""
+    """The one with the least balanced error: the middle of the widest gap that has it.
+
+    Where all values are equal nothing tells frames apart: the value itself, below which is none.
+    """
     values = np.unique(psr)
+    if len(values) == 1:
+        return float(values[0])
     candidates = (values[:-1] + values[1:]) / 2
     balanced = np.array([sum(errors(psr, is_lost, c)) for c in candidates])
     best = balanced <= balanced.min() + 1e-12
@@ -115,6 +120,11 @@ def analyse(runs: dict[str, tuple[Floats, Bools]]) -> dict[str, Any]:
     is_lost = np.concatenate([flags_ for _, flags_ in runs.values()])
     if not is_lost.any() or is_lost.all():
         raise InputError("no target was lost, or all were: take other sequences or --steps")
+    for what in (True, False):  # each is judged by the others, which must have both
+        if sum(bool((of == what).any()) for _, of in runs.values()) < 2:
+            raise InputError(
+                "only one sequence has frames that are lost, or that are not: add some"
+            )
     chosen = threshold(psr, is_lost)
     missed, false = errors(psr, is_lost, chosen)
     rows, verdicts = {}, np.zeros(0, bool)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from experiments import lost
@@ -28,6 +28,7 @@ def test_the_threshold_is_in_the_middle_of_the_gap() -> None:
     assert lost.separation(psr, is_lost) == 1.0
 
 
+@example([(0.0, False), (0.0, True)])
 @given(st.lists(st.tuples(st.floats(0, 50), st.booleans()), min_size=4, max_size=30))
 def test_no_threshold_has_a_smaller_balanced_error(frames: list[tuple[float, bool]]) -> None:
     psr, is_lost = (np.array(column) for column in zip(*frames, strict=True))
@@ -53,6 +54,9 @@ def test_each_sequence_is_judged_by_the_others() -> None:
 def test_nothing_to_learn_from_is_an_error() -> None:
     with pytest.raises(InputError, match="no target was lost"):
         lost.analyse({"a": (np.ones(3), np.zeros(3, bool))})
+    kept, gone = (np.ones(3), np.zeros(3, bool)), (np.arange(3.0), np.array([True, False, False]))
+    with pytest.raises(InputError, match="only one sequence has frames that are lost"):
+        lost.analyse({"a": kept, "b": gone})
 
 
 def test_frames_are_left_out_and_boxes_with_them() -> None:
