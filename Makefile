@@ -26,8 +26,9 @@ test: $(VENV)/installed-dev
 	$(RUN) mypy
 	$(RUN) pytest
 
-## The tests that take minutes each: whole trajectories, long videos, sweeps on a Ray cluster.
-test-slow: $(VENV)/installed-slow
+## The tests that take minutes each: whole trajectories, long videos, sweeps on a Ray cluster,
+## other people's toolkits.
+test-slow: $(VENV)/installed-slow $(VENV)-vot/installed
 	$(RUN) pytest -m slow
 
 format: $(VENV)/installed-dev
@@ -47,8 +48,15 @@ $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml setup.py
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-slow: $(VENV)/installed-dev
-	$(RUN) pip install --quiet --editable ".[dev,ray]"
+	$(RUN) pip install --quiet --editable ".[dev,ray,contrib,got10k,vot]"
+	touch $@
+
+# vot-toolkit needs opencv-python, the same module as opencv-python-headless: it has its own
+# environment. 0.8 and 0.9 cannot run multistart experiments, attributee 0.1.10 not be imported.
+$(VENV)-vot/installed:
+	$(PYTHON) -m venv $(VENV)-vot
+	$(VENV)-vot/bin/pip install --quiet "vot-toolkit==0.7.4" "attributee==0.1.9"
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(VENV)-vot build *.egg-info

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from hcft_jax import opencv
 from hcft_jax.backbones.weights import Weights
 from hcft_jax.boxes import Boxes, from_file, to_file
 from hcft_jax.config import METHOD
@@ -26,16 +27,6 @@ from hcft_jax.data import frames
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.errors import InputError
 from hcft_jax.streaming import Tracked
-
-# Where each tracker of OpenCV is: in the main module, or among the old ones.
-OPENCV = {
-    "MIL": "",
-    "KCF": "",
-    "CSRT": "",
-    "MOSSE": "legacy",
-    "TLD": "legacy",
-    "MedianFlow": "legacy",
-}
 
 
 class Tracker(Protocol):
@@ -47,6 +38,10 @@ class Tracker(Protocol):
 
     def update(self, image: Frame) -> npt.ArrayLike:
         """The box in the next frame, (x, y, w, h), 0-based."""
+        ...
+
+    def close(self) -> None:
+        """Nothing follows."""
         ...
 
 
@@ -73,7 +68,7 @@ def find(name: str) -> Baseline:
     """
     family, _, rest = name.partition(":")
     if family not in FAMILIES:
-        known = ", ".join(f"opencv:{tracker}" for tracker in OPENCV)
+        known = ", ".join(f"opencv:{tracker}" for tracker in opencv.TRACKERS)
         raise InputError(
             f"--tracker: no {name!r}; there are {METHOD}, {known} and got10k:module:Class"
         )
@@ -88,11 +83,13 @@ def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
     """
     unknown = np.full(1, np.nan, np.float32)
     tracker: Tracker | None = None
-    with contextlib.closing(frames.stream(sequence.frames)) as stream:
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(contextlib.closing(frames.stream(sequence.frames)))
         for index, image in enumerate(stream):
             try:
                 if tracker is None:
                     tracker, box = baseline.make(), sequence.boxes[0]
+                    stack.callback(tracker.close)
                     tracker.init(image, box)
                 else:
                     box = np.asarray(tracker.update(image), np.float64)
@@ -106,49 +103,15 @@ def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
             yield Tracked(image[None], np.asarray(box, np.float32)[None], unknown, unknown, None)
 
 
-class OpenCV:
-    """A tracker of OpenCV; where it says that it has lost the target, the box before stands."""
-
-    def __init__(self, tracker: Any) -> None:
-        """With OpenCV's object."""
-        self._tracker = tracker
-        self._box: Any = None
-
-    def init(self, image: Frame, box: Boxes) -> None:
-        """The first frame and box, which is rounded: all but the old trackers take integers."""
-        self._box = tuple(int(v) for v in np.rint(box))
-        self._tracker.init(_bgr(image), self._box)
-
-    def update(self, image: Frame) -> npt.ArrayLike:
-        """The box in the next frame."""
-        found, box = self._tracker.update(_bgr(image))
-        if found:
-            self._box = box
-        return np.asarray(self._box, np.float64)
-
-
-def _bgr(image: Frame) -> Frame:
-    return np.ascontiguousarray(image[..., ::-1])
-
-
 def _opencv(name: str, tracker: str) -> Baseline:
-    if tracker not in OPENCV:
-        raise InputError(f"{name!r}: of OpenCV's trackers there are {', '.join(OPENCV)}")
-    module: Any = getattr(cv2, OPENCV[tracker], None) if OPENCV[tracker] else cv2
-    kind = getattr(module, f"Tracker{tracker}", None) or getattr(
-        module, f"Tracker{tracker}_create", None
-    )
-    if kind is None:
+    if tracker not in opencv.TRACKERS:
+        raise InputError(f"{name!r}: of OpenCV's trackers there are {', '.join(opencv.TRACKERS)}")
+    if not opencv.available(tracker):
         raise InputError(
             f"--tracker={name}: this build of OpenCV ({cv2.__version__}) has no {tracker}; it takes"
             " pip install --force-reinstall --no-deps opencv-contrib-python-headless"
         )
-
-    def make() -> Tracker:
-        cv2.setRNGSeed(0)
-        return OpenCV(getattr(kind, "create", kind)())
-
-    return Baseline(name, f"OpenCV {cv2.__version__}", make)
+    return Baseline(name, f"OpenCV {cv2.__version__}", lambda: opencv.Apart(tracker))
 
 
 class GOT10k:
@@ -166,6 +129,9 @@ class GOT10k:
         """The box in the next frame."""
         box = np.asarray(self._tracker.update(Image.fromarray(image)), np.float64)
         return from_file(box) if box.shape == (4,) else box
+
+    def close(self) -> None:
+        """The toolkit has no such call."""
 
 
 def _got10k(name: str, rest: str) -> Baseline:

@@ -3,6 +3,7 @@
 * A box is ``(x, y, w, h)``: left, top, width, height in pixels.
 * In **files** (ground truth, results) x and y are 1-based, as in MATLAB: the pixel in the top left
   corner is (1, 1). A file has a row a frame; ``parse`` reads it.
+* The table of a video of one's own (``own_video``), which has a header, is 0-based.
 * **Inside** the program x and y are 0-based. ``from_file`` and ``to_file`` are the only crossings.
 * A position is ``(row, column)``, 0-based, and a size ``(height, width)``: array order.
 """

@@ -155,6 +155,43 @@ jax.tree_util.register_dataclass(
 
 
 @dataclass(frozen=True)
+class OwnVideo:
+    """A video of one's own to track in, instead of the sequences of a benchmark.
+
+    Boxes are x, y, w, h in the first frame, in pixels counted from 0.
+    """
+
+    video: str | None = _static(
+        None, "track in this: a video file, a folder of images, a camera (its number) or a URL"
+    )
+    box: tuple[float, ...] = _static((), "x,y,w,h of the target in the first frame, from 0")
+    boxes: str | None = _static(None, "a file with such a row for each of several targets")
+    select: bool = _static(False, "draw the box in a window")
+    show: bool = _static(False, "watch in a window; q or Esc ends it")
+    layers_view: bool = _static(
+        False,
+        "also draw response maps and principal components of the layers (a pass a frame)",
+    )
+
+    def validate(self) -> None:
+        """Returns when the fields go together.
+
+        Raises:
+            InputError: names the flag and says what to give.
+        """
+        if not self.video:
+            raise InputError("--video: name a video file, a folder of images, a camera or a URL")
+        if (bool(self.box), bool(self.boxes), self.select).count(True) != 1:
+            raise InputError(
+                "where is the target? give one of --box=x,y,w,h, --boxes=FILE and --select"
+            )
+        if self.box and len(self.box) != 4:
+            raise InputError(f"--box: {_shown(self.box, ',')} is not four numbers x,y,w,h")
+        if self.layers_view and self.boxes:
+            raise InputError("--layers_view: shows one target; give --box or --select")
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One run of the main job: a tracker, what it tracks and where the results go."""
 
@@ -162,6 +199,7 @@ class Experiment:
     tracker: TrackerConfig = TrackerConfig()
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
     synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
+    own: OwnVideo | None = None  # a video of one's own; None: a folder, or what is drawn
     method: str = _static(
         METHOD,
         "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "
@@ -210,6 +248,15 @@ class Experiment:
             own += ["--lanes"] if self.lanes > 1 else []
             if own:
                 raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
+        if self.own is not None:
+            self.own.validate()
+            if self.method != METHOD:
+                raise InputError(f"--tracker={self.method} runs on benchmarks, not on --video")
+            if self.synthetic or self.data_dir or self.sequences or self.responses:
+                raise InputError(
+                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir, "
+                    "--sequences and --responses, or take --config=video"
+                )
         for name in self.protocols:
             if name not in PROTOCOLS:
                 near = _near(name, PROTOCOLS)
@@ -321,9 +368,13 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     Raises:
         InputError: a value is no number where the field is one.
     """
-    own = {f.name for f in fields(TrackerConfig)}
-    tracker = {name: _typed(name, value) for name, value in changes.items() if name in own}
-    rest = {name: value for name, value in changes.items() if name not in own}
+    parts: dict[type, dict[str, Any]] = {TrackerConfig: {}, OwnVideo: {}, Experiment: {}}
+    for name, value in changes.items():
+        owner = next((o for o in (TrackerConfig, OwnVideo) if name in _names(o)), Experiment)
+        parts[owner][name] = value if owner is Experiment else _typed(name, value, owner)
+    tracker, own, rest = parts.values()
+    if own:
+        rest["own"] = replace(experiment.own or OwnVideo(), **own)
     return replace(
         experiment,
         tracker=replace(experiment.tracker, **tracker),
@@ -346,8 +397,12 @@ def flag_of(field: str) -> str:
     return str(_field(field).metadata.get("flag", field))
 
 
-def _typed(name: str, value: Any) -> Any:
-    kind = typing.get_type_hints(TrackerConfig)[name]
+def _names(owner: type) -> set[str]:
+    return {f.name for f in fields(owner)}
+
+
+def _typed(name: str, value: Any, owner: type) -> Any:
+    kind = typing.get_type_hints(owner)[name]
     try:
         if kind is float:
             return float(value)
@@ -355,7 +410,8 @@ def _typed(name: str, value: Any) -> Any:
             return tuple(float(v) for v in value)
     except (TypeError, ValueError):
         what = "a list of numbers" if kind is not float else "a number"
-        raise InputError(f"--{flag_of(name)}: {_shown(value, ',')!r} is not {what}") from None
+        flag = flag_of(name) if owner is TrackerConfig else name
+        raise InputError(f"--{flag}: {_shown(value, ',')!r} is not {what}") from None
     return tuple(value) if isinstance(value, list) else value
 
 

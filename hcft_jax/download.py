@@ -1,12 +1,17 @@
-"""Downloads of single files: resumed where they broke off, verified, once for all processes."""
+"""Downloads of single files: resumed where they broke off, verified, once for all processes.
+
+A file is verified by its checksum where one is published, else by what it should be (``Check``).
+"""
 
 import contextlib
 import hashlib
 import http.client
+import math
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tqdm import tqdm
@@ -18,42 +23,67 @@ _TIMEOUT = 10.0  # seconds to connect, and between two blocks
 _RETRY_WAIT = 1.0  # seconds
 
 
+@dataclass(frozen=True)
+class Check:
+    """How a whole download is told from a part of it, and from something else."""
+
+    name: str  # of the unfinished file, without .part: another for each content
+    fault: str  # what is said of a file that does not pass
+    passes: Callable[[Path], bool]
+
+    @staticmethod
+    def by_digits(checksum: str) -> "Check":
+        """By a checksum: an algorithm of ``hashlib``, a colon and hexadecimal digits."""
+        algorithm, _, digits = checksum.rpartition(":")
+
+        def passes(path: Path) -> bool:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)
+
+        return Check(digits, f"has another checksum than {checksum}", passes)
+
+
 def download(
     url: str,
     path: str | Path,
-    checksum: str,
+    check: str | Check,
     *,
     convert: Callable[[Path], None] | None = None,
     description: str | None = None,
+    most: int | None = None,
 ) -> None:
     """Downloads a file, unless ``path`` is there already.
 
     A download that breaks off is resumed, within this call and by the next one: what has arrived
-    is ``<digits>.part`` beside ``path``. Processes that download to one path at the same time wait
+    is ``<name>.part`` beside ``path``. Processes that download to one path at the same time wait
     for each other (by a lock file, ``path`` with the suffix .lock, which stays), and all but the
     first find the file there.
 
     Args:
         url: HTTP or HTTPS.
         path: a file, or a folder if ``convert`` makes one; its parents are made.
-        checksum: of what is downloaded: an algorithm of ``hashlib``, a colon and hexadecimal digits
-            (``md5:253f...``), perhaps only the first ones, as some publishers have them in the
-            file's name. Nothing is used before it matches.
+        check: the checksum of what is downloaded: an algorithm of ``hashlib``, a colon and
+            hexadecimal digits (``md5:253f...``), perhaps only the first ones, as some publishers
+            have them in the file's name; or another check. Nothing is used before it passes.
         convert: makes ``path``, whole or not at all, of the verified file whose path it is given
             and which is removed afterwards. None: the file itself becomes ``path``.
         description: what the progress bar is called. None: the name of ``path``.
+        most: bytes that it may have. None: any number.
 
     Raises:
-        InputError: no network, no such file on the server, another content, or no room.
+        InputError: no network, no such file on the server, another content, too much of it, or no
+            room.
     """
     path = Path(path)
-    part = path.with_name(f"{checksum.rpartition(':')[2]}.part")
+    if isinstance(check, str):
+        check = Check.by_digits(check)
+    part = path.with_name(f"{check.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(path.with_suffix(".lock")):
             if path.exists():
                 return
-            _complete(url, part, checksum, description or path.name)
+            _complete(url, part, check, description or path.name, most)
             if convert is None:
                 part.replace(path)
             else:
@@ -82,17 +112,17 @@ class _Broken(Exception):
     """The connection ended too early; worth another attempt."""
 
 
-def _complete(url: str, part: Path, checksum: str, description: str) -> None:
+def _complete(url: str, part: Path, check: Check, description: str, most: int | None) -> None:
     """Completes ``part``, of which an earlier attempt may have left a beginning."""
     reason = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_RETRY_WAIT)
-        if part.exists() and _matches(part, checksum):
+        if part.exists() and check.passes(part):
             return
         start = part.stat().st_size if part.exists() else 0
         try:
-            content_type = _receive(url, part, start, description)
+            content_type = _receive(url, part, start, description, most)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416:  # nothing at that offset: the part belongs to another file
@@ -109,24 +139,25 @@ def _complete(url: str, part: Path, checksum: str, description: str) -> None:
         except (_Broken, http.client.HTTPException) as error:
             reason = str(error) or type(error).__name__
         else:
-            if _matches(part, checksum):
+            if check.passes(part):
                 return
             part.unlink()
             if not start:
                 raise InputError(
-                    f"{url}: the download ({content_type}) has another checksum than {checksum}; a "
-                    "proxy's or login page? It was deleted"
+                    f"{url}: the download ({content_type}) {check.fault}; a proxy's or login page? "
+                    "It was deleted"
                 )
-            reason = "the resumed download had another checksum"
-    if part.exists() and _matches(part, checksum):
+            reason = f"the resumed download {check.fault}"
+    if part.exists() and check.passes(part):
         return
     raise InputError(
         f"{url}: the download failed {_ATTEMPTS} times ({reason}); fetch again to resume it"
     )
 
 
-def _receive(url: str, part: Path, start: int, description: str) -> str:
+def _receive(url: str, part: Path, start: int, description: str, most: int | None) -> str:
     """Appends what is missing from byte ``start`` on, or starts over; returns the content type."""
+    limit = math.inf if most is None else most
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
         opened = urllib.request.urlopen(request, timeout=_TIMEOUT)
@@ -140,6 +171,8 @@ def _receive(url: str, part: Path, start: int, description: str) -> str:
             start = 0  # a server without ranges sends everything
         length = headers.get("Content-Length", "")
         total = start + int(length) if length.isdecimal() else None
+        if (total or 0) > limit:
+            raise InputError(f"{url}: {total} bytes are too many, at most {most} are fetched")
         with (
             part.open("ab" if start else "wb") as file,
             tqdm(
@@ -160,12 +193,9 @@ def _receive(url: str, part: Path, start: int, description: str) -> str:
                     break
                 file.write(block)
                 bar.update(len(block))
+                if file.tell() > limit:
+                    file.truncate(0)
+                    raise InputError(f"{url}: sends more than {most} bytes, that is too much")
             if total is not None and file.tell() < total:
                 raise _Broken(f"{file.tell()} of {total} bytes received")
         return str(headers.get_content_type())
-
-
-def _matches(path: Path, checksum: str) -> bool:
-    algorithm, _, digits = checksum.partition(":")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)

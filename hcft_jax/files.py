@@ -10,11 +10,13 @@ from hcft_jax.errors import InputError
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
+def replacing(path: str | Path, partial: str | Path | None = None) -> Iterator[Path]:
     """A temporary path in the folder of ``path`` that is renamed to it when the block succeeds.
 
     The suffix is kept (video writers choose their format by it). On any exception, Ctrl-C too, the
-    temporary file is removed and ``path`` stays as it was. Missing folders are made.
+    temporary file is removed, or renamed to ``partial`` where one is given and there is something
+    in it, and ``path`` stays as it was. Missing folders are made; a ``partial`` of before goes when
+    the block succeeds.
 
     Raises:
         InputError: the folder cannot be made or written to, or the disk is full.
@@ -29,12 +31,32 @@ def replacing(path: str | Path) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
         mask = os.umask(0)
         os.umask(mask)
         temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide results from other users
+        yield temporary
         temporary.replace(path)
-    except OSError as error:
-        raise InputError(f"{path}: not written ({error.strerror or error})") from error
+        if partial is not None:
+            Path(partial).unlink(missing_ok=True)
+    except BaseException as error:
+        if partial is not None and temporary.exists() and temporary.stat().st_size:
+            Path(partial).parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(partial)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: not written ({error.strerror or error})") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Discards what is written to file descriptor 2: libraries in C do so past sys.stderr."""
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)

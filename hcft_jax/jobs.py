@@ -154,9 +154,11 @@ def find(experiment: Experiment) -> list[Job]:
     """The sequences of an experiment, none of them read yet.
 
     Raises:
-        InputError: no data folder, nothing in it, or an unknown name; or one for a drawn sequence;
-            or no folder of annotations where one is named.
+        InputError: a video of one's own; no data folder, nothing in it, or an unknown name; or one
+            for a drawn sequence; or no folder of annotations where one is named.
     """
+    if experiment.own is not None:
+        raise InputError("--video: hcft_jax.main tracks in one's own video, one at a time")
     if experiment.annotations is not None:
         otb.omitted_folder(experiment.annotations)
     if experiment.synthetic is not None:

@@ -2,18 +2,19 @@
 
 python -m hcft_jax.main --config=otb --data_dir=OTB100 [--sequences=Deer,Girl] \
     [--protocols=ope,tre,sre --annotations=DIR] [--overlay]
+python -m hcft_jax.main --config=video --video=FILE|FOLDER|CAMERA|URL --box=x,y,w,h
 
---config names a shipped configuration (hcft, cf2, otb, demo, c5, c4, c3, c5_c4, c543, first_layer,
-slow_update, and on AlexNet's features alex, alex_c5, ...) or a Python file with get_config(). Every
-other flag changes one of its fields. Finished sequences are kept, so the same command resumes an
-interrupted run.
+--config names a shipped configuration (hcft, cf2, otb, demo, video, c5, c4, c3, c5_c4, c543,
+first_layer, slow_update, and on AlexNet's features alex, alex_c5, ...) or a Python file with
+get_config(). Every other flag changes one of its fields. Finished sequences are kept, so the same
+command resumes an interrupted run.
 """
 
 import sys
 
 from absl import app, flags
 
-from hcft_jax import benchmark, config, jobs, options, startup
+from hcft_jax import benchmark, config, jobs, options, own_video, startup
 from hcft_jax.config import Experiment
 from hcft_jax.errors import InputError
 from hcft_jax.outcome import report
@@ -39,6 +40,9 @@ def main(argv: list[str]) -> int:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
         experiment = experiment_of_flags()
         process = startup.start()
+        if experiment.own is not None:
+            print(own_video.run(experiment))
+            return 0
         jobs.find(experiment)  # a wrong folder or name should not wait for the weights
         (weights,) = options.weights_of([experiment])
         outcome = benchmark.run(experiment, weights, process)

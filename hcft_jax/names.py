@@ -26,6 +26,12 @@ def index(names: Iterable[str]) -> dict[str, str]:
     return alone | exact
 
 
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key: digits by value, letters without case (Human2 before Human10)."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+
+
 def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
     """The sequence and the tracker of a file name ``<Sequence>_<Tracker>``, without its suffix.
 

@@ -12,13 +12,13 @@ from absl import flags
 
 from hcft_jax import baselines, config
 from hcft_jax.backbones import weights
-from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax.config import Experiment, OwnVideo, TrackerConfig
 from hcft_jax.errors import InputError
 
 
 def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
     """Flag, field and type of all that has a help text."""
-    for owner in (TrackerConfig, Experiment):
+    for owner in (TrackerConfig, Experiment, OwnVideo):
         types = typing.get_type_hints(owner)
         for field in dataclasses.fields(owner):
             if "help" in field.metadata:
@@ -37,7 +37,7 @@ def define(into: flags.FlagValues = flags.FLAGS) -> None:
         define = simple.get(kind, flags.DEFINE_string)
         if typing.get_origin(kind) is tuple:
             define = flags.DEFINE_list
-        default = "" if field.default is None else f" [{_shown(field.default)}]"
+        default = f" [{_shown(field.default)}]" if field.default not in (None, ()) else ""
         define(name, None, field.metadata["help"] + default, flag_values=into)
 
 
@@ -94,8 +94,8 @@ def weights_of(experiments: Iterable[Experiment]) -> list[weights.Weights]:
 
 
 def _value(experiment: Experiment, field: str) -> Any:
-    own = hasattr(experiment.tracker, field)
-    return getattr(experiment.tracker if own else experiment, field)
+    owners = (experiment.tracker, experiment, experiment.own or OwnVideo())
+    return getattr(next(owner for owner in owners if hasattr(owner, field)), field)
 
 
 def _shown(value: Any) -> str:

@@ -119,7 +119,7 @@ def _draw(
         zip(tracked.images, _centres(tracked, before), strict=True)
     ):
         top, left = row - window[0] // 2, column - window[1] // 2
-        video.write(
+        video.draw(
             image,
             tracked.boxes[i],
             truth[i],

@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from hcft_jax import resize
 
-CELL = 4  # pixels a cell of a target's own response grid
-_PADDED = 2.8  # search window, in target sizes
-_PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
-_PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
+CELL = 4  # pixels a cell of the response grid
+PADDED = 2.8  # search window, in target sizes
+PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
+PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
 LEAST_GRID = 3  # cells: a symmetric Hann window of two is zero everywhere
 
 Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
@@ -44,11 +44,11 @@ def geometry(
     """
     (h, w), (height, width) = target, image
     if h / w > 2:
-        factors = (_PADDED_TALL, _PADDED)
+        factors = (PADDED_TALL, PADDED)
     elif h * w / (height * width) > 0.05:
-        factors = (_PADDED_LARGE, _PADDED_LARGE)
+        factors = (PADDED_LARGE, PADDED_LARGE)
     else:
-        factors = (_PADDED, _PADDED)
+        factors = (PADDED, PADDED)
     window = (math.floor(h * factors[0]), math.floor(w * factors[1]))
     own = (window[0] // CELL, window[1] // CELL)
     if min(own) < LEAST_GRID:

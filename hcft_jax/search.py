@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Grid = tuple[int, int] | jax.Array | npt.NDArray[Any]  # (gh, gw) in cells
 
-_SIDELOBE = 5  # cells to each side of the peak that are not sidelobe: an 11 x 11 window
+PEAK = 11  # cells each way around the maximum that are not sidelobe
 
 
 def locate(response: jax.Array) -> jax.Array:
@@ -56,7 +56,7 @@ def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Ar
 
     From Bolme et al., CVPR 2010, section 3.5. A scalar; 0 where the window leaves no sidelobe.
     """
-    outside = _inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) > _SIDELOBE)
+    outside = _inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) > PEAK // 2)
     outside = outside.astype(response.dtype)
     count = jnp.maximum(jnp.sum(outside), 1.0)
     mean = jnp.sum(outside * response) / count

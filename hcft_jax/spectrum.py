@@ -23,7 +23,7 @@ import numpy.typing as npt
 from hcft_jax import resize
 
 _HIGHEST = jax.lax.Precision.HIGHEST
-_FAR = 1e6  # cells: where the label is zero, and its derivative too
+FAR = 1e6  # cells: where the label is zero, and its derivative too
 
 Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
 
@@ -169,8 +169,8 @@ def matrices(
         left=left,
         right=right,
         distance=(
-            _padded(distances(grid[0]), whole[:1], _FAR),
-            _padded(distances(grid[1]), whole[1:], _FAR),
+            _padded(distances(grid[0]), whole[:1], FAR),
+            _padded(distances(grid[1]), whole[1:], FAR),
         ),
         rows=_padded(split(np.fft.fft(np.eye(grid[0]))), (2, whole[0], whole[0])),
         columns=_padded(split(np.fft.rfft(np.eye(grid[1]), axis=0)), (2, half, whole[1])),

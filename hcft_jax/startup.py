@@ -52,17 +52,27 @@ def define(into: flags.FlagValues = flags.FLAGS) -> None:
     )
 
 
+def quiet() -> None:
+    """Warnings of JAX alone: it tells of every absent accelerator."""
+    logging.getLogger("jax").setLevel(logging.WARNING)
+
+
+def keep_programs(folder: str | None = None) -> None:
+    """Keeps compiled programs for the next start, in a folder or the cache; not with ``NONE``."""
+    if folder != NONE:
+        place = Path(folder or cache_dir() / "xla") / _host()
+        jax.config.update("jax_compilation_cache_dir", str(place))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+
+
 def start(given: flags.FlagValues = flags.FLAGS) -> Process:
     """Sets JAX up, before it computes; which of the processes this one is.
 
     Raises:
         InputError: ``--distributed`` is malformed, or the processes do not meet.
     """
-    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
-    if given.compilation_cache != NONE:
-        folder = Path(given.compilation_cache or cache_dir() / "xla") / _host()
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+    quiet()
+    keep_programs(given.compilation_cache)
     if given.distributed is None:
         return ALONE
     match = re.fullmatch("([0-9]+)/([0-9]+)@(.+:[0-9]+)", given.distributed)

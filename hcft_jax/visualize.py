@@ -4,14 +4,10 @@ Boxes are 0-based (x, y, w, h) in pixels (hcft_jax.boxes), frames RGB uint8 ``[H
 here opens a window: both write files, whole or not at all.
 """
 
-import contextlib
 import functools
-import os
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -21,9 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
 from hcft_jax.boxes import to_file
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics
 from hcft_jax.files import replacing
+from hcft_jax.film import Film
 
 Image = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.floating[Any]]
@@ -31,6 +27,7 @@ Colour = tuple[int, int, int]
 
 RED: Colour = (255, 40, 40)  # the tracked box
 GREEN: Colour = (40, 220, 40)  # the ground truth
+ORANGE: Colour = (255, 160, 0)  # the tracked box where the target counts as lost
 GREY: Colour = (200, 200, 200)  # the search window
 WHITE: Colour = (255, 255, 255)
 
@@ -40,13 +37,13 @@ _AROUND = [(-1, -1), (-1, 1), (1, -1), (1, 1)]
 _SHIFT = 4  # OpenCV draws at 1/16 pixel
 
 
-class OverlayWriter:
+class OverlayWriter(Film):
     """Writes an .mp4 frame by frame: boxes over the frame, response maps in a panel beside it.
 
     ::
 
         with OverlayWriter("track.mp4", layers=("conv5_4", "conv4_4", "conv3_4")) as video:
-            video.write(frame, box, truth, responses, window, "PSR 9.3")
+            video.draw(frame, box, truth, responses, window, "PSR 9.3")
 
     The file appears when the block ends; after an exception there is none.
     """
@@ -57,40 +54,11 @@ class OverlayWriter:
         Raises:
             InputError: the path does not end in .mp4.
         """
-        self.path = Path(path)
-        if self.path.suffix.lower() != ".mp4":
-            raise InputError(f"{path}: the name of a video must end in .mp4")
-        self.codec = "avc1" if _writes_h264() else "mp4v"  # H.264 where this OpenCV has it
-        self._fps, self.layers = fps, tuple(layers)
-        self._count = 0
-        self._shape: tuple[int, ...] | None = None
-        self._video: Any = None
-        self._file = self._open()
+        super().__init__(path, fps)
+        self.layers = tuple(layers)
+        self._drawn = 0
 
-    @contextlib.contextmanager
-    def _open(self) -> Iterator[None]:
-        with replacing(self.path) as self._temporary:
-            try:
-                yield
-            finally:
-                if self._video is not None:
-                    self._video.release()
-            if not self._temporary.stat().st_size:  # OpenCV reports no failed write
-                raise InputError(f"{self.path}: the video is empty (no frame, or the disk is full)")
-
-    def __enter__(self) -> Self:
-        self._file.__enter__()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
-
-    def write(
+    def draw(
         self,
         frame: Image,
         box: npt.ArrayLike,
@@ -111,79 +79,54 @@ class OverlayWriter:
             text: Stands after the frame number.
 
         Raises:
-            InputError: the frame has another size than the first, or no video can be opened.
+            InputError: the frame has another size than the first, or cannot be written.
         """
-        if self._shape is None:
-            self._shape = frame.shape
-        if frame.shape != self._shape:
-            raise InputError(
-                f"{self.path}: frame {self._count + 1} is {_size(frame.shape)} pixels, the first "
-                f"was {_size(self._shape)}: a video has one size"
-            )
-        self._count += 1
-        scale = -(-_MIN_HEIGHT // frame.shape[0])
-        picture = _resize(frame, (scale * frame.shape[1], scale * frame.shape[0]))
+        self._drawn += 1
+        outlines = []
         if window is not None:
             top, left, height, width = window
-            _draw_box(picture, (left, top, width, height), scale, GREY, 1)
+            outlines.append(Outline((left, top, width, height), GREY, 1))
         if truth is not None:
-            _draw_box(picture, truth, scale, GREEN, 2)
-        _draw_box(picture, box, scale, RED, 2)
-        _draw_text(picture, f"#{self._count}  {text}".rstrip(), (8, 24), 0.6)
+            outlines.append(Outline(truth, GREEN))
+        outlines.append(Outline(box, RED))
+        picture = outlined(frame, outlines, f"#{self._drawn}  {text}".rstrip())
         if self.layers:
             aspect = 1.0 if window is None else window[3] / window[2]
-            panel = _panel(picture.shape[0], self.layers, responses, aspect)
+            panel = response_panel(picture.shape[0], self.layers, responses, aspect)
             picture = np.concatenate([picture, panel], axis=1)
-        odd = [(0, size % 2) for size in picture.shape[:2]]  # the codecs take even sizes only
-        picture = np.pad(picture, [*odd, (0, 0)])
-        if self._video is None:
-            self._video = self._start(picture)
-        self._video.write(np.ascontiguousarray(picture[..., ::-1]))
+        self.write(picture)
 
-    def _start(self, picture: Image) -> Any:
-        size = (picture.shape[1], picture.shape[0])
-        code = cv2.VideoWriter.fourcc(*self.codec)
-        with _silent_stderr():  # the error below says it
-            video = cv2.VideoWriter(str(self._temporary), code, self._fps, size)
-        if not video.isOpened():
-            raise InputError(
-                f"{self.path}: OpenCV cannot write a video of {size[0]} x {size[1]} pixels at "
-                f"{self._fps} frames/s"
-            )
-        return video
+
+class Outline(NamedTuple):
+    """A box to be drawn over a frame: 0-based (x, y, w, h), its colour, width and name."""
+
+    box: npt.ArrayLike
+    colour: Colour
+    width: int = 2
+    name: str = ""
+
+
+def enlargement(frame: Image) -> int:
+    """How many times its size a frame is shown at, so that text and maps are legible."""
+    return -(-_MIN_HEIGHT // frame.shape[0])
+
+
+def outlined(frame: Image, outlines: Iterable[Outline], text: str) -> Image:
+    """A frame ``[H, W, 3]`` with boxes and a line of text; a small one is enlarged, a new array."""
+    scale = enlargement(frame)
+    picture = _resize(frame, (scale * frame.shape[1], scale * frame.shape[0]))
+    for box, colour, width, name in outlines:
+        _draw_box(picture, box, scale, colour, width)
+        if name and np.isfinite(np.asarray(box)).all():
+            x, y = (scale * np.asarray(box)[:2]).clip(0, 1e6).astype(int).tolist()
+            _draw_text(picture, name, (x, max(12, y - 6)), 0.5)
+    _draw_text(picture, text, (8, 24), 0.6)
+    return picture
 
 
 def _resize(picture: Image, size: tuple[int, int]) -> Image:
     """Bilinear, to ``size`` = (width, height); a new array, to be drawn on."""
     return np.array(cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-
-
-def _size(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[0]}"
-
-
-@functools.cache
-def _writes_h264() -> bool:
-    """Whether this build of OpenCV encodes H.264: the wheels on PyPI do not."""
-    with tempfile.TemporaryDirectory() as folder, _silent_stderr():
-        code = cv2.VideoWriter.fourcc(*"avc1")
-        video = cv2.VideoWriter(str(Path(folder, "probe.mp4")), code, 30.0, (64, 64))
-        opened = bool(video.isOpened())
-        video.release()
-    return opened
-
-
-@contextlib.contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Discards what is written to file descriptor 2: FFmpeg does so from C, past sys.stderr."""
-    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(sink, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(sink)
 
 
 def _draw_box(picture: Image, box: npt.ArrayLike, scale: int, colour: Colour, width: int) -> None:
@@ -210,22 +153,53 @@ def _draw_text(picture: Image, text: str, origin: tuple[int, int], size: float) 
         cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
 
 
-def _panel(height: int, layers: Sequence[str], responses: Array | None, aspect: float) -> Image:
-    """The response maps one below the other, ``[height, P, 3]``; P depends on the layers only."""
-    tile = height // len(layers)
-    panel = np.full((height, tile + 2 * _MARGIN, 3), 24, np.uint8)
+def response_panel(
+    height: int, layers: Sequence[str], responses: Array | None, aspect: float
+) -> Image:
+    """Response maps ``[L, gh, gw]`` one below the other, as ``panel``; None: only the names."""
+    maps = [None] * len(layers) if responses is None else [*responses]
+    tiles = [
+        (name, None if m is None else functools.partial(_heat_map, m))
+        for name, m in zip(layers, maps, strict=True)
+    ]
+    return panel(height, tiles, aspect)
+
+
+def colour_panel(height: int, maps: Mapping[str, Array], aspect: float) -> Image:
+    """Maps ``[h, w, 3]`` in [0, 1], by name, one below the other, as ``panel``."""
+    tiles = [(name, functools.partial(_colour_map, m)) for name, m in maps.items()]
+    return panel(height, tiles, aspect)
+
+
+def panel(
+    height: int,
+    tiles: Sequence[tuple[str, Callable[[tuple[int, int]], Image] | None]],
+    aspect: float,
+) -> Image:
+    """Pictures with their names, one below the other, ``[height, P, 3]``.
+
+    Args:
+        height: Of the panel. P depends on it and on the number of tiles only.
+        tiles: Names, and what makes a picture of a given (width, height).
+        aspect: Width by height of the pictures.
+    """
+    tile = height // len(tiles)
+    drawn = np.full((height, tile + 2 * _MARGIN, 3), 24, np.uint8)
     room = tile - _CAPTION - 2 * _MARGIN  # for the longer side of a map
-    for index, name in enumerate(layers):
+    for index, (name, picture) in enumerate(tiles):
         top = index * tile + _CAPTION
-        _draw_text(panel, name, (_MARGIN, top - 4), 0.45)
-        if responses is None or room < 2:
+        _draw_text(drawn, name, (_MARGIN, top - 4), 0.45)
+        if picture is None or room < 2:
             continue
         size = max(2, round(room * min(1, aspect))), max(2, round(room * min(1, 1 / aspect)))
-        left = (panel.shape[1] - size[0]) // 2
-        panel[top + 2 : top + 2 + size[1], left : left + size[0]] = _heat_map(
-            responses[index], size
-        )
-    return panel
+        left = (drawn.shape[1] - size[0]) // 2
+        drawn[top + 2 : top + 2 + size[1], left : left + size[0]] = picture(size)
+    return drawn
+
+
+def _colour_map(values: Array, size: tuple[int, int]) -> Image:
+    """A map ``[h, w, 3]`` in [0, 1]; ``size`` = (width, height)."""
+    return _resize((255 * np.clip(values, 0, 1)).astype(np.uint8), size)
 
 
 def _heat_map(response: Array, size: tuple[int, int]) -> Image:

@@ -15,6 +15,7 @@ class Behaviour:
     """What the server does; ``cuts`` and ``statuses`` are used up, one per request."""
 
     content: bytes
+    files: dict[str, bytes] | None = None  # by name, in place of content; others are not there
     ranges: bool = True
     cuts: list[int] = field(default_factory=list)  # bytes sent before the connection is closed
     statuses: list[int] = field(default_factory=list)
@@ -49,14 +50,20 @@ class Handler(BaseHTTPRequestHandler):
         if behaviour.statuses:
             self.send_error(behaviour.statuses.pop(0))
             return
+        content: bytes | None = behaviour.content
+        if behaviour.files is not None:
+            content = behaviour.files.get(self.path.rpartition("/")[2])
+        if content is None:
+            self.send_error(404)
+            return
         start = int(wanted[len("bytes=") : -1]) if wanted and behaviour.ranges else 0
-        if start and start >= len(behaviour.content):
+        if start and start >= len(content):
             self.send_error(416)
             return
-        body = behaviour.content[start:]
+        body = content[start:]
         self.send_response(206 if start else 200)
         if start:
-            total = len(behaviour.content)
+            total = len(content)
             self.send_header("Content-Range", f"bytes {start}-{total - 1}/{total}")
         self.send_header("Content-Type", behaviour.content_type)
         self.send_header("Content-Length", str(behaviour.length or len(body)))

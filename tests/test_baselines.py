@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from hcft_jax import baselines, benchmark, config, jobs, options
+from hcft_jax import baselines, benchmark, config, jobs, opencv, options
 from hcft_jax.boxes import to_file
-from hcft_jax.config import Experiment
+from hcft_jax.config import Experiment, OwnVideo
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import protocols
@@ -95,7 +95,7 @@ def test_mil_follows_a_drawn_target(tmp_path: Path) -> None:
     assert folders.settings(outcome.folder) is None  # no row of the paper's ablation
 
 
-@pytest.mark.parametrize("name", [name for name in baselines.OPENCV if name != "MIL"])
+@pytest.mark.parametrize("name", [name for name in opencv.TRACKERS if name != "MIL"])
 def test_the_contrib_build_has_the_others(tmp_path: Path, name: str) -> None:
     if not CONTRIB:
         pytest.skip("opencv-contrib-python-headless is not installed (extra contrib)")
@@ -109,7 +109,7 @@ def test_the_contrib_build_has_the_others(tmp_path: Path, name: str) -> None:
 def test_without_the_contrib_build_the_error_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    for held in ("TrackerKCF", "TrackerKCF_create", "legacy"):
+    for held in ("TrackerKCF", "legacy"):
         monkeypatch.delattr(cv2, held, raising=False)
     with pytest.raises(InputError, match=f"has no {name}; it takes pip install .*contrib"):
         baselines.find(f"opencv:{name}")
@@ -184,7 +184,7 @@ def test_what_only_our_tracker_has_is_refused(changes: dict[str, Any], flag: str
 
 def test_results_of_another_version_are_not_taken(tmp_path: Path) -> None:
     mil = experiment("opencv:MIL", tmp_path)
-    one = baselines.Baseline("opencv:MIL", "OpenCV 4.10.0", lambda: baselines.OpenCV(None)).weights
+    one = baselines.Baseline("opencv:MIL", "OpenCV 4.10.0", lambda: opencv.Apart("MIL")).weights
     other = baselines.find("opencv:MIL").weights
     assert mil.folder(one.digest) != mil.folder(other.digest)
     assert mil.folder(one.digest) != experiment("opencv:KCF", tmp_path).folder(one.digest)
@@ -193,14 +193,14 @@ def test_results_of_another_version_are_not_taken(tmp_path: Path) -> None:
 def test_where_opencv_has_lost_the_target_the_last_box_stands() -> None:
     answers = [(True, (1, 2, 3, 4)), (False, (0, 0, 0, 0)), (False, (0, 0, 0, 0))]
 
-    class Scripted:
+    class Scripted:  # OpenCV's
         def init(self, image: Any, box: Any) -> None:
             assert box == (5, 6, 7, 9)
 
         def update(self, image: Any) -> Any:
             return answers.pop(0)
 
-    tracker = baselines.OpenCV(Scripted())
+    tracker = opencv.Here(Scripted())
     image = np.zeros((20, 20, 3), np.uint8)
     tracker.init(image, np.array([5.4, 6.0, 7.0, 8.6]))
     assert [np.asarray(tracker.update(image)).tolist() for _ in range(3)] == [[1, 2, 3, 4]] * 3
@@ -209,3 +209,40 @@ def test_where_opencv_has_lost_the_target_the_last_box_stands() -> None:
 def test_the_jobs_of_a_baseline_are_those_of_ours(tmp_path: Path) -> None:
     names = [job.name for job in jobs.find(experiment("opencv:MIL", tmp_path))]
     assert names == ["synthetic-0"]
+
+
+def track(name: str, frames: int = 12) -> list[list[float]]:
+    drawn = replace(DRAWN, frames=frames)
+    baseline = baselines.find(name)
+    return [t.boxes[0].tolist() for t in baselines.track_sequence(baseline, synthetic(drawn))]
+
+
+@pytest.mark.parametrize("name", ["opencv:MIL", "opencv:TLD"])
+def test_a_track_does_not_depend_on_the_tracks_before(name: str) -> None:
+    if name != "opencv:MIL" and not CONTRIB:
+        pytest.skip("opencv-contrib-python-headless is not installed (extra contrib)")
+    assert track(name) == track(name)
+
+
+def test_a_process_that_dies_is_an_error() -> None:
+    tracker = opencv.Apart("MIL")
+    with pytest.raises(InputError, match=r"its process ended \(status -"):
+        tracker.update(synthetic(DRAWN).frames.read(0))  # without init, OpenCV crashes
+    tracker.close()
+
+
+def test_an_error_of_opencv_is_one_line() -> None:
+    tracker = opencv.Apart("MIL")
+    image, box = synthetic(DRAWN).frames.read(0), synthetic(DRAWN).boxes[0]
+    with pytest.raises(InputError, match=r"OpenCV.* error: ") as raised:
+        tracker.init(image, np.array([500.0, 500.0, 10.0, 10.0]))
+    assert "\n" not in str(raised.value)
+    tracker.init(image, box)  # it goes on
+    assert np.asarray(tracker.update(image)).shape == (4,)
+    tracker.close()
+    assert tracker._process.returncode == 0
+
+
+def test_ones_own_video_is_for_our_tracker() -> None:
+    with pytest.raises(InputError, match="opencv:MIL runs on benchmarks, not on --video"):
+        Experiment("video", own=OwnVideo("x.mp4", box=(1, 1, 9, 9)), method="opencv:MIL").validate()

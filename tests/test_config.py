@@ -13,7 +13,7 @@ from hcft_jax.errors import InputError
 SHIPPED = [
     *("alex", "alex_c3", "alex_c4", "alex_c5", "alex_c543", "alex_c5_c4"),
     *("c3", "c4", "c5", "c543", "c5_c4", "cf2", "demo", "first_layer", "hcft", "otb"),
-    "slow_update",
+    *("slow_update", "video"),
 ]
 
 

@@ -36,6 +36,26 @@ def test_an_interrupted_write_changes_nothing(
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_what_an_interruption_leaves_is_kept_where_it_is_told(tmp_path: Path) -> None:
+    path, partial = tmp_path / "a.csv", tmp_path / "partial" / "a.csv"
+
+    def write(text: str) -> None:
+        with replacing(path, partial) as temporary:
+            temporary.write_text(text)
+            raise KeyboardInterrupt
+
+    for text in ("", "half"):  # nothing is not kept
+        with pytest.raises(KeyboardInterrupt):
+            write(text)
+        assert partial.exists() == bool(text)
+    assert partial.read_text() == "half"
+    assert not path.exists()
+    with replacing(path, partial) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert not partial.exists()
+
+
 def test_others_may_read_the_file_as_any_other(tmp_path: Path) -> None:
     mask = os.umask(0o022)
     try:

@@ -341,3 +341,23 @@ def test_an_unknown_flag_is_named(process: list[str]) -> None:
     assert done.returncode != 0
     assert "Unknown command line flag 'etta'. Did you mean: eta" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_another_tracker_has_its_own_folder_and_none_of_our_flags(data: Path, run: Command) -> None:
+    refused = run("--tracker=opencv:MIL")  # the usual flags name layers
+    assert refused.status == 2
+    assert refused.error_lines == ["error: --tracker=opencv:MIL has no layers: leave out --layers"]
+    with flagsaver.flagsaver():
+        where = [f"--data_dir={data}", f"--output_dir={refused.folder}", "--dataset=otb"]
+        status = main.main(flags.FLAGS(["main", "--tracker=opencv:MIL", *where]))
+    assert status == 0
+    (folder,) = refused.folder.iterdir()
+    assert folder.name.startswith("opencv_MIL-")
+    assert sorted(p.name for p in folder.glob("ope/*")) == ["synthetic-0.txt", "synthetic-1.txt"]
+
+
+def test_a_data_set_that_is_not_there_is_one_line(run: Command) -> None:
+    done = run("--dataset=got10k")
+    assert done.status == 2
+    (line,) = done.error_lines
+    assert "no sequence of got10k there, expected [train|val|test/]list.txt" in line

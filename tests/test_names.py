@@ -46,3 +46,9 @@ def test_a_file_name_is_split_into_sequence_and_tracker(
 @pytest.mark.parametrize("stem", ["Basketball", "Basketball_", "Unknown_CF2", "_CF2", ""])
 def test_other_file_names_are_none(stem: str) -> None:
     assert names.split(stem, INDEX) is None
+
+
+def test_numbers_are_sorted_by_value() -> None:
+    frames = ["frame10.png", "Frame2.png", "frame1.png", "10.png", "9.png"]
+    order = ["frame1.png", "Frame2.png", "frame10.png", "9.png", "10.png"]
+    assert sorted(frames, key=names.natural) == order

@@ -38,8 +38,8 @@ def recognise(root: Path) -> str:
         raise InputError(f"{root}: could be {' or '.join(found)}: name one with --dataset")
     if (root / "img").is_dir():  # a sequence itself, a usual mistake: OTB's message says so
         return "otb"
-    known = "\n".join(f"  {name}: {of.layout}" for name, of in DATASETS.items())
-    raise InputError(f"{root}: no sequence there that is known; --dataset is one of\n{known}")
+    known = "; ".join(f"{name} {of.layout}" for name, of in DATASETS.items())
+    raise InputError(f"{root}: no sequence there of any known layout: {known}")
 
 
 def find(root: str | Path, dataset: str = AUTO, names: Iterable[str] | None = None) -> list[Target]:

@@ -19,7 +19,7 @@ from hcft_jax.boxes import Boxes
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
-from hcft_jax.names import key
+from hcft_jax.names import key, natural
 
 _SEPARATOR = re.compile(r"[\s,;]+")
 
@@ -86,12 +86,6 @@ def arrange(root: Path, targets: Iterable[_T], names: Iterable[str] | None) -> l
     for name in names:
         wanted |= _select(root, targets, name)
     return [target for i, target in enumerate(targets) if i in wanted]
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: digits by value, letters without case (Human2 before Human10)."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
 
 
 def _select(root: Path, targets: list[_T], name: str) -> set[int]:

@@ -19,6 +19,7 @@ from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.layout import Dataset, Target
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.errors import InputError
+from hcft_jax.names import natural
 
 NAMES = ("groundtruth.txt", "box.txt", "groundtruth_rect.txt")
 
@@ -44,7 +45,7 @@ def _images(folder: Path) -> list[Path]:
     except OSError:
         return []
     found = [path for path in found if not path.name.startswith(".")]
-    return sorted(found, key=lambda path: layout.natural(path.stem))
+    return sorted(found, key=lambda path: natural(path.stem))
 
 
 def _targets(root: Path) -> Iterator[Target]:

@@ -79,19 +79,38 @@ def principal_components(features: npt.ArrayLike, count: int = 3) -> Components:
     )
 
 
+class Palette(NamedTuple):
+    """Which colour a feature vector has: its first three principal components, as RGB."""
+
+    mean: Floats  # [D]
+    axes: Floats  # [3, D]; zero where the features do not vary
+    low: Floats  # [3] of the components, and
+    span: Floats  # [3] from there to the largest
+
+    def colours(self, maps: Floats) -> Floats:
+        """A feature map ``[h, w, D]`` as RGB ``[h, w, 3]``, in [0, 1] where it is of the fit's."""
+        scores = (maps - self.mean) @ self.axes.T
+        varies = self.span > 0
+        return np.where(varies, (scores - self.low) / np.where(varies, self.span, 1.0), 0.5)
+
+
+def palette(maps: Sequence[Floats]) -> Palette:
+    """The components of all maps ``[h, w, D]`` together, each stretched to its own range."""
+    rows = np.concatenate([np.reshape(m, (-1, m.shape[-1])) for m in maps])
+    found = principal_components(rows)
+    axes = np.where(found.variances[:, None] > 0, found.axes, 0.0)
+    scores = (rows - rows.mean(axis=0)) @ axes.T
+    return Palette(rows.mean(axis=0), axes, scores.min(axis=0), np.ptp(scores, axis=0))
+
+
 def colours(maps: Sequence[Floats]) -> list[Floats]:
     """Feature maps ``[h, w, D]`` of one layer as RGB ``[h, w, 3]`` in [0, 1].
 
     The components are those of all maps together, so that a colour means the same in each; each
     component is stretched to its own range, and one that does not vary is 0.5.
     """
-    rows = np.concatenate([np.reshape(m, (-1, m.shape[-1])) for m in maps])
-    scores = principal_components(rows).scores
-    low, span = scores.min(axis=0), np.ptp(scores, axis=0)
-    flat = np.where(span > 0, (scores - low) / np.where(span > 0, span, 1.0), 0.5)
-    ends = np.cumsum([m.shape[0] * m.shape[1] for m in maps])[:-1]
-    parts = np.split(flat, ends)
-    return [part.reshape(*m.shape[:2], 3) for part, m in zip(parts, maps, strict=True)]
+    common = palette(maps)
+    return [common.colours(m) for m in maps]
 
 
 def resized(values: Floats, size: tuple[int, int]) -> Floats:

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from hcft_jax.api import Tracker
 from hcft_jax.boxes import Boxes, from_file, to_file
-from hcft_jax.integrations.stepping import Tracker
 
 try:
     from got10k.trackers import Tracker as ToolkitTracker

@@ -10,13 +10,15 @@ In the toolkit's ``trackers.ini``::
 
 Weights are read before it says hello. What is compiled depends on the sizes of the image and the
 target, so it compiles when a target is given and answers when it has: the frames after that are
-warm. ``timeout`` must allow for it. Regions are rectangles, 0-based as in the protocol; of another
-region the box around it is taken. Everything for people goes to the standard error.
+warm. ``timeout`` must allow for it; compiled programs are kept for the next start. Regions are
+rectangles, 0-based as in the protocol; of a polygon the box around it is taken. Everything for
+people goes to the standard error.
 
-Each answer has a property ``confidence``, the peak-to-sidelobe ratio of the response.
+Each answer has a property ``confidence``, the peak-to-sidelobe ratio of the response, unless the
+target is so small that there is none (``hcft_jax.Result``).
 """
 
-import logging
+import math
 import sys
 from typing import Any
 
@@ -24,11 +26,11 @@ import numpy as np
 import numpy.typing as npt
 from absl import app, flags
 
-from hcft_jax import boxes
+from hcft_jax import boxes, startup
+from hcft_jax.api import Result, Tracker
 from hcft_jax.data.frames import read_image
-from hcft_jax.data.sequence import Frame
+from hcft_jax.data.vot import around
 from hcft_jax.errors import InputError
-from hcft_jax.integrations.stepping import Result, Tracker
 
 INSTALL = "pip install 'hcft_jax[vot]'"
 
@@ -64,35 +66,33 @@ def _answer(trax: Any, tracker: Tracker, request: Any) -> tuple[Any, dict[str, A
         result = tracker.init(image, _box(trax, region))
         return _region(trax, result), {}
     result = tracker.update(image)
-    return _region(trax, result), {"confidence": f"{result.score:.4f}"}
+    known = not math.isnan(result.score)  # a small target has none
+    return _region(trax, result), {"confidence": f"{result.score:.4f}"} if known else {}
 
 
 def _region(trax: Any, result: Result) -> Any:
     return trax.Rectangle.create(*(float(v) for v in result.box))
 
 
-def _image(trax: Any, image: Any) -> Frame:
+def _image(trax: Any, image: Any) -> npt.ArrayLike:
     if image.type() == trax.Image.PATH:
         return read_image(image.path())
     pixels: npt.NDArray[Any] = image.array()
-    if pixels.dtype == np.uint16:
-        pixels = (pixels >> 8).astype(np.uint8)
-    return np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3)))
+    return pixels
 
 
 def _box(trax: Any, region: Any) -> boxes.Boxes:
     if region.type == trax.Region.RECTANGLE:
         return np.asarray(region.bounds(), np.float64)
     if region.type == trax.Region.POLYGON:
-        points = np.asarray(list(region), np.float64)
-        low, high = points.min(axis=0), points.max(axis=0)
-        return np.concatenate([low, high - low])
+        return around(list(region))
     raise InputError(f"a region of type {region.type}: only rectangles and polygons are understood")
 
 
 def main(argv: list[str]) -> int:
     """The command; the exit status."""
-    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
+    startup.quiet()
+    startup.keep_programs()
     try:
         if argv[1:]:
             raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")

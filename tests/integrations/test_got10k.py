@@ -147,3 +147,15 @@ def test_the_whole_tracker_on_two_sequences(tmp_path: Path) -> None:
     report = experiment(tmp_path, tmp_path / "data", "hcft", weights)
     assert_agree(tmp_path, report, otb.find(tmp_path / "data"))
     assert report["Football1"]["precision_score"] == 1.0
+
+
+@pytest.mark.slow
+def test_a_tracker_of_the_toolkit_runs_in_our_benchmark(tmp_path: Path) -> None:
+    drawn = synthetic(Synthetic(frames=6, height=64, width=80, target=(20, 20), motion=12.0))
+    otb.write(drawn, tmp_path / "data")
+    command = [sys.executable, "-m", "hcft_jax.main", f"--data_dir={tmp_path / 'data'}"]
+    command += ["--tracker=got10k:got10k.trackers:IdentityTracker"]
+    run([*command, f"--output_dir={tmp_path / 'out'}"])
+    (path,) = tmp_path.glob("out/got10k_got10k.trackers_IdentityTracker-*/ope/synthetic-0.txt")
+    still = np.broadcast_to(boxes.to_file(drawn.boxes[0]), (6, 4))
+    np.testing.assert_allclose(boxes.parse(path), still, atol=1e-3)

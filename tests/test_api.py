@@ -1,0 +1,287 @@
+"""The tracker as an object: the benchmark's boxes, and one exception for each bad call."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import hcft_jax
+from hcft_jax import api, compilation
+from hcft_jax.api import Tracker, TrackError
+from hcft_jax.backbones import weights
+from hcft_jax.backbones.weights import Weights
+from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax.data import otb
+from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.errors import InputError
+from hcft_jax.streaming import track_sequence
+
+SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Iterator[Weights]:
+    drawn = weights.random()
+    alive = Tracker(SMALL, drawn)  # so that the network is put on the device once
+    yield drawn
+    del alive
+
+
+@pytest.fixture(scope="module")
+def sequence() -> Sequence:
+    return synthetic(Synthetic(frames=9, height=64, width=80, target=(24, 24), motion=18.0, seed=3))
+
+
+@pytest.fixture(scope="module")
+def frames(sequence: Sequence) -> list[Frame]:
+    return [sequence.frames.read(i) for i in range(len(sequence))]
+
+
+@pytest.fixture
+def tracker(untrained: Weights) -> Tracker:
+    return Tracker(SMALL, untrained)
+
+
+def test_its_boxes_are_those_of_the_benchmark(
+    tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    expected = list(track_sequence(tracker.params, SMALL, sequence))
+    results = [tracker.init(frames[0], sequence.boxes[0])]
+    results += [tracker.update(frame) for frame in frames[1:]]
+    boxes = np.stack([r.box for r in results])
+    np.testing.assert_array_equal(boxes, np.concatenate([t.boxes for t in expected]))
+    psr = np.concatenate([t.psr for t in expected])
+    np.testing.assert_allclose([r.score for r in results], psr, rtol=1e-4)
+    assert len(np.unique(boxes, axis=0)) > 2  # it moved
+
+
+def test_everything_is_compiled_before_the_first_update(
+    tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    tracker.init(frames[0], sequence.boxes[0])
+    before = compilation.total()
+    for frame in frames[1:4]:
+        tracker.update(frame)
+    tracker.init(frames[0], sequence.boxes[0] + np.array([3.5, 0, 0, 0]))
+    tracker.update(frames[1])
+    assert (compilation.total() - before).executables == 0
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        lambda image: image.astype(np.float32),
+        lambda image: image.astype(np.float64),
+        lambda image: image.astype(np.uint16) * 256 + 99,
+        lambda image: jnp.asarray(image),
+        lambda image: jnp.asarray(image, jnp.float32),
+        lambda image: np.asfortranarray(image),
+    ],
+    ids=["float32", "float64", "uint16", "jax", "jax float", "columns first"],
+)
+def test_the_form_of_the_image_does_not_matter(
+    convert: Callable[[Frame], Any], tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    plain = tracker.track(frames, sequence.boxes[0])
+    other = tracker.track([convert(frame) for frame in frames], sequence.boxes[0])
+    np.testing.assert_array_equal(plain.boxes, other.boxes)
+
+
+@pytest.mark.parametrize("form", [lambda g: g, lambda g: g[..., None], jnp.asarray])
+def test_grey_is_repeated(
+    form: Callable[[Any], Any], tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    grey = [frame[..., 1] for frame in frames]
+    expected = tracker.track([np.repeat(g[..., None], 3, axis=2) for g in grey], sequence.boxes[0])
+    seen = tracker.track([form(g) for g in grey], sequence.boxes[0])
+    np.testing.assert_array_equal(seen.boxes, expected.boxes)
+
+
+def test_a_track_of_images_has_all_frames_and_no_times(
+    tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    track = tracker.track(iter(frames), sequence.boxes[0])
+    assert track.boxes.shape == (9, 4)
+    assert track.scores.shape == track.lost.shape == track.times.shape == (9,)
+    assert np.isnan(track.times).all()
+    assert np.isnan(track.scores[0])
+    np.testing.assert_array_equal(track.lost[1:], track.scores[1:] < api.LOST_BELOW)
+
+
+def test_a_track_of_a_folder_has_times(
+    tracker: Tracker, sequence: Sequence, frames: list[Frame], tmp_path: Path
+) -> None:
+    folder = otb.write(sequence, tmp_path)
+    track = tracker.track(folder / "img", sequence.boxes[0])
+    np.testing.assert_array_equal(track.boxes, tracker.track(frames, sequence.boxes[0]).boxes)
+    np.testing.assert_allclose(track.times, np.arange(9) / 30)
+
+
+def test_a_target_may_be_given_anew_at_any_time(
+    tracker: Tracker, untrained: Weights, sequence: Sequence, frames: list[Frame]
+) -> None:
+    tracker.track(frames, sequence.boxes[0])
+    again = tracker.track(frames[3:], sequence.boxes[3])
+    fresh = Tracker(SMALL, untrained).track(frames[3:], sequence.boxes[3])
+    np.testing.assert_array_equal(again.boxes, fresh.boxes)
+
+
+def test_trackers_in_threads_do_not_disturb_each_other(
+    untrained: Weights, sequence: Sequence, frames: list[Frame]
+) -> None:
+    tracks: dict[int, Any] = {}
+
+    def work(number: int) -> None:
+        own = Tracker(SMALL, untrained)
+        start = number % 2
+        tracks[number] = own.track(frames[start:], sequence.boxes[start])
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for start in (0, 1):
+        expected = Tracker(SMALL, untrained).track(frames[start:], sequence.boxes[start])
+        for number in (start, start + 2):
+            np.testing.assert_array_equal(tracks[number].boxes, expected.boxes)
+
+
+def test_trackers_share_their_network(untrained: Weights) -> None:
+    one, other = Tracker(SMALL, untrained), Tracker("cf2", untrained)
+    assert one.params is other.params
+
+
+def test_a_configuration_is_a_name_a_file_an_experiment_or_constants(
+    untrained: Weights, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from hcft_jax.config import derive\nget_config = lambda: derive('cf2', eta=0.5)"
+    )
+    assert Tracker("cf2", untrained).config.update == "cf2"
+    assert Tracker(own, untrained).config.eta == 0.5
+    assert Tracker(Experiment("x", SMALL), untrained).config is SMALL
+
+
+def test_the_package_is_light_until_the_tracker_is_used() -> None:
+    code = "import hcft_jax, sys; assert 'jax' not in sys.modules; hcft_jax.Tracker; dir(hcft_jax)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert hcft_jax.Tracker is Tracker
+    with pytest.raises(AttributeError, match="Nothing"):
+        hcft_jax.Nothing  # noqa: B018
+
+
+def test_a_target_without_sidelobes_has_no_score_and_is_not_called_lost(
+    tracker: Tracker, frames: list[Frame]
+) -> None:
+    track = tracker.track(frames[:3], (30, 30, 18, 18))  # 2 x 18 px: a grid of 9 x 9 cells
+    assert np.isnan(track.scores).all()
+    assert not track.lost.any()
+
+
+class TestBadCalls:
+    """Each is one InputError that says what is wrong, and the target stays as it was."""
+
+    def test_update_before_init(self, tracker: Tracker, frames: list[Frame]) -> None:
+        with pytest.raises(InputError, match=r"no target yet: call init\(image, box\) first"):
+            tracker.update(frames[0])
+
+    @pytest.mark.parametrize(
+        ("box", "message"),
+        [
+            ((100, 10, 20, 20), r"20 x 20 px at \(100, 10\) lies outside the image of 80 x 64 px"),
+            ((10, 10, 0, 20), "is empty"),
+            ((10, 10, float("nan"), 20), "not four finite numbers"),
+            ((10, 10, 20), "not four finite numbers"),
+            ((10, 10, 200, 20), "larger than the image"),
+        ],
+    )
+    def test_a_box_that_cannot_be_tracked(
+        self, box: Any, message: str, tracker: Tracker, frames: list[Frame]
+    ) -> None:
+        with pytest.raises(InputError, match=message):
+            tracker.init(frames[0], box)
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda f: f[:60], "it is 80 x 60 px, but the first one was 80 x 64 px"),
+            (lambda f: f[..., 0], "it is grey, but the first one was RGB"),
+            (lambda f: f.astype(np.float32), "it is float32, but the first one was uint8"),
+            (lambda f: np.dstack([f, f[..., :1]]), r"\(64, 80, 4\) is neither .*leave alpha out"),
+            (lambda f: f[None], r"\(1, 64, 80, 3\) is neither RGB"),
+            (lambda f: f[:0], r"\(0, 80, 3\) is neither RGB"),
+            (lambda f: f.astype(np.int64), "int64 is neither uint8, uint16 nor float"),
+            (lambda f: np.where(f > 0, np.nan, 0.0), "not finite"),
+        ],
+    )
+    def test_another_image(
+        self,
+        spoil: Callable[[Frame], Any],
+        message: str,
+        tracker: Tracker,
+        sequence: Sequence,
+        frames: list[Frame],
+    ) -> None:
+        expected = tracker.track(frames[:3], sequence.boxes[0])
+        tracker.init(frames[0], sequence.boxes[0])
+        tracker.update(frames[1])
+        with pytest.raises(InputError, match=message):
+            tracker.update(spoil(frames[2]))
+        np.testing.assert_array_equal(tracker.update(frames[2]).box, expected.boxes[2])
+
+    @pytest.mark.parametrize("xp", [np, jnp])
+    def test_values_that_are_not_finite(
+        self, xp: Any, tracker: Tracker, sequence: Sequence, frames: list[Frame]
+    ) -> None:
+        image = frames[0].astype(np.float32)
+        image[5, 5, 1] = np.inf
+        with pytest.raises(InputError, match="not finite"):
+            tracker.init(xp.asarray(image), sequence.boxes[0])
+
+    def test_floats_up_to_one(
+        self, tracker: Tracker, sequence: Sequence, frames: list[Frame]
+    ) -> None:
+        with pytest.raises(InputError, match=r"in \[0, 255\], and these are at most 1"):
+            tracker.init(frames[0] / 255, sequence.boxes[0])
+
+    def test_a_failed_init_leaves_the_former_target(
+        self, tracker: Tracker, sequence: Sequence, frames: list[Frame]
+    ) -> None:
+        expected = tracker.track(frames[:2], sequence.boxes[0])
+        tracker.init(frames[0], sequence.boxes[0])
+        with pytest.raises(InputError):
+            tracker.init(frames[1], (500, 500, 9, 9))
+        np.testing.assert_array_equal(tracker.update(frames[1]).box, expected.boxes[1])
+
+    def test_a_stream_that_ends_at_once(self, tracker: Tracker) -> None:
+        with pytest.raises(InputError, match="it ends before its first frame"):
+            tracker.track([], (1, 1, 9, 9))
+
+    def test_a_path_that_is_no_video(self, tracker: Tracker, tmp_path: Path) -> None:
+        with pytest.raises(InputError, match="no such file, folder or camera"):
+            tracker.track(tmp_path / "absent.mp4", (1, 1, 9, 9))
+
+    def test_a_bad_frame_keeps_the_track_before_it(
+        self, tracker: Tracker, sequence: Sequence, frames: list[Frame]
+    ) -> None:
+        expected = tracker.track(frames[:3], sequence.boxes[0])
+        with pytest.raises(TrackError, match="frame 4: image: it is grey") as caught:
+            tracker.track([*frames[:3], frames[3][..., 0]], sequence.boxes[0])
+        np.testing.assert_array_equal(caught.value.track.boxes, expected.boxes)
+
+    def test_weights_and_configurations_that_are_not_there(self, untrained: Weights) -> None:
+        with pytest.raises(InputError, match=r"absent\.npz"):
+            Tracker("hcft", "absent.npz")
+        with pytest.raises(InputError, match="no 'hfct'"):
+            Tracker("hfct")
+        with pytest.raises(InputError, match="not AlexNet's"):
+            Tracker("alex", untrained)
