@@ -48,6 +48,18 @@ def test_bfloat16_is_near_float32_but_not_equal(plain: Params, image: np.ndarray
     assert 1e-4 < error < 0.02
 
 
+@pytest.mark.parametrize("layer", ["conv2_1", "conv3_2"])
+def test_compiled_it_rounds_as_step_by_step(plain: Params, image: np.ndarray, layer: str) -> None:
+    params = VGG.placed(plain, "bfloat16")
+
+    def run(params: Params, image: jax.Array) -> jax.Array:
+        return VGG.maps(params, image, (layer,), "bfloat16")[layer]
+
+    expected = run(params, jnp.asarray(image))
+    compiled = jax.jit(run)(params, jnp.asarray(image))
+    np.testing.assert_allclose(compiled, expected, rtol=0, atol=0.01 * float(expected.max()))
+
+
 def test_a_cpu_computes_tf32_in_full(plain: Params, image: np.ndarray) -> None:
     exact, other = (maps(plain, image, p) for p in ("float32", "tf32"))
     for name in LAYERS:
