@@ -1,6 +1,7 @@
 """Strict numerics for every test, and the third-party data that some of them read."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,9 @@ import pytest
 
 from hcft_jax.backbones import weights
 from hcft_jax.backbones.vgg import Params
+
+# a shell's background job ignores Ctrl-C, which tests send to themselves and to commands
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that what is spread over devices is tested
 jax.config.update("jax_numpy_rank_promotion", "raise")

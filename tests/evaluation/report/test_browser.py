@@ -105,12 +105,14 @@ class Browser:
         messages = [
             json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
         ]
+        own = self.path.as_uri()
         asked = [
             message["params"]["request"]["url"]
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
+            # the browser's own new tab may still be loading
+            and message["params"]["documentURL"].split("#")[0] == own
         ]
-        own = self.path.as_uri()
         return said, [u for u in asked if u.split("#")[0] != own and not u.startswith("data:")]
 
 
