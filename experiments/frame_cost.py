@@ -8,11 +8,7 @@ what everything else (crop, spectra, filters, search, update) adds. The target's
 much that is: the default is that of MotorRolling.
 """
 
-import json
-import os
-import statistics
 import sys
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -25,17 +21,10 @@ from hcft_jax.backbones import registry, weights
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
-from hcft_jax.evaluation.results import write_json
+from hcft_jax.profiling import machine, timing
 from hcft_jax.tracker import Params
 
 CHUNK = 4  # frames a call, as in the main job on a CPU
-
-
-def seconds(call: Callable[[], Any]) -> float:
-    """Wall time of a call whose result is waited for."""
-    started = time.perf_counter()
-    jax.block_until_ready(call())
-    return time.perf_counter() - started
 
 
 def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: int) -> Any:
@@ -64,31 +53,22 @@ def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: in
             "unmoved": track(still),
         }
         for name, call in calls.items():
-            spent = seconds(call) / CHUNK
+            spent = timing.seconds(call) / CHUNK
             if repeat:  # the first time compiles
                 times[name].append(spent)
 
     boxes = np.asarray(track(moving)()[1].box)
     if (np.abs(np.diff(boxes[:, :2], axis=0)).max(axis=1) == 0).any():
         raise InputError("the target did not move in each frame: take another --seed")
-    ratios = {
-        "moved / 2 passes": [
-            m / (2 * n) for m, n in zip(times["moved"], times["network"], strict=True)
-        ],
-        "unmoved / 1 pass": [
-            u / n for u, n in zip(times["unmoved"], times["network"], strict=True)
-        ],
-    }
+    twice = [2 * n for n in times["network"]]
     return {
-        "seconds": {name: spread(values) for name, values in times.items()},
-        "ratios": {name: spread(values) for name, values in ratios.items()},
+        "seconds": {name: timing.spread(values) for name, values in times.items()},
+        "ratios": {
+            "moved / 2 passes": timing.ratios(times["moved"], twice),
+            "unmoved / 1 pass": timing.ratios(times["unmoved"], times["network"]),
+        },
         "grid": first.target.transform.shape,
     }
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and extremes."""
-    return {"median": statistics.median(values), "least": min(values), "most": max(values)}
 
 
 def main(argv: list[str]) -> int:
@@ -107,15 +87,11 @@ def main(argv: list[str]) -> int:
             motion=0.3 * min(map(float, values.target)),  # it must stay in the search window
         )
         result = measure(params, TrackerConfig(), drawn, values.repeats)
-        device = jax.devices()[0]
-        result["device"] = f"{device.platform} ({device.device_kind}), {os.cpu_count()} host cores"
-        result["versions"] = {"jax": jax.__version__}
-        if values.output:
-            write_json(values.output, result)
+        text = machine.recorded(result, values.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=2))
+    print(text)
     return 0
 
 

@@ -10,8 +10,6 @@ within a frame. Without a video one is drawn, and all targets but the first stay
 
 import contextlib
 import itertools
-import json
-import os
 import statistics
 import sys
 import time
@@ -28,7 +26,7 @@ from hcft_jax.config import TrackerConfig
 from hcft_jax.data import video
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
-from hcft_jax.evaluation.results import write_json
+from hcft_jax.profiling import machine
 from hcft_jax.several import Several
 
 Box = tuple[float, float, float, float]
@@ -111,15 +109,11 @@ def main(argv: list[str]) -> int:
                 images = (m.image for m in itertools.islice(opened, values.frames + 1))
                 starts = [tuple(map(float, row)) for row in boxes.parse(values.boxes)]  # type: ignore
             result = measure(values.weights, images, starts)
-        device = jax.devices()[0]
-        result["device"] = f"{device.platform} ({device.device_kind}), {os.cpu_count()} host cores"
-        result["versions"] = {"jax": jax.__version__}
-        if values.output:
-            write_json(values.output, result)
+        text = machine.recorded(result, values.output)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(json.dumps(result, indent=2))
+    print(text)
     return 0
 
 

@@ -7,22 +7,21 @@ needs no new compilation and can be differentiated or batched); everything else 
 """
 
 import dataclasses
-import difflib
 import hashlib
-import importlib.util
 import json
 import math
 import re
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
 from typing import Any
 
 import jax
 
+from hcft_jax import config_files
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PRECISIONS
+from hcft_jax.config_files import listed, near
 from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
@@ -104,8 +103,8 @@ class TrackerConfig:
         for name in self.layers:
             if name not in network.layers:
                 raise InputError(
-                    f"--layers: no layer {name!r} in {network.title}{_near(name, network.layers)}; "
-                    f"{_listed(network.layers)}"
+                    f"--layers: no layer {name!r} in {network.title}{near(name, network.layers)}; "
+                    f"{listed(network.layers)}"
                 )
         if len(set(self.layers)) < len(self.layers):
             raise InputError(f"--layers: {','.join(self.layers)} names a layer twice")
@@ -259,8 +258,8 @@ class Experiment:
                 )
         for name in self.protocols:
             if name not in PROTOCOLS:
-                near = _near(name, PROTOCOLS)
-                raise InputError(f"--protocols: no {name!r}{near}; {_listed(PROTOCOLS)}")
+                text = f"no {name!r}{near(name, PROTOCOLS)}; {listed(PROTOCOLS)}"
+                raise InputError(f"--protocols: {text}")
         if not self.protocols or len(set(self.protocols)) < len(self.protocols):
             raise InputError("--protocols: name at least one, and each once")
         return self
@@ -313,46 +312,11 @@ def load(name: str) -> Experiment:
         InputError: no such configuration (near ones are listed), or the file has no
             ``get_config()`` that returns an ``Experiment``.
     """
-    path = locate(name, "--config", available())
-    experiment = execute(path, "get_config")
+    path = config_files.locate(name, "--config", config_files.available())
+    experiment = config_files.execute(path, "get_config")
     if not isinstance(experiment, Experiment):
         raise InputError(f"{path}: get_config() must return an Experiment")
     return replace(experiment, name=path.stem, base=experiment.tracker)
-
-
-def locate(name: str, flag: str, known: Mapping[str, Path]) -> Path:
-    """The Python file that a flag names: a shipped one by its name, or one's own (``x.py``).
-
-    Raises:
-        InputError: there is no such file.
-    """
-    if name.endswith(".py"):
-        if not Path(name).is_file():
-            raise InputError(f"{flag}: no file {name}")
-        return Path(name)
-    if name not in known:
-        raise InputError(f"{flag}: no {name!r}{_near(name, known)}; {_listed(known)}")
-    return known[name]
-
-
-def execute(path: Path, function: str) -> Any:
-    """What a function without arguments of a Python file returns.
-
-    Raises:
-        InputError: the file has no such function, or either of them fails.
-    """
-    spec = importlib.util.spec_from_file_location(f"hcft_jax_config_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        return getattr(module, function)()
-    except InputError:
-        raise
-    except Exception as error:  # the file is the user's: say where it broke, in one line
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path}: {text}") from error
 
 
 def derive(name: str, **changes: Any) -> Experiment:
@@ -381,15 +345,6 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
         base=experiment.base or experiment.tracker,
         **rest,
     )
-
-
-def available(folder: str = "") -> dict[str, Path]:
-    """The shipped configurations, or the files of a folder beside them: name to file."""
-    here = Path(__file__).parent
-    # installed inside the package (setup.py), beside it in a checkout
-    configs = next(p for p in (here / "configs", here.parent / "configs") if p.is_dir())
-    files = sorted((configs / folder).glob("*.py"))
-    return {p.stem: p for p in files if p.stem != "__init__"}
 
 
 def flag_of(field: str) -> str:
@@ -427,12 +382,3 @@ def _shown(value: Any, separator: str = "+") -> str:
 
 def _field(name: str) -> "dataclasses.Field[Any]":
     return next(f for f in fields(TrackerConfig) if f.name == name)
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=3)
-    return f" (did you mean {' or '.join(near)}?)" if near else ""
-
-
-def _listed(names: Iterable[str]) -> str:
-    return f"there are {', '.join(names)}"

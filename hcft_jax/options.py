@@ -10,7 +10,7 @@ from typing import Any
 
 from absl import flags
 
-from hcft_jax import baselines, config
+from hcft_jax import baselines, config, config_files
 from hcft_jax.backbones import weights
 from hcft_jax.config import Experiment, OwnVideo, TrackerConfig
 from hcft_jax.errors import InputError
@@ -53,7 +53,7 @@ def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
 
 def command(experiment: Experiment) -> str | None:
     """The command that runs one experiment; None where it is not of a shipped configuration."""
-    if experiment.name not in config.available():
+    if experiment.name not in config_files.available():
         return None
     shipped = config.load(experiment.name)
     if (experiment.base, experiment.synthetic) != (shipped.tracker, shipped.synthetic):

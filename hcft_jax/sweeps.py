@@ -15,7 +15,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
-from hcft_jax import config
+from hcft_jax import config, config_files
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.errors import InputError
 
@@ -97,7 +97,7 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
 
 def available() -> list[str]:
     """The names of the shipped sweeps."""
-    return list(config.available("sweeps"))
+    return list(config_files.available("sweeps"))
 
 
 def load(name: str) -> Sweep:
@@ -107,8 +107,8 @@ def load(name: str) -> Sweep:
         InputError: no such sweep (near ones are listed), or the file has no ``get_sweep()`` that
             returns experiments.
     """
-    path = config.locate(name, "--sweep", config.available("sweeps"))
-    experiments = config.execute(path, "get_sweep")
+    path = config_files.locate(name, "--sweep", config_files.available("sweeps"))
+    experiments = config_files.execute(path, "get_sweep")
     whole = isinstance(experiments, list | tuple) and experiments
     if not whole or not all(isinstance(e, Experiment) for e in experiments):
         raise InputError(f"{path}: get_sweep() must return a list of Experiments")

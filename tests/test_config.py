@@ -5,7 +5,7 @@ from typing import Any
 import jax
 import pytest
 
-from hcft_jax import config
+from hcft_jax import config, config_files
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.errors import InputError
@@ -18,7 +18,7 @@ SHIPPED = [
 
 
 def test_the_shipped_configurations_are_there() -> None:
-    assert sorted(config.available()) == SHIPPED
+    assert sorted(config_files.available()) == SHIPPED
 
 
 @pytest.mark.parametrize("name", SHIPPED)

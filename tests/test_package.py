@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hcft_jax
-from hcft_jax import config, sweeps
+from hcft_jax import config_files, sweeps
 
 ROOT = Path(__file__).parents[1]
 
@@ -29,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_configurations_and_experiments(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"hcft_jax/configs/{name}.py" for name in config.available()} <= names
+    assert {f"hcft_jax/configs/{name}.py" for name in config_files.available()} <= names
     assert {f"hcft_jax/configs/sweeps/{name}.py" for name in sweeps.available()} <= names
     assert "hcft_jax/experiments/compare.py" in names
     assert not any(name.startswith(("tests", "configs", "experiments")) for name in names)

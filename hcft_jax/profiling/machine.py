@@ -1,6 +1,7 @@
 """The machine that a run is on: what it is, and whether something fits into its memory."""
 
 import datetime
+import json
 import os
 import platform
 import shlex
@@ -12,6 +13,7 @@ from typing import Any
 import jax
 
 from hcft_jax.config import TrackerConfig
+from hcft_jax.evaluation.results import write_json
 from hcft_jax.profiling.material import Material
 
 
@@ -32,6 +34,20 @@ def setting(words: Sequence[str]) -> dict[str, Any]:
         "command": shlex.join(["python", "-m", "hcft_jax.experiments.throughput", *words]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
     }
+
+
+def recorded(result: dict[str, Any], output: str | None) -> str:
+    """A measurement with its device and JAX's version as JSON text, written to a file if named.
+
+    Raises:
+        InputError: the file cannot be written.
+    """
+    first = jax.devices()[0]
+    device = f"{first.platform} ({first.device_kind}), {os.cpu_count()} host cores"
+    whole = {**result, "device": device, "versions": {"jax": jax.__version__}}
+    if output:
+        write_json(output, whole)
+    return json.dumps(whole, indent=2)
 
 
 def processor() -> str:
