@@ -1,7 +1,9 @@
 """Strict numerics for every test, and the third-party data that some of them read."""
 
+import functools
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,14 @@ def shared(*parts: str) -> Path:
 def params() -> Params:
     """Untrained VGG-19 parameters, the same everywhere: enough for whatever needs no accuracy."""
     return jax.device_put(weights.random().params)
+
+
+@pytest.fixture(scope="module")
+def random_weights_drawn_once() -> Iterator[None]:
+    """Drawing the 20 million random parameters once is enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(weights, "random", functools.cache(weights.random))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The command line as a user meets it: results, resuming, and one line for each mistake."""
 
-import functools
 import json
 import os
 import shutil
@@ -8,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,13 +55,7 @@ class Run:
 
 Command = Callable[..., Run]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _weights_read_once() -> Iterator[None]:
-    """Drawing the 20 million random parameters once is enough."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "random", functools.cache(weights.random))
-        yield
+pytestmark = pytest.mark.usefixtures("random_weights_drawn_once")
 
 
 @pytest.fixture

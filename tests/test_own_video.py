@@ -1,7 +1,6 @@
 """--config=video as a user meets it: boxes, a video, and one line for each mistake."""
 
 import csv
-import functools
 import json
 import os
 import signal
@@ -32,12 +31,7 @@ from tests.test_main import QUICK, Run
 DRAWN = Synthetic(frames=12, height=80, width=96, target=(24, 24), motion=20.0)
 Command = Callable[..., Run]
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _weights_read_once() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "random", functools.cache(weights.random))
-        yield
+pytestmark = pytest.mark.usefixtures("random_weights_drawn_once")
 
 
 @pytest.fixture(scope="module")

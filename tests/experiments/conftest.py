@@ -1,11 +1,9 @@
 """A small sweep over drawn sequences as a command; the small benchmark of the exhibits."""
 
-import functools
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import pytest
 from absl import flags
 
 from experiments import sweep
-from hcft_jax.backbones import weights
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -85,11 +82,8 @@ class Command:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _weights_read_once() -> Iterator[None]:
-    """Drawing the 20 million random parameters once is enough."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "random", functools.cache(weights.random))
-        yield
+def _weights(random_weights_drawn_once: None) -> None:
+    """For all tests here."""
 
 
 @pytest.fixture
