@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import jax
+import numpy as np
 
 from hcft_jax import config_files
 from hcft_jax.backbones import registry
@@ -53,7 +54,9 @@ class TrackerConfig:
     gamma: tuple[float, ...] = _traced(
         (1.0, 0.5, 0.02), "weight of each layer's response, in the order of --layers (Eq. 5)"
     )
-    eta: float = _traced(0.01, "learning rate in [0, 1] (Eq. 6)")
+    eta: float | tuple[float, ...] = _traced(
+        0.01, "learning rate in [0, 1] (Eq. 6): one, or one a layer in the order of --layers"
+    )
     lambda_: float = _traced(1e-4, "regularisation, > 0 (Eq. 3)", flag="lambda")
     sigma: float = _traced(0.1, "label width: times sqrt(w h) / cell, in cells")
     radius: float = _traced(
@@ -66,8 +69,12 @@ class TrackerConfig:
     )
     search: str = _static(
         "paper",
-        "paper: coarse to fine within the radius (Eq. 5); sum: the whole weighted sum",
-        choices=("paper", "sum"),
+        "paper: coarse to fine within the radius (Eq. 5); sum: the whole weighted sum; soft: as "
+        "paper, and then the mean position around the peak, which is differentiable",
+        choices=("paper", "sum", "soft"),
+    )
+    temperature: float = _traced(
+        0.02, "of --search=soft, > 0: cells count by the softmax of response / temperature"
     )
     hypercolumn: bool = _static(
         False, "one filter on the concatenated layers; gamma has no response to weigh then"
@@ -118,7 +125,14 @@ class TrackerConfig:
             if getattr(self, name) not in choices:
                 raise InputError(f"--{name}: {getattr(self, name)!r} is not one of {choices}")
         self._in_range("gamma", self.gamma, 0.0, math.inf)
-        self._in_range("eta", (self.eta,), 0.0, 1.0)
+        rates = self.eta if isinstance(self.eta, tuple) else (self.eta,)
+        if isinstance(self.eta, tuple) and (self.hypercolumn or len(rates) != len(self.layers)):
+            raise InputError(
+                f"--eta: {len(rates)} values for {len(self.layers)} layers: give one, or one a "
+                "layer (a hypercolumn has one filter, hence one)"
+            )
+        self._in_range("eta", rates, 0.0, 1.0)
+        self._in_range("temperature", (self.temperature,), 0.0, math.inf, above=True)
         self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
         self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         self._in_range("radius", (self.radius,), 0.0, math.inf)
@@ -363,8 +377,11 @@ def _typed(name: str, value: Any, owner: type) -> Any:
             return float(value)
         if kind == tuple[float, ...]:
             return tuple(float(v) for v in value)
+        if kind == float | tuple[float, ...]:
+            several = tuple(float(v) for v in (value if np.iterable(value) else [value]))
+            return several[0] if len(several) == 1 else several
     except (TypeError, ValueError):
-        what = "a list of numbers" if kind is not float else "a number"
+        what = "a number" if kind is float else "a list of numbers"
         flag = flag_of(name) if owner is TrackerConfig else name
         raise InputError(f"--{flag}: {_shown(value, ',')!r} is not {what}") from None
     return tuple(value) if isinstance(value, list) else value

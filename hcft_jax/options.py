@@ -35,7 +35,7 @@ def define(into: flags.FlagValues = flags.FLAGS) -> None:
             bool: flags.DEFINE_bool,
         }
         define = simple.get(kind, flags.DEFINE_string)
-        if typing.get_origin(kind) is tuple:
+        if typing.get_origin(kind) is tuple or kind == float | tuple[float, ...]:
             define = flags.DEFINE_list
         default = f" [{_shown(field.default)}]" if field.default not in (None, ()) else ""
         define(name, None, field.metadata["help"] + default, flag_values=into)

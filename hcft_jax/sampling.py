@@ -105,8 +105,8 @@ def patch(image: jax.Array, position: jax.Array, crop: Crop) -> jax.Array:
         crop: the window's operator.
 
     Returns:
-        float32 ``[height, width, 3]`` in [0, 255]. Pixels outside the image repeat its edge
-        and the resizing is the authors' (``hcft_jax.resize``).
+        ``[height, width, 3]`` in [0, 255], of the operator's dtype (float32). Pixels outside the
+        image repeat its edge and the resizing is the authors' (``hcft_jax.resize``).
     """
     rows, columns = (
         jnp.clip(
@@ -118,7 +118,7 @@ def patch(image: jax.Array, position: jax.Array, crop: Crop) -> jax.Array:
         )
         for axis, operator in enumerate((crop.vertical, crop.horizontal))
     )
-    cropped = image[rows][:, columns].astype(jnp.float32)
+    cropped = image[rows][:, columns].astype(crop.vertical.dtype)
     return jnp.einsum(
         "iy,yxc,jx->ijc",
         crop.vertical,

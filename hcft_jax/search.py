@@ -40,15 +40,36 @@ def combine(
         The weighted sum of all the maps ``[gh, gw]``, and (row, column) of its admitted maximum.
     """
     total = gamma[0] * responses[0]
-    inside = _inside(total.shape, grid)
-    peak = locate(jnp.where(inside, total, -jnp.inf))
+    cells = inside(total.shape, grid)
+    peak = locate(jnp.where(cells, total, -jnp.inf))
     for response, weight in zip(responses[1:], gamma[1:], strict=True):
         total = total + weight * response
-        admitted = inside
+        admitted = cells
         if radius is not None:
-            admitted = inside & (_distance(total.shape, peak, 1) <= radius)
+            admitted = cells & (_distance(total.shape, peak, 1) <= radius)
         peak = locate(jnp.where(admitted, total, -jnp.inf))
     return total, peak
+
+
+def expect(
+    response: jax.Array, peak: jax.Array, temperature: jax.Array | float, grid: Grid
+) -> jax.Array:
+    """Where the target is expected around a peak, (row, column) in cells: differentiable.
+
+    The mean of the cells within ``PEAK // 2`` of the peak each way, by the softmax of
+    response / temperature: the colder, the closer to the peak itself. (The peak is where the mean
+    is taken; no gradient flows through the choice.)
+
+    Args:
+        response: ``[gh, gw]``, or larger, padded.
+        peak: (row, column).
+        temperature: > 0, in the response's units.
+        grid: (gh, gw); nothing outside counts.
+    """
+    near = inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) <= PEAK // 2)
+    weights = jax.nn.softmax(jnp.where(near, response / temperature, -jnp.inf), axis=(0, 1))
+    rows, columns = (jnp.arange(size).astype(response.dtype) for size in response.shape)
+    return jnp.stack([jnp.sum(weights.sum(1) * rows), jnp.sum(weights.sum(0) * columns)])
 
 
 def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Array:
@@ -56,7 +77,7 @@ def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Ar
 
     From Bolme et al., CVPR 2010, section 3.5. A scalar; 0 where the window leaves no sidelobe.
     """
-    outside = _inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) > PEAK // 2)
+    outside = inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) > PEAK // 2)
     outside = outside.astype(response.dtype)
     count = jnp.maximum(jnp.sum(outside), 1.0)
     mean = jnp.sum(outside * response) / count
@@ -65,7 +86,7 @@ def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Ar
     return jnp.where(variance > 0, ratio, 0.0)
 
 
-def _inside(shape: tuple[int, ...], grid: Grid) -> jax.Array:
+def inside(shape: tuple[int, ...], grid: Grid) -> jax.Array:
     """Which cells of a padded map belong to the grid, ``[gh, gw]`` or larger."""
     rows, columns = (jnp.arange(n, dtype=jnp.int32) < g for n, g in zip(shape, grid, strict=True))
     return rows[:, None] & columns[None, :]
@@ -74,7 +95,7 @@ def _inside(shape: tuple[int, ...], grid: Grid) -> jax.Array:
 def _distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:
     """L1 or maximum-norm distance in cells of every cell from ``centre``, ``[gh, gw]``."""
     rows, columns = (
-        jnp.abs(jnp.arange(size) - c).astype(jnp.float32)
+        jnp.abs(jnp.arange(size) - c).astype(float)  # float32, or float64 where that is on
         for size, c in zip(shape, centre, strict=True)
     )
     rows, columns = rows[:, None], columns[None, :]

@@ -10,8 +10,9 @@ so that targets of different sizes share an executable and can be batched; on a 
 they are zero outside the target's own.
 """
 
+import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +54,7 @@ class FFT:
     def spectrum(self, features: jax.Array) -> jax.Array:
         """A feature map ``[fh, fw, D]`` on the grid, windowed: ``[2, gh, gw // 2 + 1, D]``."""
         vertical, horizontal = (
-            (hann(n)[:, None] * resize.matrix(m, n)).astype(np.float32)
+            (hann(n)[:, None] * resize.matrix(m, n)).astype(features.dtype)
             for m, n in zip(features.shape[:2], self.grid, strict=True)
         )
         x = jnp.einsum("iy,yxd,jx->ijd", vertical, features, horizontal, precision=_HIGHEST)
@@ -99,8 +100,8 @@ class Matrices:
 
     @property
     def cells(self) -> jax.Array:
-        """How many there are, gh gw, float32."""
-        return jnp.prod(jnp.asarray(self.grid, jnp.float32))
+        """How many there are, gh gw, in the operators' dtype."""
+        return jnp.prod(jnp.asarray(self.grid, self.forth.dtype))
 
     def spectrum(self, features: jax.Array) -> jax.Array:
         """A feature map ``[fh, fw, D]`` on the grid, windowed: ``[2, G, K // 2 + 1, D]``."""
@@ -136,6 +137,7 @@ def matrices(
     grid: tuple[int, int],
     maps: Iterable[tuple[int, int]],
     padded: tuple[int, int] | None = None,
+    window: Callable[[int], npt.NDArray[np.float64]] = hann,
 ) -> Matrices:
     """The operators of a grid (gh, gw), in NumPy.
 
@@ -143,6 +145,7 @@ def matrices(
         grid: cells of the target's response map.
         maps: the (height, width) of the feature maps.
         padded: cells of the map that is to hold it, at least as many. None: as many.
+        window: that features are multiplied with along an axis, by its number of cells.
 
     Raises:
         ValueError: the padded grid is smaller than the grid.
@@ -155,7 +158,7 @@ def matrices(
     right: dict[str, Array] = {}
     for shape in maps:
         vertical, horizontal = (
-            hann(n)[:, None] * resize.matrix(m, n) for m, n in zip(shape, grid, strict=True)
+            window(n)[:, None] * resize.matrix(m, n) for m, n in zip(shape, grid, strict=True)
         )
         left[_key(shape)] = _padded(
             _product(np.fft.fft(vertical, axis=0)), (2, 2, whole[0], shape[0])
@@ -180,6 +183,27 @@ def matrices(
     )
 
 
+def cosine(order: int) -> Callable[[int], npt.NDArray[np.float64]]:
+    """The window cos(2 pi m k / (size - 1)) of order m; Hann's is half of order 0 less that of 1."""
+    return lambda size: np.cos(2 * np.pi * order * np.arange(size) / (size - 1))
+
+
+def blend(basis: Sequence[Matrices], weights: jax.Array) -> Matrices:
+    """The operators of a weighted sum of windows along each axis; linear in the weights.
+
+    Args:
+        basis: operators of equal sizes that differ in their window.
+        weights: ``[len(basis)]``, one a window.
+    """
+
+    def mixed(*operators: Array) -> jax.Array:
+        return jnp.tensordot(weights, jnp.stack(operators), axes=1, precision=_HIGHEST)
+
+    left = jax.tree.map(mixed, *(b.left for b in basis))
+    right = jax.tree.map(mixed, *(b.right for b in basis))
+    return dataclasses.replace(basis[0], left=left, right=right)
+
+
 def deviation(target: jax.Array, sigma: jax.Array | float, cell: jax.Array) -> jax.Array:
     """The label's standard deviation in cells, ``[2]``: along the rows' axis and the columns'.
 
@@ -193,7 +217,7 @@ def deviation(target: jax.Array, sigma: jax.Array | float, cell: jax.Array) -> j
 
 def gaussian(distance: Array, deviation: jax.Array) -> jax.Array:
     """One axis of the label y, in [0, 1]; y is the outer product of two, its peak at (0, 0)."""
-    return jnp.exp(-0.5 * jnp.square(distance / deviation))
+    return jnp.exp(-0.5 * jnp.square(jnp.asarray(distance, deviation.dtype) / deviation))
 
 
 def distances(size: int) -> npt.NDArray[np.float32]:

@@ -84,7 +84,7 @@ def init(
     if shape[:2] != target.image:  # on the host: each size would compile a padding of its own
         more = [(0, most - own) for own, most in zip(shape[:2], target.image, strict=True)]
         image = np.pad(image, [*more, (0, 0)])
-    return _init(params, config, target, image, position)
+    return start(params, config, target, image, position)
 
 
 def begin(
@@ -106,7 +106,7 @@ def begin(
         geometry,
         (h, w),
         (side, side),
-        _map_sizes(params, config),
+        map_sizes(params, config),
         dft=config.dft,
         bucket=bucket,
     )
@@ -117,10 +117,10 @@ def blank(params: Params, config: TrackerConfig, bucket: Bucket) -> Target:
     """A target of the bucket's shapes that nothing is tracked with."""
     side = input_size(params, config)
     least = Geometry(bucket.image, (CELL * LEAST_GRID,) * 2, (LEAST_GRID,) * 2)
-    return fixed(least, (1.0, 1.0), (side, side), _map_sizes(params, config), bucket=bucket)
+    return fixed(least, (1.0, 1.0), (side, side), map_sizes(params, config), bucket=bucket)
 
 
-def _map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
+def map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
     """(height, width) of the network's maps."""
     side = input_size(params, config)
     patch = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
@@ -135,12 +135,26 @@ def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[st
 
 
 @jax.jit
-def _init(
-    params: Params, config: TrackerConfig, target: Target, image: jax.Array, position: jax.Array
+def start(
+    params: Params,
+    config: TrackerConfig,
+    target: Target,
+    image: npt.ArrayLike | jax.Array,
+    position: npt.ArrayLike | jax.Array,
 ) -> State:
+    """``init`` for what ``begin`` gave: all of it arrays, so it can be traced and batched.
+
+    Args:
+        params: the network's parameters.
+        config: the tracker's constants.
+        target: the operators.
+        image: RGB ``[H, W, 3]``, of the size (``target.image``) that the operators are for.
+        position: (row, column) of the target's centre.
+    """
+    image, position = jnp.asarray(image), jnp.asarray(position)
     patch = sampling.patch(image, position, target.crop)
     trained = train(config, target, spectra(config, target, features(params, config, patch)))
-    return State(jnp.asarray(position), trained, jax.tree.map(jnp.asarray, target))
+    return State(position, trained, jax.tree.map(jnp.asarray, target))
 
 
 @functools.partial(jax.jit, static_argnames="with_responses")
@@ -195,10 +209,13 @@ def detect(
         filters.respond(f, spectra, y, transform, config.lambda_, config.update)
         for f, spectra in zip(state.filters, z, strict=True)
     ]
-    radius = config.radius if config.search == "paper" else None
+    radius = None if config.search == "sum" else config.radius
     total, peak = search.combine(responses, response_weights(config), radius, transform.grid)
-    moved = peak - jnp.asarray(transform.grid, jnp.int32) // 2
-    position = state.position + state.target.cell * moved.astype(jnp.float32)
+    found = peak.astype(state.position.dtype)
+    if config.search == "soft":
+        found = search.expect(total, peak, config.temperature, transform.grid)
+    still = jnp.asarray(transform.grid, jnp.int32) // 2  # the cell of no displacement
+    position = state.position + state.target.cell * (found - still.astype(found.dtype))
     output = Output(
         box=_box(position, state.target),
         peak=total[peak[0], peak[1]],
@@ -220,7 +237,8 @@ def average(
     config: TrackerConfig, old: tuple[Filter, ...], new: tuple[Filter, ...]
 ) -> tuple[Filter, ...]:
     """The filters after Eq. 6."""
-    return tuple(filters.update(o, n, config.eta) for o, n in zip(old, new, strict=True))
+    rates = learning_rates(config)
+    return tuple(filters.update(o, n, eta) for o, n, eta in zip(old, new, rates, strict=True))
 
 
 @functools.partial(jax.jit, static_argnames="with_responses", donate_argnames="state")
@@ -281,8 +299,20 @@ def response_names(config: TrackerConfig) -> list[str]:
 
 def response_weights(config: TrackerConfig) -> list[float]:
     """Eq. 5's gamma, in the order of ``response_names``; a hypercolumn has nothing to weigh."""
-    weights = dict(zip(config.layers, config.gamma, strict=True))
-    return [1.0] if config.hypercolumn else [weights[name] for name in _deepest_first(config)]
+    return [1.0] if config.hypercolumn else _in_order(config, config.gamma)
+
+
+def learning_rates(config: TrackerConfig) -> list[float]:
+    """Eq. 6's eta of each filter, in the order of ``response_names``."""
+    if isinstance(config.eta, tuple):
+        return _in_order(config, config.eta)
+    return [config.eta] * len(response_names(config))
+
+
+def _in_order(config: TrackerConfig, values: tuple[float, ...]) -> list[float]:
+    """Values given in the order of ``config.layers``, deepest layer first."""
+    by_name = dict(zip(config.layers, values, strict=True))
+    return [by_name[name] for name in _deepest_first(config)]
 
 
 def _label(config: TrackerConfig, target: Target) -> jax.Array:

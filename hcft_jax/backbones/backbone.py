@@ -83,7 +83,7 @@ class Backbone:
     layers: tuple[str, ...]  # shallow to deep
     features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
     """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision to
-    ``{name: [..., h, w, C]}``, each map after its ReLU; of each product, ``operand`` both sides."""
+    ``{name: [..., h, w, C]}``, each map after its ReLU if any; of products, ``operand`` both sides."""
     shapes: Callable[[Any], dict[str, Shape]]
     """An architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]
@@ -122,7 +122,7 @@ class Backbone:
     def maps(
         self, params: Params, image: jax.Array, layers: Sequence[str], precision: str = "float32"
     ) -> dict[str, jax.Array]:
-        """The named layers' maps of an image, float32, computed in one of ``PRECISIONS``.
+        """The named layers' maps of an image, in its dtype, computed in one of ``PRECISIONS``.
 
         Args:
             params: the network's parameters, as ``placed`` for that precision.
@@ -131,7 +131,7 @@ class Backbone:
             precision: a key of ``PRECISIONS``.
         """
         maps = self.features(params, image, layers, PRECISIONS[precision])
-        return {name: values.astype(jnp.float32) for name, values in maps.items()}
+        return {name: values.astype(image.dtype) for name, values in maps.items()}
 
     def least_input(self, layer: str) -> int:
         """The smallest input, in pixels, whose map of ``layer`` has two cells a side."""
@@ -139,7 +139,8 @@ class Backbone:
 
     def require(self, params: Params) -> None:
         """Raises InputError where ``params`` are not this network's."""
-        if missing := [name for name in self.layers if name not in params]:
+        shapes = self.shapes(params.get("architecture", self.architecture))
+        if missing := [name for name in shapes if name not in params]:
             raise InputError(
                 f"params: no {missing[0]}, so not {self.title}'s: load weights of the backbone "
                 f"that the configuration names ({self.name})"

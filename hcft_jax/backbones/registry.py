@@ -1,12 +1,14 @@
 """The backbones by name: what --backbone may be."""
 
-from hcft_jax.backbones import alexnet, vgg
+from hcft_jax.backbones import alexnet, compact, vgg
 from hcft_jax.backbones.backbone import Backbone
 from hcft_jax.errors import InputError
 
 DEFAULT = vgg.BACKBONE.name
 
-BACKBONES: dict[str, Backbone] = {b.name: b for b in (vgg.BACKBONE, alexnet.BACKBONE)}
+BACKBONES: dict[str, Backbone] = {
+    b.name: b for b in (vgg.BACKBONE, alexnet.BACKBONE, compact.BACKBONE)
+}
 
 
 def get(name: str) -> Backbone:

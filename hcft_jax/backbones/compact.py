@@ -1,0 +1,105 @@
+"""A small three-level network that ships with the package, as a pure function.
+
+It stands in for VGG-19: its three maps bear the names of the layers whose features it was taught
+(``hcft_jax.experiments.learn_features``) and have the sizes that these have, 1/4, 1/8 and 1/16 of
+VGG-19's 224 px, so that every configuration of those layers is one of this network, too. It reads
+the search window at 112 px and takes a hundredth of the operations.
+
+A stem halves the patch; each block after it halves the maps again, and its further convolutions
+add to what goes through them (He et al., 2016). A level is a linear map of its block: there is no
+ReLU after it, as it is compared with principal components of the teacher's features.
+"""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from hcft_jax.backbones.backbone import Backbone, Params, Shape, operand
+
+WIDTHS = {1: 32, 2: 96, 3: 128}  # channels of a block
+DEPTHS = {1: 1, 2: 2, 3: 5}  # convolutions of a block; those after the first one are added
+LEVELS = {1: "conv3_4", 2: "conv4_4", 3: "conv5_4"}  # the map of a block
+CHANNELS = {1: 16, 2: 32, 3: 48}  # of the maps
+INPUT = 112  # side of the patch it was trained on, pixels
+STEM = 5  # side of the stem's kernel
+
+
+def shapes() -> dict[str, Shape]:
+    """Kernel shape (HWIO) of each convolution, in the order of computation."""
+    found: dict[str, Shape] = {"stem": (STEM, STEM, 3, WIDTHS[1])}
+    width = WIDTHS[1]
+    for block, depth in DEPTHS.items():
+        for index in range(1, depth + 1):
+            found[f"block{block}_{index}"] = (3, 3, width, WIDTHS[block])
+            width = WIDTHS[block]
+        found[LEVELS[block]] = (1, 1, width, CHANNELS[block])
+    return found
+
+
+def features(
+    params: Params,
+    image: jax.Array,
+    layers: Sequence[str],
+    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
+) -> dict[str, jax.Array]:
+    """The wanted levels of an RGB image ``[..., H, W, 3]`` in [0, 255].
+
+    Args:
+        params: ``{"stem": {"kernel", "bias"}, "block1_1": ..., "normalization": {"mean", "std"}}``.
+        image: any float dtype; H and W at least 16 for the deepest level to have two cells.
+        layers: values of ``LEVELS``.
+        precision: of the products.
+
+    Returns:
+        ``{name: [..., H / 2^b, W / 2^b, channels]}`` of block b (halves rounded up).
+    """
+
+    def convolved(name: str, x: jax.Array, stride: int = 1) -> jax.Array:
+        y = jax.lax.conv_general_dilated(
+            operand(x, precision),
+            operand(params[name]["kernel"], precision),
+            (stride, stride),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            precision=precision,
+        )
+        return y + jnp.broadcast_to(params[name]["bias"].astype(y.dtype), y.shape)
+
+    mean, std = (
+        jnp.broadcast_to(jnp.asarray(params["normalization"][name], image.dtype), image.shape)
+        for name in ("mean", "std")
+    )
+    x = ((image - mean) / std).reshape(-1, *image.shape[-3:])
+    x = jax.nn.relu(convolved("stem", x, 2))
+    maps = {}
+    for block, depth in DEPTHS.items():
+        for index in range(1, depth + 1):
+            name = f"block{block}_{index}"
+            if index == 1:
+                x = jax.nn.relu(convolved(name, x, 1 if block == 1 else 2))
+            else:
+                x = jax.nn.relu(x + convolved(name, x))
+        if LEVELS[block] in layers:
+            y = convolved(LEVELS[block], x)
+            maps[LEVELS[block]] = y.reshape(*image.shape[:-3], *y.shape[1:])
+        if not set(layers) - set(maps):
+            break
+    return maps
+
+
+def _side(layer: str, size: int) -> int:
+    block = next(block for block, name in LEVELS.items() if name == layer)
+    return -(-size // 2**block)
+
+
+BACKBONE = Backbone(
+    name="compact",
+    title="Compact",
+    layers=tuple(LEVELS.values()),
+    features=features,
+    shapes=lambda _: shapes(),
+    side=_side,
+    input_size=lambda _: INPUT,
+    environment="HCFT_WEIGHTS_COMPACT",
+)
