@@ -12,6 +12,9 @@ setup(
         "hcft_jax.configs.sweeps",
         "hcft_jax.experiments",
     ],
-    package_data={"hcft_jax.evaluation.report": ["*.html", "*.css", "*.js"]},
+    package_data={
+        "hcft_jax.backbones": ["compact.npz", "compact.json"],
+        "hcft_jax.evaluation.report": ["*.html", "*.css", "*.js"],
+    },
     package_dir={"hcft_jax.configs": "configs", "hcft_jax.experiments": "experiments"},
 )

@@ -14,4 +14,6 @@ def get_config() -> Experiment:
     drawn = Synthetic(
         frames=60, motion=50.0, rotation=15.0, illumination=0.2, occlusion=0.07, noise=4.0
     )
-    return dataclasses.replace(derive("hcft"), synthetic=drawn, overlay=True, output_dir="demo")
+    return dataclasses.replace(
+        derive("hcft"), synthetic=drawn, otherwise="compact", overlay=True, output_dir="demo"
+    )

@@ -10,4 +10,6 @@ from hcft_jax.config import Experiment, OwnVideo, derive
 
 def get_config() -> Experiment:
     """``hcft``, on what --video and --box name."""
-    return dataclasses.replace(derive("hcft"), own=OwnVideo(), overlay=True)
+    return dataclasses.replace(
+        derive("hcft"), own=OwnVideo(), otherwise="compact", overlay=True
+    )

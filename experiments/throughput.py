@@ -3,8 +3,8 @@
     python -m hcft_jax.experiments.throughput --quick --output=OUT.json        # minutes on 2 cores
     python -m hcft_jax.experiments.throughput --output=OUT.json --table=BENCHMARKS.md
     python -m hcft_jax.experiments.throughput --output=OUT.json --data_dir=OTB --frames=40
-    python -m hcft_jax.experiments.throughput --growth --output=GROWTH.json
-    python -m hcft_jax.experiments.throughput --results=OUT.json --table=BENCHMARKS.md
+    python -m hcft_jax.experiments.throughput --growth --backbone=compact --output=GROWTH.json
+    python -m hcft_jax.experiments.throughput --results=OUT.json,GROWTH.json --table=BENCHMARKS.md
 
 Who is timed, in turn and round by round (``rows`` of the file): ``plain``, the straightforward
 compiled tracker (two passes a frame, jnp.fft, each target its own executables); ``exact``, this
@@ -41,7 +41,7 @@ from hcft_jax.evaluation.results import write_json
 from hcft_jax.profiling import document, growth, machine, material, starts
 from hcft_jax.profiling.contenders import Programs
 from hcft_jax.profiling.material import Material
-from hcft_jax.profiling.run import FULL, GPU, QUICK, Benchmark, Plan
+from hcft_jax.profiling.run import FULL, GPU, QUICK, Benchmark, Plan, on_paper
 
 PARTS = ("startup", "ceilings", "network", "stages", "rows")
 
@@ -55,11 +55,14 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     if given.results:
         if not given.table:
             raise InputError("--results: say by --table=FILE.md where its tables go")
-        document.fill(given.table, read(given.results))
+        whole = document.merged([read(path) for path in given.results])
+        on_paper(whole)
+        document.fill(given.table, whole)
         return
     if not given.output:
         raise InputError("--output: must be given, a .json file")
     config = TrackerConfig(
+        backbone=given.backbone,
         layers=tuple(given.layers),
         gamma=tuple(map(float, given.gamma)),
         input_size=given.input_size,
@@ -95,7 +98,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     if "growth" in wanted:
         say("growth")
         grow(given, result, config, found.params, devices)
-    benchmark.paper()
+    on_paper(result)
     write_json(given.output, result)
     if given.table:
         document.fill(given.table, result)
@@ -211,7 +214,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     define(text, "output", None, "the numbers go to this .json")
     define(flags.DEFINE_multi_enum, "parts", list(PARTS), PARTS, "only these, each by a flag")
     define(flags.DEFINE_bool, "growth", False, "instead: cost against lanes, length, image, layers")
-    define(text, "results", None, "measure nothing: the .json of a run, for --table")
+    define(many, "results", None, "measure nothing: the .json of one or several runs, for --table")
     define(text, "table", None, "Markdown file whose marked sections are replaced")
     define(text, "weights", None, "as for hcft_jax.main")
     define(text, "data_dir", None, "real sequences in the OTB layout [drawn ones]")
@@ -229,7 +232,8 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     define(many, "lengths", ["100", "300", "1000", "3000", "10000"], "of videos, for --growth")
     define(number, "images", len(growth.IMAGES), "how many sizes of images, for --growth")
     tracker = TrackerConfig()
-    define(many, "layers", list(tracker.layers), "of VGG-19")
+    define(text, "backbone", tracker.backbone, "as for hcft_jax.main")
+    define(many, "layers", list(tracker.layers), "of the backbone")
     define(many, "gamma", [str(g) for g in tracker.gamma], "their weights")
     define(number, "input_size", None, "side of the network's input")
 

@@ -213,6 +213,7 @@ class Experiment:
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
     synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
     own: OwnVideo | None = None  # a video of one's own; None: a folder, or what is drawn
+    otherwise: str | None = None  # backbone that takes over where there are no weights yet
     method: str = _static(
         METHOD,
         "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "
@@ -299,7 +300,7 @@ class Experiment:
     def settings(self) -> dict[str, Any]:
         """All that is set, as plain data; of a baseline ``tracker`` is but its name."""
         values = dataclasses.asdict(self)
-        del values["base"]
+        del values["base"], values["otherwise"]
         if self.method != METHOD:
             values["tracker"] = self.method
         return values

@@ -30,7 +30,8 @@ def experiment_of_flags() -> Experiment:
     Raises:
         InputError: an unknown configuration, or a value that no tracker can have.
     """
-    return config.override(config.load(_CONFIG.value), options.changes()).validate()
+    experiment = config.override(config.load(_CONFIG.value), options.changes()).validate()
+    return options.equipped(experiment)
 
 
 def main(argv: list[str]) -> int:

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 
 from hcft_jax import baselines, config, config_files
-from hcft_jax.backbones import weights
+from hcft_jax.backbones import registry, weights
 from hcft_jax.config import Experiment, OwnVideo, TrackerConfig
 from hcft_jax.errors import InputError
 
@@ -51,6 +51,27 @@ def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     }
 
 
+def equipped(experiment: Experiment) -> Experiment:
+    """The experiment on a backbone that it has weights of, which a line says if it is another one.
+
+    That is for the configurations that are to run on any machine (``otherwise``), and only where
+    neither --backbone nor --weights says what is wanted.
+    """
+    own = experiment.tracker.backbone
+    chosen = experiment.weights is not None or "backbone" in experiment.changes
+    if experiment.otherwise is None or chosen or weights.at_hand(own):
+        return experiment
+    other, network = registry.get(experiment.otherwise), registry.get(own)
+    print(
+        f"note: no {network.title} weights here, so {other.title}'s are used, which are part of "
+        f"this package; for {network.title}: python -m hcft_jax.backbones.weights fetch, or "
+        "--weights=FILE",
+        file=sys.stderr,
+    )
+    tracker = dataclasses.replace(experiment.tracker, backbone=other.name)
+    return dataclasses.replace(experiment, tracker=tracker)
+
+
 def command(experiment: Experiment) -> str | None:
     """The command that runs one experiment; None where it is not of a shipped configuration."""
     if experiment.name not in config_files.available():
@@ -82,14 +103,7 @@ def weights_of(experiments: Iterable[Experiment]) -> list[weights.Weights]:
         if experiment.method != config.METHOD:
             found.append(baselines.find(experiment.method).weights)
             continue
-        try:
-            found.append(find(experiment.weights, experiment.tracker.backbone))
-        except InputError as error:
-            if experiment.synthetic is None or experiment.weights is not None:
-                raise
-            # a drawn sequence is easy enough for untrained features, and the demo must always run
-            print(f"note: {error}\nnote: going on with untrained features", file=sys.stderr)
-            found.append(weights.random(experiment.tracker.backbone))
+        found.append(find(experiment.weights, experiment.tracker.backbone))
     return found
 
 

@@ -18,8 +18,7 @@ import pytest
 from absl import flags
 from absl.testing import flagsaver
 
-from hcft_jax import main
-from hcft_jax.backbones import weights
+from hcft_jax import download, main
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
@@ -288,18 +287,62 @@ def test_a_half_written_result_is_named(run: Command) -> None:
     assert run("--sequences=synthetic-0").error_lines[0].startswith("error: synthetic-0: ")
 
 
-def test_the_demo_runs_without_weights(
-    run: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def nothing(*_: str | None) -> weights.Weights:
-        raise main.InputError("no weights anywhere")
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine that has no weights, and must not look for a network."""
 
-    monkeypatch.setattr(weights, "find", nothing)
+    def network(*_: Any, **__: Any) -> None:
+        raise AssertionError("a download was tried")
+
+    monkeypatch.delenv("HCFT_WEIGHTS", raising=False)
+    monkeypatch.setenv("HCFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(download, "download", network)
+
+
+@pytest.mark.usefixtures("bare")
+def test_the_demo_runs_on_a_bare_machine(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with flagsaver.flagsaver():
-        rest = flags.FLAGS(
-            ["main", "--config=demo", f"--output_dir={tmp_path / 'out'}", *QUICK[:-1]]
-        )
-        assert main.main(rest) == 0
+        arguments = ["--config=demo", f"--output_dir={tmp_path / 'out'}", QUICK[0]]
+        assert main.main(flags.FLAGS(["main", *arguments])) == 0
+    notes = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note: ")]
+    assert len(notes) == 1
+    assert "no VGG-19 weights here, so Compact's are used" in notes[0]
+    assert "hcft_jax.backbones.weights fetch" in notes[0]
+    done = Run(0, "", "", tmp_path / "out")
+    assert list(done.folder.glob("demo,backbone=compact-*"))
+    assert done.written("overlay/*.mp4") == ["synthetic-0.mp4"]
+    assert done.summary["mean"]["dp20"] > 0.9
+
+
+@pytest.mark.usefixtures("bare")
+@pytest.mark.parametrize(
+    ("arguments", "backbone"),
+    [
+        (["--config=video"], "compact"),
+        (["--config=demo"], "compact"),
+        (["--config=demo", "--weights=random"], "vgg19"),
+        (["--config=demo", "--backbone=alexnet", "--layers=conv5", "--gamma=1"], "alexnet"),
+        (["--config=otb"], "vgg19"),
+    ],
+)
+def test_another_backbone_takes_over_only_where_none_was_asked_for(
+    arguments: list[str], backbone: str
+) -> None:
+    with flagsaver.flagsaver():
+        own = ["--video=v.mp4", "--box=1,2,3,4"] if arguments == ["--config=video"] else []
+        flags.FLAGS(["main", *arguments, *own])
+        assert main.experiment_of_flags().tracker.backbone == backbone
+
+
+@pytest.mark.usefixtures("bare")
+def test_weights_that_are_at_hand_are_used(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "vgg19.npz").touch()
+    with flagsaver.flagsaver():
+        flags.FLAGS(["main", "--config=demo"])
+        assert main.experiment_of_flags().tracker.backbone == "vgg19"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
@@ -95,6 +96,7 @@ class Backbone:
     describe: Callable[[Description], Any] | None = None
     """A file's description to its architecture; ValueError: not this network."""
     release: Release | None = None
+    shipped: Path | None = None  # a native file that is part of the package
     torch: Mapping[str, str] = field(default_factory=dict)  # layer to key in a state_dict
     torch_presets: tuple[str, ...] = ()  # which trainings have these keys
     keras: Mapping[str, str] = field(default_factory=dict)  # layer to group

@@ -11,16 +11,18 @@ ReLU after it, as it is compared with principal components of the teacher's feat
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
+from hcft_jax.backbones import winograd
 from hcft_jax.backbones.backbone import Backbone, Params, Shape, operand
 
 WIDTHS = {1: 32, 2: 96, 3: 128}  # channels of a block
 DEPTHS = {1: 1, 2: 2, 3: 5}  # convolutions of a block; those after the first one are added
 LEVELS = {1: "conv3_4", 2: "conv4_4", 3: "conv5_4"}  # the map of a block
-CHANNELS = {1: 16, 2: 32, 3: 48}  # of the maps
+CHANNELS = {1: 12, 2: 40, 3: 64}  # of the maps
 INPUT = 112  # side of the patch it was trained on, pixels
 STEM = 5  # side of the stem's kernel
 
@@ -56,14 +58,18 @@ def features(
     """
 
     def convolved(name: str, x: jax.Array, stride: int = 1) -> jax.Array:
-        y = jax.lax.conv_general_dilated(
-            operand(x, precision),
-            operand(params[name]["kernel"], precision),
-            (stride, stride),
-            "SAME",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            precision=precision,
-        )
+        x = operand(x, precision)
+        if "winograd" in params[name]:
+            y = winograd.convolve(x, params[name]["winograd"])
+        else:
+            y = jax.lax.conv_general_dilated(
+                x,
+                operand(params[name]["kernel"], precision),
+                (stride, stride),
+                "SAME",
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                precision=precision,
+            )
         return y + jnp.broadcast_to(params[name]["bias"].astype(y.dtype), y.shape)
 
     mean, std = (
@@ -88,6 +94,18 @@ def features(
     return maps
 
 
+def prepared(params: Params) -> Params:
+    """The parameters for CPUs: kernels of stride 1 transformed for Winograd's algorithm.
+
+    There the whole network takes 0.75 times as long by it. To learn parameters, take the kernels.
+    """
+    plain = [name for name in params if name.startswith("block") and not name.endswith("_1")]
+    return params | {
+        name: {"winograd": winograd.transform(params[name]["kernel"]), "bias": params[name]["bias"]}
+        for name in [*plain, "block1_1"]
+    }
+
+
 def _side(layer: str, size: int) -> int:
     block = next(block for block, name in LEVELS.items() if name == layer)
     return -(-size // 2**block)
@@ -102,4 +120,6 @@ BACKBONE = Backbone(
     side=_side,
     input_size=lambda _: INPUT,
     environment="HCFT_WEIGHTS_COMPACT",
+    shipped=Path(__file__).with_name("compact.npz"),
+    prepared=prepared,
 )

@@ -2,8 +2,8 @@
 
 Parameters are the nested dict of ``backbone``: float32 HWIO kernels and biases of the layers and
 the normalization of their training. The native file is an .npz (never pickled) with the keys
-``conv1_1/kernel``, ..., ``normalization/mean``, ``normalization/std`` and ``metadata``: JSON that
-says which network it is, its architecture where there are several, where the weights came from, and
+``conv1_1/kernel``, ..., ``normalization/mean``, ``normalization/std`` (float32, or float16 where
+that has all the values) and ``metadata``: JSON that says which network it is, its architecture where there are several, where the weights came from, and
 that holds their digest.
 
 Command line::
@@ -63,13 +63,33 @@ def load(path: str | Path) -> Weights:
 def save(path: str | Path, weights: Weights) -> None:
     """Writes a native file, whole or not at all.
 
+    Where every value is one of float16, as those of ``halved`` are, it takes half the room.
+
     Raises:
         InputError: it cannot be written there.
     """
     metadata = json.dumps({**weights.metadata, "digest": weights.digest})
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = _flat(weights.params)
+        halves = {name: array.astype(np.float16) for name, array in arrays.items()}
+        if all(np.array_equal(halves[name], array) for name, array in arrays.items()):
+            arrays = halves
         np.savez(file, metadata=np.array(metadata), **arrays)
+
+
+def halved(params: Params) -> Params:
+    """A network's arrays, float32, rounded to values that float16 has."""
+    return {
+        layer: {part: np.asarray(a).astype(np.float16).astype(np.float32) for part, a in of.items()}
+        for layer, of in params.items()
+    }
+
+
+def made(params: Params, backbone: str, origin: dict[str, Any]) -> Weights:
+    """Weights that were learned here: of RGB images, with where they come from as plain data."""
+    network = registry.get(backbone)
+    rest = {"preset": "learned", "file": None, "sha256": None}
+    return _weights(params, network, rest | origin, "RGB")
 
 
 def random(backbone: str = registry.DEFAULT) -> Weights:
@@ -101,7 +121,8 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
     Args:
         explicit: the value of --weights: a file, "random" for ``random()``, or None to look into
             the backbone's environment variable (same values; HCFT_WEIGHTS for VGG-19,
-            HCFT_WEIGHTS_ALEXNET for AlexNet), then the cache, then ``fetch``.
+            HCFT_WEIGHTS_ALEXNET for AlexNet), then into the package where it has them (Compact),
+            then the cache, then ``fetch``.
         backbone: its name.
 
     Raises:
@@ -116,6 +137,8 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
             return _named(environment, network)
         except InputError as error:
             raise InputError(f"{error} (named by {network.environment})") from error
+    if network.shipped is not None:
+        return _named(str(network.shipped), network)
     cached = _cached(network, None)
     if not cached.exists():
         try:
@@ -131,6 +154,16 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
         return _named(str(cached), network)
     except InputError as error:
         raise InputError(f"{error} (the cached copy: delete it and it is fetched again)") from error
+
+
+def at_hand(backbone: str) -> bool:
+    """Whether ``find(None, backbone)`` needs no download."""
+    network = registry.get(backbone)
+    return bool(
+        os.environ.get(network.environment)
+        or network.shipped is not None
+        or _cached(network, None).exists()
+    )
 
 
 def _named(value: str, network: Backbone) -> Weights:
@@ -267,7 +300,8 @@ def _load_native(path: Path) -> Weights:
     params: Params = {}
     for key, array in arrays.items():
         layer, _, part = key.partition("/")
-        params.setdefault(layer, {})[part] = array
+        whole = array.astype(np.float32) if array.dtype == np.float16 else array
+        params.setdefault(layer, {})[part] = whole
     try:
         architecture = network.architecture_of(values)
     except (ValueError, TypeError) as error:

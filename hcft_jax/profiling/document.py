@@ -5,7 +5,7 @@ between them is replaced. NAME is one of ``SECTIONS``. What a run has not measur
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,26 @@ _MARKED = re.compile(
 )
 
 
+def merged(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One run of several that measured different parts; of a part that two have, the last one's.
+
+    Raises:
+        InputError: they are of different machines or versions.
+    """
+    whole: dict[str, Any] = {"settings": [], "rows": []}
+    for run in runs:
+        for name in ("cpu", "device", "cores"):
+            if run["hardware"][name] != runs[0]["hardware"][name]:
+                raise InputError(f"--results: runs of different machines ({name})")
+        if run["versions"]["jax"] != runs[0]["versions"]["jax"]:
+            raise InputError("--results: runs of different versions of jax")
+        whole["settings"].append(run)
+        whole |= {part: of for part, of in run.items() if of}
+    return whole
+
+
 def fill(path: str | Path, run: Mapping[str, Any]) -> None:
-    """Replaces the sections of a Markdown file by those of a run.
+    """Replaces the sections of a Markdown file by those of a run, or of several ``merged``.
 
     Raises:
         InputError: the file cannot be read or written, has no marker, or one of an unknown section.
@@ -45,6 +63,10 @@ def fill(path: str | Path, run: Mapping[str, Any]) -> None:
 
 
 def _setting(run: Mapping[str, Any]) -> str:
+    return "\n\n".join(map(_setting_of, run.get("settings", [run])))
+
+
+def _setting_of(run: Mapping[str, Any]) -> str:
     hardware, versions = run["hardware"], run["versions"]
     lines = [
         f"* {run['date']}, {hardware['device']}, {hardware['cpu']}, {hardware['cores']} cores, "

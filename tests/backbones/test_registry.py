@@ -36,57 +36,57 @@ def edges(
     return {"edges": maps.reshape(*image.shape[:-3], *maps.shape[1:])}
 
 
-COMPACT = Backbone(
-    name="compact",
-    title="Compact",
+EDGES = Backbone(
+    name="edges",
+    title="Edges",
     layers=("edges",),
     features=edges,
     shapes=lambda _: {"edges": (3, 3, 3, 16)},
     side=lambda _, size: (size - 3) // 2 + 1,
     input_size=lambda _: 40,
-    environment="HCFT_WEIGHTS_COMPACT",
+    environment="HCFT_WEIGHTS_EDGES",
 )
 
 
 @pytest.fixture
-def compact(monkeypatch: pytest.MonkeyPatch) -> TrackerConfig:
-    monkeypatch.setitem(BACKBONES, "compact", COMPACT)
-    return TrackerConfig(backbone="compact", layers=("edges",), gamma=(1.0,))
+def edged(monkeypatch: pytest.MonkeyPatch) -> TrackerConfig:
+    monkeypatch.setitem(BACKBONES, "edges", EDGES)
+    return TrackerConfig(backbone="edges", layers=("edges",), gamma=(1.0,))
 
 
-def test_a_further_backbone_is_tracked_on(compact: TrackerConfig) -> None:
-    params = jax.device_put(weights.random("compact").params)
+def test_a_further_backbone_is_tracked_on(edged: TrackerConfig) -> None:
+    params = jax.device_put(weights.random("edges").params)
     sequence = synthetic(Synthetic(frames=4, height=64, width=80, target=(20, 20), motion=12.0))
-    state = tracker.init(params, compact, sequence.frames.read(0), sequence.boxes[0])
-    assert tracker.input_size(params, compact) == 40
+    state = tracker.init(params, edged, sequence.frames.read(0), sequence.boxes[0])
+    assert tracker.input_size(params, edged) == 40
     for i in range(1, 4):
-        state, output = tracker.step(params, compact, state, sequence.frames.read(i))
+        state, output = tracker.step(params, edged, state, sequence.frames.read(i))
     assert np.abs(np.asarray(output.box) - sequence.boxes[3])[:2].max() < 5
 
 
-@pytest.mark.usefixtures("compact")
+@pytest.mark.usefixtures("edged")
 def test_its_files_are_written_found_and_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = weights.random("compact")
+    drawn = weights.random("edges")
     arrays = {f"edges/{part}": array for part, array in drawn.params["edges"].items()}
     np.savez(tmp_path / "plain.npz", **arrays, mean_rgb=drawn.params["normalization"]["mean"])
     weights.convert(tmp_path / "plain.npz", tmp_path / "native.npz")
-    monkeypatch.setenv("HCFT_WEIGHTS_COMPACT", str(tmp_path / "native.npz"))
-    found = weights.find(None, "compact")
-    assert (found.backbone, found.digest) == (COMPACT, drawn.digest)
-    assert {status for status, _ in selftest.inspect(COMPACT, found.params)} <= {"ok", "note"}
-    with pytest.raises(InputError, match="no public file of Compact is known"):
-        weights.fetch("compact")
+    monkeypatch.setenv("HCFT_WEIGHTS_EDGES", str(tmp_path / "native.npz"))
+    found = weights.find(None, "edges")
+    assert (found.backbone, found.digest) == (EDGES, drawn.digest)
+    assert {status for status, _ in selftest.inspect(EDGES, found.params)} <= {"ok", "note"}
+    with pytest.raises(InputError, match="no public file of Edges is known"):
+        weights.fetch("edges")
 
 
-@pytest.mark.usefixtures("compact")
-def test_its_least_input_leaves_two_cells(compact: TrackerConfig) -> None:
-    assert COMPACT.least_input("edges") == 5
+@pytest.mark.usefixtures("edged")
+def test_its_least_input_leaves_two_cells(edged: TrackerConfig) -> None:
+    assert EDGES.least_input("edges") == 5
 
 
 def test_an_unknown_backbone_lists_those_there_are() -> None:
-    with pytest.raises(InputError, match="--backbone: no 'alex'; there are vgg19, alexnet"):
+    with pytest.raises(InputError, match="--backbone: no 'alex'; there are vgg19, alexnet, compact"):
         registry.get("alex")
 
 
