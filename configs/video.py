@@ -10,6 +10,4 @@ from hcft_jax.config import Experiment, OwnVideo, derive
 
 def get_config() -> Experiment:
     """``hcft``, on what --video and --box name."""
-    return dataclasses.replace(
-        derive("hcft"), own=OwnVideo(), otherwise="compact", overlay=True
-    )
+    return dataclasses.replace(derive("hcft"), own=OwnVideo(), otherwise="compact", overlay=True)

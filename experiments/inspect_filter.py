@@ -101,9 +101,11 @@ def asked(given: flags.FlagValues) -> Experiment:
     if experiment.method != METHOD:
         raise InputError(f"--config={given.config}: {experiment.method} has no filters to look at")
     if experiment.synthetic is None and experiment.data_dir is None and not experiment.sequences:
-        drawn = config.load("demo").synthetic
-        experiment = dataclasses.replace(experiment, synthetic=drawn)
-    return experiment.validate()
+        demo = config.load("demo")
+        experiment = dataclasses.replace(
+            experiment, synthetic=demo.synthetic, otherwise=demo.otherwise
+        )
+    return options.equipped(experiment.validate())
 
 
 def only(experiment: Experiment) -> data.Sequence:

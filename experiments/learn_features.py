@@ -75,9 +75,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     patch = tracker.input_size(features.complete(first), config)
 
     setting = Setting(seed=given.seed, frames=given.frames)
-    prepared = Preparation(
-        folder / "material", videos, setting, given.clips, patch, trainings
-    )
+    prepared = Preparation(folder / "material", videos, setting, given.clips, patch, trainings)
     found = weights.find(given.weights, TEACHER) if given.taught > 0 else None
     digest = found.digest if found else None
     channels = {name: network.shapes(None)[name][3] for name in network.layers}

@@ -13,7 +13,6 @@ from absl import flags
 from hcft_jax import baselines, config, config_files
 from hcft_jax.backbones import registry, weights
 from hcft_jax.config import Experiment, OwnVideo, TrackerConfig
-from hcft_jax.errors import InputError
 
 
 def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:

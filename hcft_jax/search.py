@@ -95,7 +95,9 @@ def inside(shape: tuple[int, ...], grid: Grid) -> jax.Array:
 def _distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:
     """L1 or maximum-norm distance in cells of every cell from ``centre``, ``[gh, gw]``."""
     rows, columns = (
-        jnp.abs(jnp.arange(size, dtype=jnp.int32) - c).astype(float)  # float32, or float64 where that is on
+        jnp.abs(jnp.arange(size, dtype=jnp.int32) - c).astype(
+            float
+        )  # float32, or float64 where that is on
         for size, c in zip(shape, centre, strict=True)
     )
     rows, columns = rows[:, None], columns[None, :]

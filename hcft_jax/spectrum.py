@@ -184,7 +184,7 @@ def matrices(
 
 
 def cosine(order: int) -> Callable[[int], npt.NDArray[np.float64]]:
-    """The window cos(2 pi m k / (size - 1)) of order m; Hann's is half of order 0 less that of 1."""
+    """The window cos(2 pi m k / (size - 1)) of order m; Hann's is 0.5 of order 0 - 0.5 of 1."""
     return lambda size: np.cos(2 * np.pi * order * np.arange(size) / (size - 1))
 
 

@@ -1,4 +1,4 @@
-"""Gradients through the tracker against finite differences in float64, and what they are taken of."""
+"""Gradients through the tracker against finite differences in float64, and their material."""
 
 import dataclasses
 import re

@@ -19,6 +19,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from hcft_jax import download, main
+from hcft_jax.backbones import weights
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
@@ -300,9 +301,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("bare")
-def test_the_demo_runs_on_a_bare_machine(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_the_demo_runs_on_a_bare_machine(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with flagsaver.flagsaver():
         arguments = ["--config=demo", f"--output_dir={tmp_path / 'out'}", QUICK[0]]
         assert main.main(flags.FLAGS(["main", *arguments])) == 0

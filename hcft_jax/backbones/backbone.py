@@ -84,7 +84,8 @@ class Backbone:
     layers: tuple[str, ...]  # shallow to deep
     features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
     """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision to
-    ``{name: [..., h, w, C]}``, each map after its ReLU if any; of products, ``operand`` both sides."""
+    ``{name: [..., h, w, C]}``, each map after its ReLU, if any; of each product,
+    ``operand`` both sides."""
     shapes: Callable[[Any], dict[str, Shape]]
     """An architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]

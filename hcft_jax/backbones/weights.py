@@ -3,8 +3,8 @@
 Parameters are the nested dict of ``backbone``: float32 HWIO kernels and biases of the layers and
 the normalization of their training. The native file is an .npz (never pickled) with the keys
 ``conv1_1/kernel``, ..., ``normalization/mean``, ``normalization/std`` (float32, or float16 where
-that has all the values) and ``metadata``: JSON that says which network it is, its architecture where there are several, where the weights came from, and
-that holds their digest.
+that has all the values) and ``metadata``: JSON that says which network it is, its architecture
+where there are several, where the weights came from, and that holds their digest.
 
 Command line::
 

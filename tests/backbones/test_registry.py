@@ -86,7 +86,9 @@ def test_its_least_input_leaves_two_cells(edged: TrackerConfig) -> None:
 
 
 def test_an_unknown_backbone_lists_those_there_are() -> None:
-    with pytest.raises(InputError, match="--backbone: no 'alex'; there are vgg19, alexnet, compact"):
+    with pytest.raises(
+        InputError, match="--backbone: no 'alex'; there are vgg19, alexnet, compact"
+    ):
         registry.get("alex")
 
 

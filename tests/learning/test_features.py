@@ -53,7 +53,8 @@ def test_its_parts_are_each_level_and_the_sum_of_them(params: Any, batch: Batch)
         "tracked/all",
     }
     taught, tracked = (
-        np.mean([v for n, v in parts.items() if n.startswith(kind)]) for kind in ("taught", "tracked")
+        np.mean([v for n, v in parts.items() if n.startswith(kind)])
+        for kind in ("taught", "tracked")
     )
     assert total == pytest.approx(TASK.taught * taught + TASK.tracked * tracked, rel=1e-5)
 

@@ -31,7 +31,9 @@ class Tutor:
 
     def lessons(self, patch: np.ndarray, components: Any) -> list[dict[str, np.ndarray]]:
         self.calls += 1
-        return [{"deep": np.float16(patch @ of["deep"].basis / of["deep"].scale)} for of in components]
+        return [
+            {"deep": np.float16(patch @ of["deep"].basis / of["deep"].scale)} for of in components
+        ]
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,9 @@ def step(params: Any, index: int) -> Any:
     wanted = np.random.default_rng(index).standard_normal(3).astype(np.float32)
 
     def loss(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
-        value = jnp.sum(jnp.square(params["a"] - wanted)) + jnp.sum(jnp.square(params["b"]["kernel"]))
+        value = jnp.sum(jnp.square(params["a"] - wanted)) + jnp.sum(
+            jnp.square(params["b"]["kernel"])
+        )
         return value, {"part": value}
 
     return jax.value_and_grad(loss, has_aux=True)(params)
