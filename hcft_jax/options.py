@@ -5,7 +5,7 @@ import functools
 import shlex
 import sys
 import typing
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from absl import flags
@@ -24,9 +24,16 @@ def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
                 yield field.metadata.get("flag", field.name), field, types[field.name]
 
 
-def define(into: flags.FlagValues = flags.FLAGS) -> None:
-    """A flag for each field of the tracker and the experiment that has a help text."""
+def define(into: flags.FlagValues = flags.FLAGS, only: Collection[str] | None = None) -> None:
+    """A flag for each field of the tracker and the experiment that has a help text.
+
+    Args:
+        into: where the flags go.
+        only: names of flags. None: all of them.
+    """
     for name, field, kind in _settable():
+        if only is not None and name not in only:
+            continue
         simple: dict[Any, Any] = {
             float: flags.DEFINE_float,
             int: flags.DEFINE_integer,
@@ -42,7 +49,8 @@ def define(into: flags.FlagValues = flags.FLAGS) -> None:
 
 def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     """The fields that flags set: name to value."""
-    values = {field.name: given[name].value for name, field, _ in _settable()}
+    known = (item for item in _settable() if item[0] in given)
+    values = {field.name: given[name].value for name, field, _ in known}
     return {
         name: tuple(value) if isinstance(value, list) else value
         for name, value in values.items()
