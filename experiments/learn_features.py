@@ -51,7 +51,6 @@ from hcft_jax.learning.teacher import Teacher
 from hcft_jax.streaming import track_sequence
 
 TEACHER = "vgg19"
-LOSS_TEMPERATURE = 0.1  # of the softmax of a response, whose best value is about 1
 
 
 def run(given: flags.FlagValues, words: list[str]) -> None:
@@ -112,7 +111,7 @@ def learned(
 ) -> Weights:
     """One training, from its newest checkpoint on; what it learned is written into its folder."""
     task = Task(
-        dataclasses.replace(config, temperature=LOSS_TEMPERATURE),
+        dataclasses.replace(config, temperature=given.temperature),
         tuple((n, known.components[n].factor if known.components else 1.0) for n in network.layers),
         given.taught,
         given.tracked,
@@ -234,7 +233,10 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     number("every", 200, "steps between checkpoints")
     real("learning_rate", 2e-3, "at most")
     real("taught", 1.0, "weight of the teacher's part of the loss")
-    real("tracked", 0.3, "weight of the filter's part")
+    real("tracked", 1.0, "weight of the filter's part")
+    real(
+        "temperature", 0.03, "of the softmax of responses in it; of true ones the peak is near 0.5"
+    )
     modes = list(PRECISIONS)
     flags.DEFINE_enum("precision", modes[0], modes, "of the network's products", flag_values=into)
     number("seed", 0, "of all that is random")
