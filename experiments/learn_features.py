@@ -66,9 +66,10 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     if not videos:
         raise InputError("nothing to learn from: give --data_dir, or --drawn=N")
     trainings = [frozenset[str](), *folds(real, given.folds)]
-    chosen = list(range(len(trainings))) if not given.only else [int(n) for n in given.only]
-    if any(n not in range(len(trainings)) for n in chosen):
-        raise InputError(f"--only: {','.join(given.only)}: there are 0 to {len(trainings) - 1}")
+    numbers = {str(number): number for number in range(len(trainings))}
+    if unknown := [name for name in given.only or [] if name not in numbers]:
+        raise InputError(f"--only: no {unknown[0]!r}; there are 0 to {len(trainings) - 1}")
+    chosen = [numbers[name] for name in given.only or numbers]
     config = TrackerConfig(backbone=network.name, precision=given.precision).validate()
     first = features.initial(network, given.seed)
     patch = tracker.input_size(features.complete(first), config)
@@ -164,8 +165,9 @@ def checked(given: flags.FlagValues) -> Backbone:
         raise InputError(f"--backbone: {network.title} is a teacher; those that learn are {small}")
     least = {"steps": 1, "batch": 1, "frames": 2, "every": 1, "folds": 0, "drawn": 0}
     for name, low in least.items():
-        if given[name].value < low:
-            raise InputError(f"--{name}: {given[name].value} must be at least {low}")
+        value = getattr(given, name)
+        if value < low:
+            raise InputError(f"--{name}: {value} must be at least {low}")
     if given.clips < 2 * given.batch:
         raise InputError(f"--clips: {given.clips} must be at least two batches ({given.batch})")
     if given.folds == 1:

@@ -55,9 +55,9 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     if given.results:
         if not given.table:
             raise InputError("--results: say by --table=FILE.md where its tables go")
-        whole = document.merged([read(path) for path in given.results])
-        on_paper(whole)
-        document.fill(given.table, whole)
+        known = document.merged([read(path) for path in given.results])
+        on_paper(known)
+        document.fill(given.table, known)
         return
     if not given.output:
         raise InputError("--output: must be given, a .json file")

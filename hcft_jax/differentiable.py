@@ -162,7 +162,7 @@ def windowed(target: Target, basis: Sequence[Matrices], weights: jax.Array) -> T
     return dataclasses.replace(target, transform=spectrum.blend(basis, weights))
 
 
-def cast(tree: Any, dtype: npt.DTypeLike) -> Any:
+def cast(tree: Any, dtype: type[np.floating[Any]]) -> Any:
     """A pytree whose floating arrays and numbers are of another dtype, as for checks in float64."""
 
     def one(leaf: Any) -> jax.Array:

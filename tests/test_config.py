@@ -58,6 +58,10 @@ def test_gamma_is_the_authors_order() -> None:
         ({"radius": -1.0}, "--radius"),
         ({"update": "paperr"}, r"--update: 'paperr' is not one of \('paper', 'cf2'\)"),
         ({"search": "max"}, "--search"),
+        ({"temperature": 0.0}, "--temperature: 0.0 must be finite, above 0"),
+        ({"eta": (0.1, 0.2)}, "--eta: 2 values for 3 layers"),
+        ({"eta": (0.1, 0.2, 1.2)}, "--eta: 1.2 must be"),
+        ({"eta": (0.1,) * 3, "hypercolumn": True}, "a hypercolumn has one filter"),
         ({"dft": "slow"}, "--dft"),
         ({"input_size": 31}, r"--input_size: 31 leaves a map of one cell of conv5_4.*at least 32"),
         ({"layers": ("conv3_4",), "gamma": (1.0,), "input_size": 7}, "at least 8"),
@@ -74,7 +78,7 @@ def test_a_value_out_of_range_names_its_flag(changes: dict[str, Any], message: s
 
 def test_constants_are_leaves_and_choices_are_not() -> None:
     leaves = jax.tree.leaves(TrackerConfig(gamma=(1.0, 2.0, 3.0)))
-    assert leaves == [1.0, 2.0, 3.0, 0.01, 1e-4, 0.1, 8.0]
+    assert leaves == [1.0, 2.0, 3.0, 0.01, 1e-4, 0.1, 8.0, 0.02]
 
 
 def test_an_unknown_configuration_lists_near_and_all_names() -> None:
@@ -123,6 +127,7 @@ CHANGED: dict[str, Any] = {
     "lambda_": 1e-3,
     "sigma": 0.2,
     "radius": 9.0,
+    "temperature": 0.03,
     "update": "cf2",
     "search": "sum",
     "hypercolumn": True,
@@ -154,3 +159,12 @@ def test_what_boxes_do_not_depend_on_leaves_the_folder() -> None:
     experiment = config.load("hcft")
     changed = config.override(experiment, {"overlay": True, "data_dir": "x", "sequences": ("A",)})
     assert changed.folder("weights") == experiment.folder("weights")
+
+
+def test_eta_is_one_number_or_one_a_layer() -> None:
+    one, several = (
+        config.override(config.load("hcft"), {"eta": value}).tracker.eta
+        for value in (("0.02",), ("0.02", "0.03", "0.04"))
+    )
+    assert one == 0.02
+    assert several == (0.02, 0.03, 0.04)

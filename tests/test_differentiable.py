@@ -45,9 +45,9 @@ def problem(
 ) -> tuple[Callable[..., jax.Array], Any, TrackerConfig, jax.Array]:
     """A loss of parameters, constants and the window's weights, and where it is taken."""
     target, position = tracker.begin(compact, config, VIDEO.boxes[0], (64, 80), bucket)
-    images = np.stack([VIDEO.frames.read(i) for i in range(FRAMES)])
+    frames = np.stack([VIDEO.frames.read(i) for i in range(FRAMES)])
     more = [(0, most - own) for own, most in zip((64, 80), target.image, strict=True)]
-    images = jnp.asarray(np.pad(images, [(0, 0), *more, (0, 0)]), dtype)
+    images = jnp.asarray(np.pad(frames, [(0, 0), *more, (0, 0)]), dtype)
     own, position = differentiable.cast((target, position), dtype)
     basis = None
     if config.dft == "matmul":
@@ -147,8 +147,9 @@ def test_memory_of_an_unroll_grows_by_states_and_not_by_maps(compact: Any) -> No
             seen = differentiable.unroll(params, CONFIG, state, images[1:])
             return jnp.sum(seen.output.responses)  # type: ignore[arg-type]
 
-        compiled = jax.jit(jax.grad(loss)).lower(compact).compile()
-        return int(compiled.memory_analysis().temp_size_in_bytes)
+        analysis = jax.jit(jax.grad(loss)).lower(compact).compile().memory_analysis()
+        assert analysis is not None
+        return int(analysis.temp_size_in_bytes)
 
     target, position = tracker.begin(compact, CONFIG, VIDEO.boxes[0], (64, 80))
     state = jax.eval_shape(

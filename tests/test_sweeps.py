@@ -134,7 +134,10 @@ def test_a_flag_for_what_the_sweep_varies_is_refused(field: str, flag: str) -> N
         ("get_sweep = lambda: product('hcftt', eta=[1])", "no 'hcftt'"),
         ("get_sweep = lambda: product('hcft', etta=[1])", "product: 'etta' is no field"),
         ("get_sweep = lambda: product('hcft', weights=['a'])", "'weights' is no field"),
-        ("get_sweep = lambda: product('hcft', eta=['fast'])", "--eta: 'fast' is not a number"),
+        (
+            "get_sweep = lambda: product('hcft', eta=['fast'])",
+            "--eta: 'fast' is not a list of numbers",
+        ),
         ("get_sweep = lambda: product('hcft', gamma=[1])", "--gamma: '1' is not a list"),
         ("get_sweep = lambda: product('hcft', eta=[0.01, 2])", "hcft,eta=2: --eta: 2.0"),
         ("get_sweep = lambda: product('hcft', eta=[1, 1])", "two experiments are called hcft,eta"),

@@ -368,3 +368,20 @@ def test_a_frame_of_another_size_is_refused(params: Params, images: np.ndarray) 
 def test_constants_out_of_range_are_refused(params: Params, images: np.ndarray) -> None:
     with pytest.raises(InputError, match="--eta"):
         tracker.init(params, replace(SMALL, eta=1.5), images[0], (10, 10, 20, 20))
+
+
+def test_each_layer_may_have_its_own_learning_rate(
+    params: Params, images: np.ndarray, sequence: Sequence
+) -> None:
+    def filters(eta: float | tuple[float, ...]) -> Any:
+        state, _ = follow(params, replace(SMALL, eta=eta), images[:3], sequence.boxes[0])
+        return jax.tree.map(np.asarray, state.filters)
+
+    # in the order of the configuration's layers; filters are deepest first
+    slow, fast, own = filters(0.1), filters(0.4), filters((0.1, 0.4))
+    swapped = replace(SMALL, layers=SMALL.layers[::-1], gamma=SMALL.gamma[::-1], eta=(0.4, 0.1))
+    state, _ = follow(params, swapped, images[:3], sequence.boxes[0])
+    for found in (own, jax.tree.map(np.asarray, state.filters)):
+        np.testing.assert_allclose(found[0].model, slow[0].model, rtol=1e-5, atol=1e-3)
+        np.testing.assert_allclose(found[1].model, fast[1].model, rtol=1e-5, atol=1e-3)
+    assert np.abs(own[1].model - slow[1].model).max() > 1.0

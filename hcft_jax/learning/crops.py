@@ -99,7 +99,7 @@ def clips(
 def clip(videos: Sequence[Video], setting: Setting, index: int, side: int) -> Clip:
     """Clip ``index``; see ``clips``."""
     rng = np.random.Generator(np.random.Philox(key=[setting.seed, index]))
-    video = videos[rng.integers(len(videos))]
+    video = videos[int(rng.integers(len(videos)))]
     elsewhere = rng.random() < setting.elsewhere
     numbers = _frames(video, setting, rng, same=elsewhere)
     frames = {number: video.frames.read(number) for number in set(numbers)}

@@ -34,7 +34,7 @@ def image() -> np.ndarray:
 
 def convolution(x: np.ndarray, of: dict[str, Any], stride: int) -> np.ndarray:
     """With zeros around as TensorFlow's "SAME" has them, the odd one below and to the right."""
-    kernel, side = np.float64(of["kernel"]), of["kernel"].shape[0]
+    kernel, side = np.asarray(of["kernel"], np.float64), of["kernel"].shape[0]
     size = [-(-n // stride) for n in x.shape[:2]]
     more = [max((o - 1) * stride + side - n, 0) for o, n in zip(size, x.shape[:2], strict=True)]
     padded = np.pad(x, [*((m // 2, m - m // 2) for m in more), (0, 0)])

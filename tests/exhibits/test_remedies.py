@@ -15,6 +15,8 @@ def test_both_remedies_differ_from_the_original_as_the_paper_says() -> None:
     original = config.load("hcft").tracker
     first, slow = (config.load(of.config).tracker for of in remedies.REMEDIES.values())
     assert set(first.layers) == {"conv1_1"}
+    assert isinstance(slow.eta, float)
+    assert isinstance(original.eta, float)
     assert 0 < slow.eta < original.eta
     assert config.override(config.load("hcft"), {"eta": slow.eta}).tracker == slow
 

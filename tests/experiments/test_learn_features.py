@@ -121,7 +121,7 @@ def test_targets_of_one_video_are_left_out_together() -> None:
         (["--output_dir=o", "--folds=2"], "--data_dir: must be given"),
         (["--output_dir=o", "--folds=1"], "--folds: 1 leaves everything out"),
         (["--output_dir=o", "--drawn=0"], "nothing to learn from"),
-        (["--output_dir=o", "--drawn=1", "--only=3"], "--only: 3: there are 0 to 0"),
+        (["--output_dir=o", "--drawn=1", "--only=3"], "--only: no '3'; there are 0 to 0"),
         (["--output_dir=o", "--data_dir=nowhere"], "nowhere"),
         (["--output_dir=o", "extra"], "only flags"),
     ],

@@ -49,13 +49,13 @@ def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path: Path, at: in
     parts = run(tmp_path / "parts", 12)
     for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
         np.testing.assert_array_equal(a, b)
-    assert not np.array_equal(whole["a"], FIRST["a"])
+    assert not np.array_equal(np.asarray(whole["a"]), np.ones(3))
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     whole = run(tmp_path, 12)
     again = run(tmp_path, 12, interrupted(0))
-    np.testing.assert_array_equal(whole["a"], again["a"])
+    np.testing.assert_array_equal(np.asarray(whole["a"]), np.asarray(again["a"]))
 
 
 def test_checkpoints_of_another_network_are_refused(tmp_path: Path) -> None:
