@@ -113,7 +113,6 @@ def learned(
     """One training, from its newest checkpoint on; what it learned is written into its folder."""
     task = Task(
         dataclasses.replace(config, temperature=given.temperature),
-        tuple((n, known.components[n].factor if known.components else 1.0) for n in network.layers),
         given.taught,
         given.tracked,
     )
@@ -133,7 +132,7 @@ def learned(
     params = training.run(
         folder, first, optimiser, step, given.steps, every=given.every, title=folder.name
     )
-    arrays = features.complete(params, dict(task.scales))
+    arrays = features.complete(params)
     made = weights.made(weights.halved(jax.device_get(arrays)), network.name, origin)
     path = folder / f"{network.name}.npz"
     weights.save(path, made)

@@ -33,6 +33,8 @@ from hcft_jax.spectrum import Matrices
 from hcft_jax.target import Bucket, Target
 from hcft_jax.tracker import Output, State
 
+LABEL = 0.05  # temperature of the softmax of labels, whose peak is 1
+
 
 class Seen(NamedTuple):
     """What K unrolled frames give."""
@@ -92,10 +94,11 @@ def cross_entropy(
 def divergence(
     config: TrackerConfig, target: Target, response: jax.Array, displacement: jax.Array
 ) -> jax.Array:
-    """Kullback-Leibler divergence of softmax(response / temperature) from the label, a scalar >= 0.
+    """Kullback-Leibler divergence of softmax(response / temperature) from the label's, >= 0.
 
-    The label is the Gaussian that filters are trained on, of ``sigma``, with its peak moved and its
-    sum 1.
+    The label is softmax(y / LABEL), with y the Gaussian in [0, 1] that filters are trained on
+    (``sigma``), its peak moved. So it says in which cell the target is. (A distribution as wide as
+    y itself would ask for responses that hardly fall off within a cell or two.)
 
     Args:
         config: the tracker's constants.
@@ -111,12 +114,12 @@ def divergence(
     peak = jnp.where(counts, peak, jnp.zeros_like(peak))
     spread = spectrum.deviation(jnp.asarray(target.size), config.sigma, jnp.asarray(target.cell))
     rows, columns = (
-        -0.5 * jnp.square((jnp.arange(n).astype(peak.dtype) - peak[i]) / spread[i])
+        spectrum.gaussian(jnp.arange(n).astype(peak.dtype) - peak[i], spread[i])
         for i, n in enumerate(response.shape)
     )
     low = jnp.asarray(-1e9, response.dtype)  # of a cell that does not exist; finite, for gradients
     label = jax.nn.log_softmax(
-        jnp.where(inside, rows[:, None] + columns[None, :], low), axis=(0, 1)
+        jnp.where(inside, jnp.outer(rows, columns) / LABEL, low), axis=(0, 1)
     )
     answer = jax.nn.log_softmax(jnp.where(inside, response / config.temperature, low), axis=(0, 1))
     return jnp.where(counts, jnp.sum(jnp.exp(label) * (label - answer)), 0.0)

@@ -188,13 +188,13 @@ class TestDivergence:
         self, compact: Any, moved: tuple[float, float], bucket: Bucket | None
     ) -> None:
         target = self.target(compact, bucket)
-        spread = spectrum.deviation(jnp.asarray(target.size), CONFIG.sigma, target.cell)
+        spread = np.asarray(spectrum.deviation(jnp.asarray(target.size), CONFIG.sigma, target.cell))
         shape, grid = target.transform.shape, np.asarray(target.transform.grid)
         rows, columns = (
-            -0.5 * np.square((np.arange(n) - moved[i] - grid[i] // 2) / np.asarray(spread)[i])
+            np.exp(-0.5 * np.square((np.arange(n) - moved[i] - grid[i] // 2) / spread[i]))
             for i, n in enumerate(shape)
         )
-        response = np.float32(CONFIG.temperature) * (rows[:, None] + columns[None, :])
+        response = CONFIG.temperature / differentiable.LABEL * np.outer(rows, columns)
         found = differentiable.divergence(
             CONFIG, target, jnp.asarray(response, jnp.float32), jnp.array(moved)
         )

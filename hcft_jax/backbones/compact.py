@@ -6,10 +6,13 @@ VGG-19's 224 px, so that every configuration of those layers is one of this netw
 the search window at 112 px and takes a hundredth of the operations.
 
 A stem halves the patch; each block after it halves the maps again, and its further convolutions
-add to what goes through them (He et al., 2016). A level is a linear map of its block: there is no
-ReLU after it, as it is compared with principal components of the teacher's features.
+add to what goes through them (He et al., 2016). A level is a linear map of its block, without a
+ReLU, as it is compared with principal components of the teacher's features; each cell is then
+normalised over its channels, so that a filter does not learn strong edges alone (as blocks of HOG
+are; Dalal and Triggs, 2005).
 """
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,12 +22,14 @@ import jax.numpy as jnp
 from hcft_jax.backbones import winograd
 from hcft_jax.backbones.backbone import Backbone, Params, Shape, operand
 
-WIDTHS = {1: 32, 2: 96, 3: 128}  # channels of a block
-DEPTHS = {1: 1, 2: 2, 3: 5}  # convolutions of a block; those after the first one are added
+WIDTHS = {1: 32, 2: 64, 3: 96}  # channels of a block
+DEPTHS = {1: 1, 2: 2, 3: 3}  # convolutions of a block; those after the first one are added
+STRIDES = {1: 1, 2: 2, 3: 1}  # of a block's first convolution; that of the stem is 2
 LEVELS = {1: "conv3_4", 2: "conv4_4", 3: "conv5_4"}  # the map of a block
 CHANNELS = {1: 12, 2: 40, 3: 64}  # of the maps
 INPUT = 112  # side of the patch it was trained on, pixels
 STEM = 5  # side of the stem's kernel
+WEAK = 0.1  # energy of a cell below which it is not brought up to the others'
 
 
 def shapes() -> dict[str, Shape]:
@@ -83,15 +88,21 @@ def features(
         for index in range(1, depth + 1):
             name = f"block{block}_{index}"
             if index == 1:
-                x = jax.nn.relu(convolved(name, x, 1 if block == 1 else 2))
+                x = jax.nn.relu(convolved(name, x, STRIDES[block]))
             else:
                 x = jax.nn.relu(x + convolved(name, x))
         if LEVELS[block] in layers:
-            y = convolved(LEVELS[block], x)
+            y = normalised(convolved(LEVELS[block], x))
             maps[LEVELS[block]] = y.reshape(*image.shape[:-3], *y.shape[1:])
         if not set(layers) - set(maps):
             break
     return maps
+
+
+def normalised(x: jax.Array) -> jax.Array:
+    """Features ``[..., C]`` with a mean square of 1 in each cell, or less where they are weak."""
+    energy = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(energy + jnp.asarray(WEAK, x.dtype))
 
 
 def prepared(params: Params) -> Params:
@@ -108,7 +119,8 @@ def prepared(params: Params) -> Params:
 
 def _side(layer: str, size: int) -> int:
     block = next(block for block, name in LEVELS.items() if name == layer)
-    return -(-size // 2**block)
+    stride = 2 * math.prod(STRIDES[b] for b in range(1, block + 1))
+    return -(-size // stride)
 
 
 BACKBONE = Backbone(

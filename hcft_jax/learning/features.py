@@ -1,9 +1,10 @@
 """A backbone learned through the filter: the loss of a batch of clips.
 
 What is minimised has two parts. ``taught``: the levels' maps are to be the components of a
-teacher's (``teacher.py``). ``tracked``: a filter trained on a clip's first region, and averaged on
-the following ones, is to answer where the target is in the next, which was cropped elsewhere; by
-``tracker.spectra``, ``train``, ``respond`` and ``average``, the same as in the tracker.
+teacher's (``teacher.py``), normalised alike. ``tracked``: a filter trained on a clip's first
+region, and averaged on the following ones, is to answer where the target is in the next, which was
+cropped elsewhere; by ``tracker.spectra``, ``train``, ``average`` and ``filters.respond``, the same
+as in the tracker.
 """
 
 import dataclasses
@@ -18,6 +19,7 @@ import numpy.typing as npt
 from hcft_jax import differentiable, filters, spectrum, target, tracker
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.compact import normalised
 from hcft_jax.config import TrackerConfig
 from hcft_jax.learning.crops import MARGIN
 from hcft_jax.sampling import PADDED, Geometry
@@ -41,7 +43,6 @@ class Task:
     Attributes:
         config: the tracker's constants; ``temperature`` is that of the loss, ``precision`` that of
             the network.
-        scales: by level, what its maps are multiplied with before the filter sees them.
         taught: weight of the teacher's part of the loss.
         tracked: weight of the filter's part.
         light: how much brightness, contrast and colour vary, relative.
@@ -49,11 +50,10 @@ class Task:
     """
 
     config: TrackerConfig
-    scales: tuple[tuple[str, float], ...]
     taught: float = 1.0
     tracked: float = 0.3
-    light: float = 0.3
-    noise: float = 6.0
+    light: float = 0.25
+    noise: float = 3.0
 
     @property
     def network(self) -> Backbone:
@@ -62,11 +62,11 @@ class Task:
 
 
 def initial(network: Backbone, seed: int) -> Params:
-    """Random parameters of a network: normal kernels of variance 1 / inputs, biases of zero."""
+    """Random parameters of a network: He's normal kernels, biases of zero."""
     params: Params = {}
     for index, (name, shape) in enumerate(network.shapes(network.architecture).items()):
         key = jax.random.fold_in(jax.random.key(seed), index)
-        deviation = np.float32(1 / np.sqrt(np.prod(shape[:3])))
+        deviation = np.float32(np.sqrt(2 / np.prod(shape[:3])))
         params[name] = {
             "kernel": deviation * jax.random.normal(key, shape),
             "bias": jnp.zeros(shape[3]),
@@ -74,19 +74,10 @@ def initial(network: Backbone, seed: int) -> Params:
     return params
 
 
-def complete(params: Params, scales: dict[str, float] | None = None) -> Params:
-    """The network's parameters as the tracker takes them, with its normalization.
-
-    Args:
-        params: kernels and biases, as they are trained.
-        scales: by layer, factors of its map, which go into its kernel and bias.
-    """
-    scaled = {
-        name: jax.tree.map(lambda a, factor=factor: a * jnp.asarray(factor, a.dtype), params[name])
-        for name, factor in (scales or {}).items()
-    }
+def complete(params: Params) -> Params:
+    """The network's parameters as the tracker takes them, with its normalization."""
     constants = {"mean": np.array(MEAN, np.float32), "std": np.array(STD, np.float32)}
-    return params | scaled | {"normalization": constants}
+    return params | {"normalization": constants}
 
 
 def geometry(config: TrackerConfig, params: Params) -> Target:
@@ -139,12 +130,12 @@ def loss(
 
     parts = {}
     for name, lesson in batch.lessons.items():
-        own, wanted = raw[name][:, 0], lesson.astype(jnp.float32)
+        own, wanted = raw[name][:, 0], normalised(lesson.astype(jnp.float32))
+        wanted = jax.image.resize(wanted, own.shape, "linear")  # where the teacher's is coarser
         weight = jnp.asarray(_taper(own.shape[1:3]), own.dtype)[None, :, :, None]
         parts[f"taught/{name}"] = jnp.mean(weight * jnp.square(own - wanted))
 
-    scaled = {n: maps[n] * jnp.float32(factor) for n, factor in task.scales}
-    spectra = jax.vmap(functools.partial(tracker.spectra, config, fixed))(scaled)
+    spectra = jax.vmap(functools.partial(tracker.spectra, config, fixed))(maps)
     found, more = (
         tuple(x[: clips * count].reshape(clips, count, *x.shape[1:]) for x in spectra),
         tuple(x[clips * count :].reshape(clips, count - 2, *x.shape[1:]) for x in spectra),
@@ -192,6 +183,8 @@ def _followed(
             ]
         )
         judged = jnp.concatenate([responses, differentiable.total(config, responses)[None]])
+        # how high a peak is does not matter, but how far above all else
+        judged = judged / jax.lax.stop_gradient(jnp.max(judged, axis=(1, 2), keepdims=True))
         apart.append(
             jax.vmap(lambda r, k=k: differentiable.divergence(config, fixed, r, displacements[k]))(
                 judged

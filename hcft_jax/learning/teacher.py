@@ -23,15 +23,6 @@ class Component:
     scale: float  # root mean square of a component's values
     kept: float  # share of the features' energy that the components have, 0 to 1
 
-    @property
-    def factor(self) -> float:
-        """What values of root mean square 1 are multiplied with to stand for the features.
-
-        Eq. 3 divides the energy by the number of channels, hence sqrt(D / C).
-        """
-        channels, count = self.basis.shape
-        return self.scale * float(np.sqrt(count / channels))
-
 
 class Teacher:
     """VGG-19, or another backbone whose features are to be learned."""

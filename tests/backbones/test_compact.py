@@ -55,7 +55,8 @@ def reference(params: Params, image: np.ndarray) -> dict[str, np.ndarray]:
         x = np.maximum(convolution(x, params[f"block{block}_1"], 2 if block > 1 else 1), 0)
         for index in range(2, depth + 1):
             x = np.maximum(x + convolution(x, params[f"block{block}_{index}"], 1), 0)
-        maps[level] = convolution(x, params[level], 1)
+        y = convolution(x, params[level], 1)
+        maps[level] = y / np.sqrt((y**2).mean(axis=2, keepdims=True) + 0.1)
     return maps
 
 
@@ -109,6 +110,21 @@ def test_every_configuration_of_the_teachers_layers_is_one_of_it(drawn: Params, 
     state = tracker.init(drawn, config, image, (20, 20, 20, 20))
     _, output = tracker.step(drawn, config, state, image)
     assert np.isfinite(np.asarray(output.box)).all()
+
+
+def test_a_cell_of_a_map_is_as_strong_in_dim_light(drawn: Params, image: np.ndarray) -> None:
+    unbiased = {
+        name: of if name == "normalization" else of | {"bias": 0 * of["bias"]}
+        for name, of in drawn.items()
+    }
+    mean = np.asarray(drawn["normalization"]["mean"])
+    bright, dim = (
+        NETWORK.maps(unbiased, jnp.asarray(mean + factor * (image - mean)), NETWORK.layers)
+        for factor in (1.0, 0.5)
+    )
+    for name in NETWORK.layers:
+        strong, weak = (np.square(np.asarray(of[name])).mean() for of in (bright, dim))
+        assert 0.8 * strong < weak < strong < 1.0
 
 
 def test_bfloat16_is_near(drawn: Params, image: np.ndarray) -> None:

@@ -9,17 +9,16 @@ import numpy as np
 import optax
 import pytest
 
-from hcft_jax.backbones import registry
+from hcft_jax.backbones import compact, registry
 from hcft_jax.config import TrackerConfig
 from hcft_jax.learning import crops, features
 from hcft_jax.learning.crops import Setting
 from hcft_jax.learning.features import Batch, Task
 
 NETWORK = registry.get("compact")
-SCALES = tuple((name, 2.0) for name in NETWORK.layers)
 PATCH = 48  # smaller than the network's own
 TASK = Task(
-    TrackerConfig(backbone="compact", temperature=0.1, input_size=PATCH), SCALES, light=0.1, noise=1
+    TrackerConfig(backbone="compact", temperature=0.1, input_size=PATCH), light=0.1, noise=1
 )
 
 
@@ -35,7 +34,13 @@ def batch(params: Any) -> Batch:
     margin = (regions.shape[2] - PATCH) // 2
     first = regions[:, 0, margin : margin + PATCH, margin : margin + PATCH]
     maps = NETWORK.maps(features.complete(params), first.astype(jnp.float32), NETWORK.layers)
-    return Batch(regions, {name: of.astype(jnp.float16) for name, of in maps.items()})
+    return Batch(regions, {name: raw(of).astype(jnp.float16) for name, of in maps.items()})
+
+
+def raw(maps: jax.Array) -> jax.Array:
+    """What becomes these maps when its cells are normalised."""
+    energy = jnp.mean(jnp.square(maps), axis=-1, keepdims=True)
+    return maps * jnp.sqrt(compact.WEAK * energy / (1 - energy) + compact.WEAK)
 
 
 def value(task: Task, params: Any, batch: Batch) -> tuple[float, dict[str, float]]:
@@ -64,7 +69,7 @@ def test_a_network_that_gives_the_lessons_has_nothing_to_be_taught(
 ) -> None:
     _, parts = value(dataclasses.replace(TASK, light=0.0, noise=0.0), params, batch)
     taught = [part for name, part in parts.items() if name.startswith("taught")]
-    assert max(taught) < 1e-5
+    assert max(taught) < 1e-3
 
 
 def test_without_lessons_the_filter_alone_teaches(params: Any, batch: Batch) -> None:
@@ -101,16 +106,6 @@ def test_a_few_steps_make_it_smaller(params: Any, frames: int, precision: str) -
             now = optax.apply_updates(now, updates)
         losses.append(float(loss))
     assert losses[-1] < 0.95 * losses[0]
-
-
-def test_the_scales_go_into_the_levels(params: Any) -> None:
-    image = jnp.asarray(np.random.default_rng(0).uniform(0, 255, (PATCH, PATCH, 3)), jnp.float32)
-    plain, scaled = (
-        NETWORK.maps(features.complete(params, of), image, NETWORK.layers)
-        for of in (None, dict(SCALES))
-    )
-    for name, factor in SCALES:
-        np.testing.assert_allclose(scaled[name], factor * np.asarray(plain[name]), rtol=1e-5)
 
 
 def test_light_of_nothing_changes_nothing() -> None:

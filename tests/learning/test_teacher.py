@@ -30,13 +30,6 @@ def test_components_are_those_of_a_singular_value_decomposition() -> None:
     assert np.sqrt(np.mean(own**2)) == pytest.approx(1.0)
 
 
-def test_all_components_keep_the_energy_per_channel_that_the_filter_sees() -> None:
-    x = np.random.default_rng(1).standard_normal((300, 8))
-    found = teacher.components({"a": x.T @ x / len(x)}, {"a": 8})["a"]
-    stands_for = x @ found.basis / found.scale * found.factor
-    np.testing.assert_allclose(stands_for @ stands_for.T / 8, x @ x.T / 8, atol=1e-5)
-
-
 def test_lessons_have_unit_root_mean_square_on_what_was_studied(
     tutor: Teacher, patch: np.ndarray
 ) -> None:
