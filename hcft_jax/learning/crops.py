@@ -33,11 +33,11 @@ class Setting:
 
     seed: int = 0
     frames: int = 2  # K regions a clip, >= 2
-    gap: int = 40  # frames between the first and the last one, at most
-    elsewhere: float = 0.4  # share of the clips that show no target
+    gap: int = 10  # frames between the first and the last one, at most
+    elsewhere: float = 0.3  # share of the clips that show no target
     zoom: float = 0.15  # the window is larger or smaller by so much, the same in a clip
-    rotation: float = 6.0  # degrees, in each region but the first; thrice that elsewhere
-    scale: float = 0.06  # the same of sizes, each axis by itself
+    rotation: float = 3.0  # degrees, in each region but the first; thrice that elsewhere
+    scale: float = 0.03  # the same of sizes, each axis by itself
     flip: float = 0.5  # share of the clips that are mirrored
 
 

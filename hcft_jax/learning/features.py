@@ -52,8 +52,8 @@ class Task:
     config: TrackerConfig
     taught: float = 1.0
     tracked: float = 0.3
-    light: float = 0.25
-    noise: float = 3.0
+    light: float = 0.1
+    noise: float = 2.0
 
     @property
     def network(self) -> Backbone:
