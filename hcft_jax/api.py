@@ -34,8 +34,8 @@ from hcft_jax.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 
-LOST_BELOW = 21.2
-"""The peak-to-sidelobe ratio below which a target counts as lost.
+LOST_BELOW = {"vgg19": 21.2, "compact": 15.0}
+"""By backbone, the peak-to-sidelobe ratio below which a target counts as lost; else VGG-19's.
 
 Calibrated for ``hcft`` with trained VGG-19 by ``experiments/lost.py``: 17 targets of OTB-100, as
 they are and every fifth frame only, at most 80 frames of each, 2,223 in all; in 294 the centre of
@@ -52,7 +52,7 @@ class Result(NamedTuple):
         score: the peak-to-sidelobe ratio of the combined response (``search.peak_to_sidelobe``);
             NaN in the first frame, where nothing was searched, and for a target so small (below 16
             to 24 px) that its response has no sidelobe.
-        lost: whether the score is below ``LOST_BELOW``. The box is then the tracker's best guess.
+        lost: whether the score is below ``lost_below``. The box is then the tracker's best guess.
     """
 
     box: Floats
@@ -180,7 +180,7 @@ class Tracker:
             images.check_like(images.likeness(image, picture), self._like)
             self._state, output = tracker.step(self.params, self.config, state, picture)
             box, psr = jax.device_get((output.box, output.psr))
-            return result(box, psr, self._rated)
+            return result(self.config, box, psr, self._rated)
 
     def track(
         self,
@@ -224,10 +224,15 @@ def rated(grid: npt.ArrayLike) -> bool:
     return bool(np.max(np.asarray(grid)) > search.PEAK)
 
 
-def result(box: npt.ArrayLike, psr: npt.ArrayLike, rated: bool) -> Result:
+def lost_below(config: TrackerConfig) -> float:
+    """The peak-to-sidelobe ratio below which a target counts as lost (``LOST_BELOW``)."""
+    return LOST_BELOW.get(config.backbone, LOST_BELOW[registry.DEFAULT])
+
+
+def result(config: TrackerConfig, box: npt.ArrayLike, psr: npt.ArrayLike, rated: bool) -> Result:
     """What the step's outputs mean."""
     score = float(np.asarray(psr)) if rated else float("nan")
-    return Result(np.asarray(box), score, score < LOST_BELOW)
+    return Result(np.asarray(box), score, score < lost_below(config))
 
 
 def _joined(results: list[Result], times: list[float]) -> Track:

@@ -127,7 +127,8 @@ class _Many:
         assert self._several is not None
         output = self._several.update(image)
         rated = [api.rated(grid) for grid in self._several.grids]
-        return [api.result(*of) for of in zip(output.box, output.psr, rated, strict=True)]
+        found = zip(output.box, output.psr, rated, strict=True)
+        return [api.result(self._tracker.config, *of) for of in found]
 
     def panel(self, image: Frame) -> Frame | None:
         return None
@@ -289,7 +290,7 @@ class _Job:
                 "video": self.video.source,
                 "config": self.experiment.label,
                 "experiment": self.experiment.settings(),
-                "lost_below": api.LOST_BELOW,
+                "lost_below": api.lost_below(self.experiment.tracker),
                 "encoder": codec() if self.experiment.overlay else None,
                 "versions": outcome.versions(),
                 "device": outcome.device(),

@@ -113,7 +113,7 @@ def test_a_track_of_images_has_all_frames_and_no_times(
     assert track.scores.shape == track.lost.shape == track.times.shape == (9,)
     assert np.isnan(track.times).all()
     assert np.isnan(track.scores[0])
-    np.testing.assert_array_equal(track.lost[1:], track.scores[1:] < api.LOST_BELOW)
+    np.testing.assert_array_equal(track.lost[1:], track.scores[1:] < api.lost_below(tracker.config))
 
 
 def test_a_track_of_a_folder_has_times(
