@@ -229,7 +229,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     text("weights", None, "VGG-19's, as for hcft_jax.main")
     number("clips", 3000, "that are cut out")
     number("frames", 2, "of a clip: a pair, or a short unroll")
-    number("steps", 500, "of the optimiser")
+    number("steps", 300, "of the optimiser")
     number("batch", 16, "clips a step")
     number("every", 200, "steps between checkpoints")
     real("learning_rate", 5e-4, "at most")

@@ -17,7 +17,7 @@ def run(command: str, **parts: Any) -> dict[str, Any]:
 
 
 def test_each_run_is_stated_and_the_last_one_counts() -> None:
-    ceiling = {"matmul": {}, "sizes": {}}
+    ceiling: dict[str, Any] = {"matmul": {}, "sizes": {}}
     first = run("one", ceilings=ceiling, rows=[{"name": "old"}])
     whole = document.merged([first, run("two", rows=[{"name": "new"}]), run("three")])
     assert whole["ceilings"] == ceiling
