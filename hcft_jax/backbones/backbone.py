@@ -98,6 +98,7 @@ class Backbone:
     """A file's description to its architecture; ValueError: not this network."""
     release: Release | None = None
     shipped: Path | None = None  # a native file that is part of the package
+    chain: bool = True  # whether the layers are all its convolutions, each a ReLU before the next
     torch: Mapping[str, str] = field(default_factory=dict)  # layer to key in a state_dict
     torch_presets: tuple[str, ...] = ()  # which trainings have these keys
     keras: Mapping[str, str] = field(default_factory=dict)  # layer to group

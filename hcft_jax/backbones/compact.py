@@ -138,5 +138,6 @@ BACKBONE = Backbone(
     input_size=lambda _: INPUT,
     environment="HCFT_WEIGHTS_COMPACT",
     shipped=Path(__file__).with_name("compact.npz"),
+    chain=False,
     prepared=prepared,
 )

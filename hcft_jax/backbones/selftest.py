@@ -57,13 +57,14 @@ def inspect(backbone: Backbone, params: Params) -> list[Line]:
     """The self-test of a complete network: against a known training, or else plausibility.
 
     Plausibility cannot tell mirrored or transposed kernels of an unknown training. Its bounds were
-    set with trained VGG-19s, so that other networks' statistics beyond them are only noted.
+    set with trained VGG-19s, so that other networks' statistics beyond them are only noted; they
+    are of networks that are a chain of convolutions with ReLUs.
     """
     if is_known(backbone, params):
         return _inspect_oxford(params)
     return [
         ("note", "not a known training: functional tests only, which see no mirrored kernels"),
-        *_inspect_statistics(backbone, params),
+        *(_inspect_statistics(backbone, params) if backbone.chain else ()),
         *_inspect_function(backbone, params),
     ]
 
@@ -157,7 +158,8 @@ def _inspect_function(backbone: Backbone, params: Params) -> Iterator[Line]:
     for name, maps in features(network, images, backbone.layers).items():
         active = float((maps > 0).mean())
         finite = bool(jax.numpy.isfinite(maps).all())
-        change = float(jax.numpy.abs(maps[0] - maps[1]).mean() / (maps.mean() + 1e-12))
+        size = jax.numpy.abs(maps).mean() + 1e-12
+        change = float(jax.numpy.abs(maps[0] - maps[1]).mean() / size)
         text = f"{name}: {active:.3f} of a test image's responses are active, red and blue swapped "
         passed = finite and 0.002 < active < 0.998 and change > 0.01
         yield _line(passed, f"{text}change them by {change:.2f}")

@@ -153,6 +153,11 @@ class TestShipped:
         assert weights.find(None, "compact").backbone is NETWORK
         assert weights.at_hand("compact")
 
+    def test_it_passes_its_check(self, capsys: pytest.CaptureFixture[str]) -> None:
+        assert NETWORK.shipped is not None
+        assert weights.check(NETWORK.shipped)
+        assert "conv5_4" in capsys.readouterr().out
+
     def test_how_it_was_made_is_beside_it(self) -> None:
         assert NETWORK.shipped is not None
         about = json.loads(NETWORK.shipped.with_suffix(".json").read_text())
