@@ -28,9 +28,9 @@ def merged(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     whole: dict[str, Any] = {"settings": [], "rows": []}
     for run in runs:
         for name in ("cpu", "device", "cores"):
-            if run["hardware"][name] != runs[0]["hardware"][name]:
+            if run["hardware"].get(name) != runs[0]["hardware"].get(name):
                 raise InputError(f"--results: runs of different machines ({name})")
-        if run["versions"]["jax"] != runs[0]["versions"]["jax"]:
+        if run.get("versions", {}).get("jax") != runs[0].get("versions", {}).get("jax"):
             raise InputError("--results: runs of different versions of jax")
         whole["settings"].append(run)
         whole |= {part: of for part, of in run.items() if of}
