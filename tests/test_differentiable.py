@@ -105,10 +105,12 @@ def test_gradients_are_those_of_finite_differences(
             )
             return (next(sides) - next(sides)) / (2 * step)
 
-        # a larger step may cross a ReLU's kink, a smaller one is rounded: one of them agrees
+        # a larger step may cross a ReLU's kink, a smaller one is rounded: one of them agrees, to
+        # 1e-4 of what a random direction's derivative usually is
+        usual = float(jnp.linalg.norm(slope.ravel())) * np.sqrt(np.mean(direction**2))
         steps = (1e-7, 1e-6, 1e-8)
-        close = (difference(s) == pytest.approx(expected, rel=1e-4, abs=1e-8) for s in steps)
-        assert any(close), (path, expected, [difference(s) for s in steps])
+        apart = [abs(difference(step) - expected) for step in steps]
+        assert min(apart) <= 1e-4 * usual + 5e-8, (path, expected, usual, apart)
         if expected:
             checked.append(path)
     names = " ".join(checked)

@@ -311,7 +311,7 @@ def test_the_demo_runs_on_a_bare_machine(tmp_path: Path, capfd: pytest.CaptureFi
     assert "hcft_jax.backbones.weights fetch" in notes[0]
     done = Run(0, "", "", tmp_path / "out")
     assert list(done.folder.glob("demo,backbone=compact-*"))
-    assert done.written("overlay/*.mp4") == ["synthetic-0.mp4"]
+    assert done.written("overlay/*.mp4") == ["synthetic-1.mp4"]
     assert done.summary["mean"]["dp20"] > 0.9
 
 
