@@ -34,13 +34,16 @@ from hcft_jax.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 
-LOST_BELOW = {"vgg19": 21.2, "compact": 15.0}
+LOST_BELOW = {"vgg19": 21.2, "compact": 13.3}
 """By backbone, the peak-to-sidelobe ratio below which a target counts as lost; else VGG-19's.
 
 Calibrated for ``hcft`` with trained VGG-19 by ``experiments/lost.py``: 17 targets of OTB-100, as
 they are and every fifth frame only, at most 80 frames of each, 2,223 in all; in 294 the centre of
 the tracked box was outside of the true one. 4.1 % of these are missed, and 19.6 % of the others are
 called lost (4.4 % and 19.6 % when each target is judged by the threshold that the others give).
+
+Compact's by the same runs (on the targets that it was trained on): of 657 lost frames 14 % are
+missed, of the others 26 % are called lost; area under the ROC 0.87.
 """
 
 
