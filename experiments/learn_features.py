@@ -34,7 +34,7 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from hcft_jax import tracker
+from hcft_jax import startup, tracker
 from hcft_jax.backbones import registry, weights
 from hcft_jax.backbones.backbone import PRECISIONS, Backbone
 from hcft_jax.backbones.weights import Weights
@@ -94,10 +94,10 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
             "date": datetime.date.today().isoformat(),
         }
         made = learned(given, network, own, prepared.of(number), config, origin)
+        params, exact = network.placed(made.params), TrackerConfig(backbone=network.name)
         for sequence in real:
             if sequence.name in trainings[number]:
                 path = folder / "folds" / "ope" / f"{sequence.name}.txt"
-                params, exact = network.placed(made.params), TrackerConfig(backbone=network.name)
                 tracked = track_sequence(params, exact, sequence)
                 write_boxes(path, np.concatenate([part.boxes for part in tracked]))
 
@@ -201,6 +201,7 @@ def folds(videos: list[Sequence], count: int) -> list[frozenset[str]]:
 
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
+    startup.quiet()
     logging.getLogger("absl").setLevel(logging.WARNING)  # orbax tells of every file
     try:
         if argv[1:]:
@@ -231,7 +232,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     number("frames", 2, "of a clip: a pair, or a short unroll")
     number("steps", 100, "of the optimiser")
     number("batch", 16, "clips a step")
-    number("every", 200, "steps between checkpoints")
+    number("every", 25, "steps between checkpoints")
     real("learning_rate", 1e-4, "at most")
     real("taught", 0.0, "weight of the teacher's part of the loss; above 0 VGG-19 is needed")
     real("tracked", 1.0, "weight of the filter's part")

@@ -42,13 +42,8 @@ def geometry(
     Raises:
         ValueError: the target is too thin for a grid of three cells.
     """
-    (h, w), (height, width) = target, image
-    if h / w > 2:
-        factors = (PADDED_TALL, PADDED)
-    elif h * w / (height * width) > 0.05:
-        factors = (PADDED_LARGE, PADDED_LARGE)
-    else:
-        factors = (PADDED, PADDED)
+    h, w = target
+    factors = padding(target, image)
     window = (math.floor(h * factors[0]), math.floor(w * factors[1]))
     own = (window[0] // CELL, window[1] // CELL)
     if min(own) < LEAST_GRID:
@@ -59,6 +54,16 @@ def geometry(
     if grid is None:
         return Geometry(image, window, own)
     return Geometry(image, window, (grid, grid), (window[0] / grid, window[1] / grid))
+
+
+def padding(target: tuple[float, float], image: tuple[int, int]) -> tuple[float, float]:
+    """The search window's height and width, in those of a target (h, w) in an image (H, W)."""
+    (h, w), (height, width) = target, image
+    if h / w > 2:
+        return PADDED_TALL, PADDED
+    if h * w / (height * width) > 0.05:
+        return PADDED_LARGE, PADDED_LARGE
+    return PADDED, PADDED
 
 
 @functools.partial(

@@ -107,7 +107,8 @@ def clip(videos: Sequence[Video], setting: Setting, index: int, side: int) -> Cl
     if elsewhere:
         boxes = np.broadcast_to(_spot(frames[numbers[0]], rng), boxes.shape)
     height, width = frames[numbers[0]].shape[:2]
-    window = np.array(_window(boxes[0], (height, width)))
+    size = boxes[0, :1:-1]  # (h, w)
+    window = size * sampling.padding((size[0], size[1]), (height, width))
     window = window * np.exp(rng.uniform(-1, 1) * np.log1p(setting.zoom)) * (1 + 2 * MARGIN)
     mirrored = -1.0 if rng.random() < setting.flip else 1.0
     most = 3.0 if elsewhere else 1.0
@@ -180,13 +181,3 @@ def _spot(image: Frame, rng: np.random.Generator) -> npt.NDArray[np.float64]:
     w, h = size * np.exp(rng.uniform(-0.4, 0.4, 2))
     x, y = rng.uniform(0, max(1.0, width - w)), rng.uniform(0, max(1.0, height - h))
     return np.array([x, y, w, h])
-
-
-def _window(box: npt.NDArray[np.float64], image: tuple[int, int]) -> tuple[float, float]:
-    """(height, width) of the search window, by the tracker's rule, without its rounding."""
-    _, _, w, h = box
-    if h / w > 2:
-        return h * sampling.PADDED_TALL, w * sampling.PADDED
-    large = h * w / (image[0] * image[1]) > 0.05
-    factor = sampling.PADDED_LARGE if large else sampling.PADDED
-    return h * factor, w * factor
