@@ -126,7 +126,6 @@ def grow(
         axes,
         planned(given).repeats,
         given.budget or 600.0,
-        lambda whole, lanes: machine.fits(whole, lanes, config),
     )
     rows: list[dict[str, Any]] = []
     result["growth"] = {"rows": rows, "notes": measure.notes}

@@ -98,8 +98,9 @@ def track_many(
     *,
     bucket: Bucket,
     lanes: int,
-    passes: int = 8,
+    passes: int | None = None,
     devices: list[jax.Device] | None = None,
+    batched: bool | None = None,
     progress: Callable[[int, int], Any] = lambda index, frames: None,
 ) -> Iterator[Track]:
     """Tracks sequences from their first boxes, ``lanes`` of them at any time.
@@ -112,8 +113,11 @@ def track_many(
         sequences: taken one by one when a lane is free; of the boxes only the first is used.
         bucket: sizes that hold all of them.
         lanes: tracks at once, a multiple of the number of devices.
-        passes: of the network between two exchanges with the host.
+        passes: of the network between two exchanges with the host. None: 2 on a CPU, where each
+            takes long, and 8 elsewhere.
         devices: to spread the lanes over. None: the first one.
+        batched: whether the lanes of a device are one batch, or take turns. None: they take turns
+            on a CPU, where that is faster.
         progress: called with the index of a sequence and how many frames of it have been tracked
             since the last call.
 
@@ -129,9 +133,11 @@ def track_many(
     if rest or not each:
         raise ValueError(f"{lanes} lanes cannot be spread evenly over {len(devices)} devices")
     mesh = Mesh(np.array(devices), ("lanes",))
-    load, advance = device.programs(mesh, passes)
+    passes = passes or usual_passes(devices[0])
+    batched = device.batches(devices[0]) if batched is None else batched
+    load, advance = device.programs(mesh, passes, batched=batched)
     params = jax.device_put(params, NamedSharding(mesh, P()))
-    ring = (_CALLS + 1) * passes  # a call may use up as many frames as it has passes
+    ring = ring_of(passes)
     size = max(1, each * passes // 2)
     nobody = np.full(len(devices), each, np.int32)
     blank, nowhere = tracker.blank(params, config, bucket), np.zeros(2, np.float32)
@@ -181,6 +187,16 @@ def track_many(
                 for lane, known in enumerate(asked):
                     if known and known is running[lane]:  # it has not ended since
                         progress(known.index, known.hear(found, lane, int(done[lane])))
+
+
+def usual_passes(on: jax.Device) -> int:
+    """Passes of the network between two exchanges with the host: few where each takes long."""
+    return 2 if on.platform == "cpu" else 8
+
+
+def ring_of(passes: int) -> int:
+    """Frames of a lane on the device: a call may use up as many as it has passes."""
+    return (_CALLS + 1) * passes
 
 
 def _begin(

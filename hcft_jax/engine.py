@@ -259,7 +259,6 @@ def _through(bucket: Bucket, tasks: Sequence[Task], params: Params, progress: Pr
                 sequences,
                 bucket=bucket,
                 lanes=lanes,
-                passes=2 if jax.default_backend() == "cpu" else 8,
                 devices=devices,
                 progress=lambda index, frames: underway[index].advance(frames),
             ):

@@ -53,10 +53,12 @@ def respond(
     No displacement is at index (gh // 2, gw // 2); a target that moved by (+m, +n) cells since
     training answers at (+m, +n) from there.
     """
-    # z conj(m), summed over channels: whole arrays, because sliced ones are reduced far slower
+    # z conj(m), summed over channels: whole arrays, and both parts at once, because slices of them,
+    # and a batch of one part each, are reduced far slower
     m = filter_.model
-    crossed = jnp.sum(z * m[::-1], axis=3)
-    correlation = jnp.stack([jnp.sum(z * m, axis=(0, 3)), crossed[1] - crossed[0]])
+    sign = jnp.asarray([-1, 1], z.dtype).reshape(2, 1, 1, 1)
+    products = z * m, z * (sign * m[::-1])
+    correlation = jnp.stack([jnp.sum(product, axis=(0, 3)) for product in products])
     correlation = correlation / (transform.cells * z.shape[3])
     alpha = filter_.scale if update == "cf2" else y / (filter_.scale + lambda_)[None]
     product = jnp.stack(

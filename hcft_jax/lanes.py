@@ -1,10 +1,13 @@
 """Many sequences at once: lanes of a padded executable, each at its own pace.
 
-A lane is one track. The network's batch is the lanes: each gives the patch that it needs next, to
-detect its target in its next frame or, where that moved, to learn from the same frame at the new
-position. A target that stayed needs no second patch (its features are known), so its lane goes on
-to the next frame: no pass of the network is wasted, and lanes do not wait for each other. The
-boxes are those of ``tracker.step``.
+A lane is one track. The network sees the patch that each lane needs next, to detect its target in
+its next frame or, where that moved, to learn from the same frame at the new position. A target that
+stayed needs no second patch (its features are known), so its lane goes on to the next frame: no
+pass of the network is wasted, and lanes do not wait for each other. The boxes are those of
+``tracker.step``.
+
+On accelerators the lanes are a batch. On a CPU, where a batch of patches takes as long as one after
+the other and the maps of one fit into its caches, they take turns.
 
 Frames lie in a ring on the device, a few of each lane. ``advance`` runs a fixed number of passes
 over what is there; meanwhile the host decodes and sends more (``load``), and gives a lane whose
@@ -14,7 +17,6 @@ sequence has ended the next one. Everything that depends on a target's size is d
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -30,35 +32,29 @@ from hcft_jax.target import Target
 from hcft_jax.tracker import State
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["images", "state", "frame", "learning"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class Lanes:
-    """L tracks under way; every array has a leading axis of lanes."""
+class Lane(NamedTuple):
+    """A track under way; in ``Lanes`` every array has a leading axis of L lanes."""
+
+    state: State
+    frame: jax.Array  # int32 []: how many frames are done
+    learning: jax.Array  # bool []: detected in the current frame, but not yet learned from it
+
+
+class Lanes(NamedTuple):
+    """L tracks under way."""
 
     images: jax.Array  # uint8 [L, C, H, W, 3]: frame t of a lane is at t modulo C
-    state: State
-    frame: jax.Array  # int32 [L]: how many frames are done
-    learning: jax.Array  # bool [L]: detected in the current frame, but not yet learned from it
+    lane: Lane
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["detected", "frame", "box", "peak", "psr"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class Pass:
-    """What each lane's patch in one pass of the network gave; ``advance`` adds an axis before."""
+class Pass(NamedTuple):
+    """What a lane's patch in one pass of the network gave; ``advance`` adds two axes before."""
 
-    detected: jax.Array  # bool [L]: the rest is meaningless where it is False
-    frame: jax.Array  # int32 [L]
-    box: jax.Array  # [L, 4] x, y, w, h in pixels
-    peak: jax.Array  # [L]
-    psr: jax.Array  # [L]
+    detected: jax.Array  # bool []: the rest is meaningless where it is False
+    frame: jax.Array  # int32 []
+    box: jax.Array  # [4] x, y, w, h in pixels
+    peak: jax.Array  # []
+    psr: jax.Array  # []
 
 
 def empty(params: Params, config: TrackerConfig, target: Target, lanes: int, ring: int) -> Lanes:
@@ -78,13 +74,15 @@ def empty(params: Params, config: TrackerConfig, target: Target, lanes: int, rin
 
     return Lanes(
         images=zeros(jax.ShapeDtypeStruct((ring, *target.image, 3), np.uint8)),
-        state=State(
-            position=zeros(jax.ShapeDtypeStruct((2,), np.float32)),
-            filters=jax.tree.map(zeros, filters),
-            target=jax.tree.map(zeros, target),
+        lane=Lane(
+            state=State(
+                position=zeros(jax.ShapeDtypeStruct((2,), np.float32)),
+                filters=jax.tree.map(zeros, filters),
+                target=jax.tree.map(zeros, target),
+            ),
+            frame=zeros(jax.ShapeDtypeStruct((), np.int32)),
+            learning=zeros(jax.ShapeDtypeStruct((), np.bool_)),
         ),
-        frame=zeros(jax.ShapeDtypeStruct((), np.int32)),
-        learning=zeros(jax.ShapeDtypeStruct((), np.bool_)),
     )
 
 
@@ -103,8 +101,10 @@ class Programs(NamedTuple):
 
 
 @functools.cache
-def programs(mesh: jax.sharding.Mesh, passes: int) -> Programs:
+def programs(mesh: jax.sharding.Mesh, passes: int, *, batched: bool) -> Programs:
     """The two functions over a mesh of one axis, ``lanes``, which splits the lanes evenly.
+
+    ``batched`` tells whether the lanes of a device are one batch, or take turns.
 
     ``load(lanes, frames, where, starting, target, position)`` puts frames into the rings and starts
     a track; ``lanes`` is donated, ``frames``, ``where`` and ``starting`` are split like the lanes:
@@ -115,8 +115,8 @@ def programs(mesh: jax.sharding.Mesh, passes: int) -> Programs:
     * starting: int32 ``[1]`` a device, the lane of a track that starts, or one that does not exist;
     * target, position: of that track.
 
-    ``advance(params, config, lanes, available)`` runs the network ``passes`` times over a batch of
-    L patches; ``lanes`` is donated. available: int32 ``[L]``, how many frames of each lane's
+    ``advance(params, config, lanes, available)`` runs the network ``passes`` times for each of L
+    lanes; ``lanes`` is donated. available: int32 ``[L]``, how many frames of each lane's
     sequence have been loaded. Returns the lanes, what each pass gave (``Pass`` with an axis of
     passes before), and how many frames of each lane are done, ``[L]``.
     """
@@ -129,7 +129,7 @@ def programs(mesh: jax.sharding.Mesh, passes: int) -> Programs:
         check_vma=False,
     )
     advance = jax.shard_map(
-        functools.partial(_advance, passes),
+        functools.partial(_advance, passes, batched),
         mesh=mesh,
         in_specs=(same, same, split, split),
         out_specs=(split, P(None, "lanes"), split),
@@ -147,75 +147,97 @@ def _load(
     position: jax.Array,
 ) -> Lanes:
     slot = where[:, 1] % lanes.images.shape[1]
-    state, lane = lanes.state, starting[0]
+    (state, frame, learning), new = lanes.lane, starting[0]
     return Lanes(
         images=lanes.images.at[where[:, 0], slot].set(frames, mode="drop"),
-        state=State(
-            position=state.position.at[lane].set(position, mode="drop"),
-            filters=state.filters,
-            target=jax.tree.map(
-                lambda all_, one: all_.at[lane].set(one, mode="drop"), state.target, target
+        lane=Lane(
+            state=State(
+                position=state.position.at[new].set(position, mode="drop"),
+                filters=state.filters,
+                target=jax.tree.map(
+                    lambda all_, one: all_.at[new].set(one, mode="drop"), state.target, target
+                ),
             ),
+            frame=frame.at[new].set(0, mode="drop"),
+            learning=learning.at[new].set(True, mode="drop"),
         ),
-        frame=lanes.frame.at[lane].set(0, mode="drop"),
-        learning=lanes.learning.at[lane].set(True, mode="drop"),
     )
 
 
 def _advance(
-    passes: int, params: Params, config: TrackerConfig, lanes: Lanes, available: jax.Array
+    passes: int,
+    batched: bool,
+    params: Params,
+    config: TrackerConfig,
+    lanes: Lanes,
+    available: jax.Array,
 ) -> tuple[Lanes, Pass, jax.Array]:
-    def one(lanes: Lanes, _: None) -> tuple[Lanes, Pass]:
-        shapes = jax.eval_shape(functools.partial(_pass, params, config), lanes, available)[1]
+    images, number = lanes.images, jnp.arange(len(available))
+
+    def turn(lane: Lane, number: jax.Array, available: jax.Array) -> tuple[Lane, Pass]:
+        image = images[number, lane.frame % images.shape[1]]
+        return _pass(params, config, lane, image, lane.frame < available)
+
+    # a batch is idle when all of its lanes are
+    every = _unless_idle(over(turn, True)) if batched else over(_unless_idle(turn), False)
+
+    lane, seen = jax.lax.scan(
+        lambda lane, _: every(lane, number, available), lanes.lane, None, length=passes
+    )
+    return Lanes(images, lane), seen, jnp.copy(lane.frame)
+
+
+def batches(device: jax.Device) -> bool:
+    """Whether a batch of lanes is faster than one after the other."""
+    return device.platform != "cpu"
+
+
+def over(function: Callable[..., Any], batched: bool) -> Callable[..., Any]:
+    """A function of one lane for many: as one batch, or in turns."""
+    if batched:
+        return jax.vmap(function)
+    return lambda *lanes: jax.lax.map(lambda lane: function(*lane), lanes)
+
+
+def _unless_idle(turn: Callable[..., tuple[Lane, Pass]]) -> Callable[..., tuple[Lane, Pass]]:
+    """The turn of a lane, or of a batch, where there is a frame for any."""
+
+    def maybe(lane: Lane, number: jax.Array, available: jax.Array) -> tuple[Lane, Pass]:
+        _, shapes = jax.eval_shape(turn, lane, number, available)
         nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
         return jax.lax.cond(
-            jnp.any(lanes.frame < available),
-            lambda: _pass(params, config, lanes, available),
-            lambda: (lanes, nothing),
+            jnp.any(lane.frame < available),
+            lambda: turn(lane, number, available),
+            lambda: (lane, nothing),
         )
 
-    lanes, seen = jax.lax.scan(one, lanes, None, length=passes)
-    return lanes, seen, jnp.copy(lanes.frame)
+    return maybe
 
 
 def _pass(
-    params: Params, config: TrackerConfig, lanes: Lanes, available: jax.Array
-) -> tuple[Lanes, Pass]:
-    state, target = lanes.state, lanes.state.target
-    frame, learning = lanes.frame, lanes.learning
-    active = frame < available
-    first = frame == 0
+    params: Params, config: TrackerConfig, lane: Lane, image: jax.Array, active: jax.Array
+) -> tuple[Lane, Pass]:
+    """One patch of a lane's current frame; nothing happens to a lane that is not active."""
+    state, frame, learning = lane
+    target = state.target
+    patch = sampling.patch(image, state.position, target.crop)
+    x = tracker.spectra(config, target, tracker.features(params, config, patch))
 
-    @jax.vmap
-    def seen(images: jax.Array, frame: jax.Array, state: State) -> jax.Array:
-        image = images[frame % images.shape[0]]
-        return sampling.patch(image, state.position, state.target.crop)
-
-    maps = tracker.features(params, config, seen(lanes.images, frame, state))
-    x = jax.vmap(functools.partial(tracker.spectra, config))(target, maps)
-
-    position, output = jax.vmap(functools.partial(tracker.detect, config))(state, x)
+    position, output = tracker.detect(config, state, x)
     detected = active & ~learning
-    moved = detected & jnp.any(position != state.position, axis=1)
+    moved = detected & jnp.any(position != state.position)
     learns = active & ~moved
 
-    @jax.vmap
-    def learned(
-        first: jax.Array, learns: jax.Array, target: Target, old: tuple[Filter, ...], x: Any
-    ) -> tuple[Filter, ...]:
-        new = tracker.train(config, target, x)
-        average = tracker.average(config, old, new)
-        return jax.tree.map(
-            lambda o, a, n: jnp.where(learns, jnp.where(first, n, a), o), old, average, new
-        )
-
-    after = Lanes(
-        images=lanes.images,
-        state=replace(
-            state,
-            position=jnp.where(detected[:, None], position, state.position),
-            filters=learned(first, learns, target, state.filters, x),
-        ),
+    new = tracker.train(config, target, x)
+    average = tracker.average(config, state.filters, new)
+    filters = jax.tree.map(
+        lambda old, averaged, first: jnp.where(learns, jnp.where(frame == 0, first, averaged), old),
+        state.filters,
+        average,
+        new,
+    )
+    after = Lane(
+        State(jnp.where(detected, position, state.position), filters, target),
         frame=frame + learns.astype(jnp.int32),
         learning=jnp.where(active, moved, learning),
     )

@@ -48,12 +48,13 @@ def alone(params: Params, sequence: Sequence, config: TrackerConfig = SMALL) -> 
     return np.concatenate([t.boxes for t in track_sequence(params, config, sequence)])
 
 
+@pytest.mark.parametrize("batched", [True, False], ids=["batch", "turns"])
 @pytest.mark.parametrize(("lanes", "passes"), [(1, 3), (2, 4), (3, 8), (8, 2)])
 def test_lanes_give_the_boxes_of_one_after_the_other(
-    params: Params, lanes: int, passes: int
+    params: Params, lanes: int, passes: int, batched: bool
 ) -> None:
     sequences = [drawn(seed) for seed in range(5)]
-    tracks = together(params, sequences, lanes=lanes, passes=passes)
+    tracks = together(params, sequences, lanes=lanes, passes=passes, batched=batched)
     assert [track.index for track in tracks] == list(range(5))
     for track, sequence in zip(tracks, sequences, strict=True):
         assert track.error is None
@@ -65,14 +66,16 @@ def test_lanes_give_the_boxes_of_one_after_the_other(
 def test_every_kind_of_filter_can_be_batched(params: Params, change: dict[str, Any]) -> None:
     config = replace(SMALL, **change)
     sequence = drawn(3)
-    (track,) = together(params, [sequence], config, lanes=2, passes=4)
+    (track,) = together(params, [sequence], config, lanes=2, passes=4, batched=True)
     np.testing.assert_array_equal(track.boxes, alone(params, sequence, config))
 
 
-def test_the_devices_share_the_lanes(params: Params) -> None:
+@pytest.mark.parametrize("batched", [True, False], ids=["batch", "turns"])
+def test_the_devices_share_the_lanes(params: Params, batched: bool) -> None:
     assert len(jax.devices()) > 1, "conftest asks for two"
     sequences = [drawn(seed) for seed in range(5)]
-    tracks = together(params, sequences, lanes=4, passes=4, devices=jax.devices())
+    devices = jax.devices()
+    tracks = together(params, sequences, lanes=4, passes=4, devices=devices, batched=batched)
     for track, sequence in zip(tracks, sequences, strict=True):
         np.testing.assert_array_equal(track.boxes, alone(params, sequence))
 

@@ -10,13 +10,15 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax import compilation
+from hcft_jax import compilation, tracker
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.batch import track_many
+from hcft_jax.batch import ring_of, track_many, usual_passes
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.lanes import empty
 from hcft_jax.profiling import plain, torch_hcft
+from hcft_jax.profiling.machine import available_memory
 from hcft_jax.profiling.material import Material
 from hcft_jax.profiling.timing import PeakMemory, device_memory, spread
 from hcft_jax.streaming import track_sequence
@@ -89,7 +91,6 @@ class Programs:
         config: TrackerConfig,
         *,
         devices: list[jax.Device] | None = None,
-        passes: int = 8,
     ) -> None:
         """Takes the settings.
 
@@ -97,9 +98,8 @@ class Programs:
             network: the backbone's parameters, on the host, not prepared.
             config: the tracker's constants; its precision is each contender's own.
             devices: that lanes are spread over. None: the first one.
-            passes: of the network between two exchanges with the host, for lanes.
         """
-        self._network, self._config, self._passes = network, config, passes
+        self._network, self._config = network, config
         self._devices = devices or jax.devices()[:1]
         first = self._devices[0]
         self._device = f"{len(self._devices)} x {first.device_kind} ({first.platform})"
@@ -154,7 +154,6 @@ class Programs:
                     [material.sequences[i] for i in order],
                     bucket=bucket,
                     lanes=lanes,
-                    passes=self._passes,
                     devices=self._devices,
                 ):
                     if track.error is not None:
@@ -163,6 +162,24 @@ class Programs:
             return [boxes[i] for i in range(len(material.sequences))]
 
         return Contender("exact", "track_many", lanes, precision, run, self._device)
+
+    def fits(self, material: Material, lanes: int) -> str | None:
+        """Why so many lanes cannot be had, where the host's memory is the device's; or None."""
+        available, first = available_memory(), self._devices[0]
+        if first.platform != "cpu" or available is None:
+            return None  # the device says so itself
+        ring = ring_of(usual_passes(first))
+        each = 0
+        for bucket in material.buckets:
+            blank = tracker.blank(self._network, self._config, bucket)
+            lane = empty(self._network, self._config, blank, 1, ring)
+            each = max(each, sum(leaf.nbytes for leaf in jax.tree.leaves(lane)))
+        needed = 3 * lanes * each  # donated, but there is what a pass makes of it, and a copy
+        if needed < 0.7 * available:
+            return None
+        return (
+            f"left out, about {needed / 2**30:.0f} GiB of {available / 2**30:.0f} would be needed"
+        )
 
     def outside(self, competitor: torch_hcft.Plain) -> Contender:
         """PyTorch's, one sequence after the other."""

@@ -14,7 +14,7 @@ from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.files import replacing
 from hcft_jax.profiling import contenders, material
-from hcft_jax.profiling.contenders import Contender, Programs
+from hcft_jax.profiling.contenders import Programs
 from hcft_jax.profiling.material import Material
 
 IMAGES = ((240, 320), (480, 640), (720, 1280), (1080, 1920), (2160, 3840))  # height, width
@@ -68,9 +68,6 @@ def looped(clip: Sequence, length: int) -> Sequence:
     return Sequence(f"{clip.name}-{length}", frames, boxes)
 
 
-Setup = Callable[[], tuple[Contender, Material]]
-
-
 class Growth:
     """Measures point by point; a point that would take too long is left out with a note."""
 
@@ -81,7 +78,6 @@ class Growth:
         axes: Axes,
         repeats: int,
         budget: float,
-        fits: Callable[[Material, int], str | None],
     ) -> None:
         """Takes the settings.
 
@@ -91,10 +87,9 @@ class Growth:
             axes: the points.
             repeats: of a point.
             budget: seconds for a point, by the speed of the one before it.
-            fits: why so many lanes of some material cannot be had, or None.
         """
         self._programs, self._config, self._axes = programs, config, axes
-        self._repeats, self._budget, self._fits = repeats, budget, fits
+        self._repeats, self._budget = repeats, budget
         self.notes: list[str] = []
 
     def rows(self) -> Iterable[dict[str, Any]]:
@@ -110,26 +105,22 @@ class Growth:
         one = material.gather([drawn], self._config, 1)
         programs = self._programs(self._config)
         for lanes in self._axes.lanes:
-            yield from self._point(
-                "lanes", lanes, programs.laned(lanes, self._config.precision), one.repeated(lanes)
-            )
+            yield from self._point("lanes", lanes, programs, lanes, one)
 
     def _lengths(self, folder: Path) -> Iterable[dict[str, Any]]:
         clip = material.jpeg(folder, (240, 320), self._axes.clip, target=40.0)
         programs = self._programs(self._config)
         for length in self._axes.lengths:
             whole = material.gather([looped(clip, length)], self._config, 1)
-            contender = programs.laned(self._axes.at, self._config.precision)
-            yield from self._point("length", length, contender, whole.repeated(self._axes.at))
+            yield from self._point("length", length, programs, self._axes.at, whole)
 
     def _images(self, folder: Path) -> Iterable[dict[str, Any]]:
         programs = self._programs(self._config)
         for height, width in self._axes.images:
             place = folder / f"{width}x{height}"
             drawn = material.jpeg(place, (height, width), self._axes.frames)
-            whole = material.gather([drawn], self._config, 1).repeated(self._axes.at)
-            contender = programs.laned(self._axes.at, self._config.precision)
-            yield from self._point("image", height * width / 1e6, contender, whole)
+            whole = material.gather([drawn], self._config, 1)
+            yield from self._point("image", height * width / 1e6, programs, self._axes.at, whole)
 
     def _layers(self, folder: Path) -> Iterable[dict[str, Any]]:
         drawn = material.jpeg(folder, (480, 640), self._axes.frames)
@@ -137,15 +128,15 @@ class Growth:
             config = dataclasses.replace(
                 self._config, layers=self._config.layers[:count], gamma=self._config.gamma[:count]
             )
-            whole = material.gather([drawn], config, 1).repeated(self._axes.at)
-            contender = self._programs(config).laned(self._axes.at, config.precision)
-            yield from self._point("layers", count, contender, whole)
+            programs, whole = self._programs(config), material.gather([drawn], config, 1)
+            yield from self._point("layers", count, programs, self._axes.at, whole)
 
     def _point(
-        self, axis: str, value: float, contender: Contender, whole: Material
+        self, axis: str, value: float, programs: Programs, lanes: int, material: Material
     ) -> Iterable[dict[str, Any]]:
-        what = f"{TITLES[axis][1]} {value:g}"
-        if reason := self._fits(whole, contender.lanes):
+        what, whole = f"{TITLES[axis][1]} {value:g}", material.repeated(lanes)
+        contender = programs.laned(lanes, self._config.precision)
+        if reason := programs.fits(whole, lanes):
             self.notes.append(f"{what}: {reason}")
             return
         least = Material(

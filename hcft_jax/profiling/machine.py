@@ -1,4 +1,4 @@
-"""The machine that a run is on: what it is, and whether something fits into its memory."""
+"""The machine that a run is on."""
 
 import datetime
 import json
@@ -12,9 +12,7 @@ from typing import Any
 
 import jax
 
-from hcft_jax.config import TrackerConfig
 from hcft_jax.evaluation.results import write_json
-from hcft_jax.profiling.material import Material
 
 
 def setting(words: Sequence[str]) -> dict[str, Any]:
@@ -66,20 +64,6 @@ def version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
-
-
-def fits(whole: Material, lanes: int, config: TrackerConfig) -> str | None:
-    """Why so many lanes cannot be had on the host's memory, where that is the device's too."""
-    available = available_memory()
-    if jax.default_backend() != "cpu" or available is None:
-        return None  # the device says so itself
-    images = max(b.image[0] * b.image[1] for b in whole.buckets) * 3
-    ring = 2 * 24 * images  # donated, but a copy may exist
-    maps = 4 * 4 * 64 * (config.input_size or 224) ** 2  # four of the largest maps, float32
-    needed = lanes * (ring + maps)
-    if needed < 0.7 * available:
-        return None
-    return f"left out, about {needed / 2**30:.0f} GiB of {available / 2**30:.0f} would be needed"
 
 
 def available_memory() -> int | None:

@@ -16,7 +16,6 @@ from hcft_jax.config import TrackerConfig
 from hcft_jax.profiling import (
     ceilings,
     contenders,
-    machine,
     material,
     networks,
     paper,
@@ -149,7 +148,7 @@ class Benchmark:
             if lanes % len(devices):
                 continue
             many = shaped(whole, lanes, self._plan.least)
-            if reason := machine.fits(many, lanes, self._config):
+            if reason := programs.fits(many, lanes):
                 self.result["notes"].append(f"{lanes} lanes: {reason}")
                 continue
             entries += [(programs.laned(lanes, p), many) for p in self._modes(lanes)]

@@ -1,4 +1,4 @@
-"""The stages of a frame, each timed by itself over a batch of lanes.
+"""The stages of a frame, each timed by itself over some lanes: one batch, or in turns on a CPU.
 
 decode and transfer are the host's; crop, network, spectrum, filters (respond and search) and update
 (train and average) are the tracker's own functions, compiled apart. In the tracker they are one
@@ -25,10 +25,12 @@ from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.lanes import batches, over
 from hcft_jax.profiling import timing
-from hcft_jax.target import Bucket
+from hcft_jax.target import Bucket, Target
 from hcft_jax.tracker import State
 
+Spectra = tuple[jax.Array, ...]
 DEVICE = ("crop", "network", "spectrum", "filters", "update")
 
 
@@ -66,48 +68,49 @@ def measure(
     params = registry.get(config.backbone).placed(network, config.precision)
     direct = jax.device_put(network)
 
-    crop = jax.jit(jax.vmap(lambda i, p, t: sampling.patch(i, p, t.crop)))
-    maps_of = jax.jit(lambda w, patches: tracker.features(w, config, patches))
-    spectrum = jax.jit(jax.vmap(functools.partial(tracker.spectra, config)))
-    train = jax.jit(jax.vmap(functools.partial(tracker.train, config)))
+    def crop(image: jax.Array, position: jax.Array, target: Target) -> jax.Array:
+        return sampling.patch(image, position, target.crop)
 
-    @jax.jit
-    @jax.vmap
-    def respond(state: State, z: Any) -> Any:
+    def respond(state: State, z: Spectra) -> Any:
         position, output = tracker.detect(config, state, z)
         return position, output.box, output.peak, output.psr
 
-    @functools.partial(jax.jit, donate_argnums=1)
-    @jax.vmap
-    def learn(target: Any, old: Any, x: Any) -> Any:
+    def learn(target: Target, old: Any, x: Spectra) -> Any:
         return tracker.average(config, old, tracker.train(config, target, x))
 
+    spectra = functools.partial(tracker.spectra, config)
+    maps_of = jax.jit(lambda w, patches: tracker.features(w, config, patches))
+    every = functools.partial(over, batched=batches(jax.devices()[0]))
+    crop_all, spectra_all, respond_all = (jax.jit(every(f)) for f in (crop, spectra, respond))
+    learn_all = jax.jit(every(learn), donate_argnums=1)
+
     frames = jax.device_put(images)
-    patches = crop(frames, positions, target)
+    patches = crop_all(frames, positions, target)
     maps = maps_of(params, patches)
-    x = spectrum(target, maps)
+    x = spectra_all(target, maps)
+    train = jax.jit(every(functools.partial(tracker.train, config)))
     state = State(positions, train(target, x), target)
     own = jax.tree.map(jnp.copy, state.filters)  # donated again and again
 
     def learned() -> Any:
         nonlocal own
-        own = learn(target, own, x)
+        own = learn_all(target, own, x)
         return own
 
     calls: dict[str, Callable[[], Any]] = {
         "transfer": lambda: jax.device_put(images),
-        "crop": lambda: crop(frames, positions, target),
+        "crop": lambda: crop_all(frames, positions, target),
         "network": lambda: maps_of(params, patches),
-        "spectrum": lambda: spectrum(target, maps),
-        "filters": lambda: respond(state, x),
+        "spectrum": lambda: spectra_all(target, maps),
+        "filters": lambda: respond_all(state, x),
         "update": learned,
     }
-    costs = {
-        "crop": (crop, frames, positions, target),
+    costs = {  # of a batch in any case: of a loop only one turn is counted
+        "crop": (jax.vmap(crop), frames, positions, target),
         "network": (maps_of, direct, patches),
-        "spectrum": (spectrum, target, maps),
-        "filters": (respond, state, x),
-        "update": (learn, target, own, x),
+        "spectrum": (jax.vmap(spectra), target, maps),
+        "filters": (jax.vmap(respond), state, x),
+        "update": (jax.vmap(learn), target, own, x),
     }
     amounts = {
         name: (_flops(function, *arguments), _bytes(function, *arguments))
@@ -170,7 +173,7 @@ def _repeat(lanes: int, tree: Any) -> Any:
 
 def _flops(function: Any, *arguments: Any) -> float:
     """Of the program as it is written, before the compiler has changed it."""
-    return float((function.lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
+    return float((jax.jit(function).lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
 
 
 def _bytes(function: Any, *arguments: Any) -> int:

@@ -10,7 +10,7 @@ import pytest
 from hcft_jax.backbones import weights
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.profiling import ceilings, growth, material, networks, stages
+from hcft_jax.profiling import ceilings, contenders, growth, material, networks, stages
 from hcft_jax.profiling.contenders import Programs
 from hcft_jax.sampling import geometry
 from hcft_jax.target import Bucket
@@ -79,7 +79,6 @@ def test_growth_has_a_point_a_value_and_a_plot_an_axis(network: Any, tmp_path: P
         axes,
         repeats=1,
         budget=60.0,
-        fits=lambda whole, lanes: None,
     )
     rows = list(measure.rows())
     assert [(row["axis"], row["value"]) for row in rows] == [
@@ -96,19 +95,19 @@ def test_growth_has_a_point_a_value_and_a_plot_an_axis(network: Any, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("budget", "reason", "note"),
-    [(0.0, None, "it would take about"), (60.0, "no room", "lanes 1: no room")],
+    ("budget", "memory", "note"),
+    [(0.0, None, "it would take about"), (60.0, 1000, "lanes 1: left out, about")],
 )
 def test_points_that_take_too_much_are_noted(
-    network: Any, budget: float, reason: str | None, note: str
+    network: Any, monkeypatch: pytest.MonkeyPatch, budget: float, memory: int | None, note: str
 ) -> None:
+    monkeypatch.setattr(contenders, "available_memory", lambda: memory)
     measure = growth.Growth(
         lambda config: Programs(network, config),
         dataclasses.replace(SMALL, layers=("conv1_2",), gamma=(1.0,)),
         growth.Axes(lanes=(1,), lengths=(), images=(), frames=3),
         repeats=1,
         budget=budget,
-        fits=lambda whole, lanes: reason,
     )
     assert list(measure.rows()) == []
     assert note in measure.notes[0]
