@@ -8,7 +8,6 @@ results ``<Sequence>_<Tracker>.mat`` of the OTB toolkit. Prints Markdown: the me
 on the same targets, and how far (pixels) the centres of each result are from each published track.
 """
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from absl import app, flags
 from hcft_jax import boxes as conventions
 from hcft_jax.boxes import Boxes, to_file
 from hcft_jax.data import otb
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation import metrics, tables, toolkit
 from hcft_jax.evaluation.tables import Table
 
@@ -125,23 +124,18 @@ def _max_and_median(ours: Boxes, theirs: Boxes) -> tuple[float, float]:
     return float(np.max(apart)), float(np.median(apart))
 
 
+@command()
 def main(argv: list[str]) -> int:
     """Prints the comparison that the flags ask for; the exit status."""
     given = flags.FLAGS
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        for name in ("results", "data_dir", "published", "trackers"):
-            if not given[name].value:
-                raise InputError(f"--{name}: must be given")
-        folders = [Path(folder) for folder in given.results]
-        tracks = {
-            target.name: load(target, folders, Path(given.published), given.trackers)
-            for target in otb.find(given.data_dir, targets_of(folders))
-        }
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    for name in ("results", "data_dir", "published", "trackers"):
+        if not given[name].value:
+            raise InputError(f"--{name}: must be given")
+    folders = [Path(folder) for folder in given.results]
+    tracks = {
+        target.name: load(target, folders, Path(given.published), given.trackers)
+        for target in otb.find(given.data_dir, targets_of(folders))
+    }
     print(report(tracks, given.trackers))
     return 0
 

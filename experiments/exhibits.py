@@ -35,7 +35,7 @@ from absl import app, flags
 from hcft_jax.backbones import weights
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.data import otb
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation import annotations, bootstrap, layouts, plots, summary, tables
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.layouts import Results
@@ -318,20 +318,12 @@ def run(given: flags.FlagValues) -> int:
     return 1 if failed else 0
 
 
+@command("interrupted; what is written is whole")
 def main(argv: list[str]) -> int:
     """The command; the exit status."""
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph in a PDF
     logging.getLogger("jax").setLevel(logging.WARNING)  # and it of every absent accelerator
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        return run(flags.FLAGS)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what is written is whole", file=sys.stderr)
-        return 130
+    return run(flags.FLAGS)
 
 
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:

@@ -8,7 +8,6 @@ what everything else (crop, spectra, filters, search, update) adds. The target's
 much that is: the default is that of MotorRolling.
 """
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from hcft_jax import tracker
 from hcft_jax.backbones import registry, weights
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.profiling import machine, timing
 from hcft_jax.tracker import Params
 
@@ -71,26 +70,21 @@ def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: in
     }
 
 
+@command()
 def main(argv: list[str]) -> int:
     """Measures, prints and writes; the exit status."""
     values = flags.FLAGS
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        params = registry.get(TrackerConfig().backbone).placed(weights.find(values.weights).params)
-        drawn = Synthetic(
-            seed=values.seed,
-            frames=60,
-            height=360,
-            width=640,
-            target=(float(values.target[0]), float(values.target[1])),
-            motion=0.3 * min(map(float, values.target)),  # it must stay in the search window
-        )
-        result = measure(params, TrackerConfig(), drawn, values.repeats)
-        text = machine.recorded(result, values.output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    params = registry.get(TrackerConfig().backbone).placed(weights.find(values.weights).params)
+    drawn = Synthetic(
+        seed=values.seed,
+        frames=60,
+        height=360,
+        width=640,
+        target=(float(values.target[0]), float(values.target[1])),
+        motion=0.3 * min(map(float, values.target)),  # it must stay in the search window
+    )
+    result = measure(params, TrackerConfig(), drawn, values.repeats)
+    text = machine.recorded(result, values.output)
     print(text)
     return 0
 

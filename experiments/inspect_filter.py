@@ -19,7 +19,6 @@ is given, and nothing is searched.
 """
 
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.backbones.weights import Weights
 from hcft_jax.config import METHOD, Experiment
 from hcft_jax.data import sequence as data
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation import tables
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
@@ -264,19 +263,11 @@ def _write(figure: Figure, path: Path) -> None:
         figure.savefig(temporary, dpi=110)
 
 
+@command("interrupted; the figures that are finished are kept")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
     startup.quiet()
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        folder = run(given)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the figures that are finished are kept", file=sys.stderr)
-        return 130
+    folder = run(given)
     print(f"figures, and inspect.md that lists them: {folder}")
     return 0
 

@@ -41,7 +41,7 @@ from hcft_jax.backbones.weights import Weights
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation.results import write_boxes, write_json
 from hcft_jax.learning import crops, features, training
 from hcft_jax.learning.crops import Setting
@@ -199,20 +199,12 @@ def folds(videos: list[Sequence], count: int) -> list[frozenset[str]]:
     return [frozenset(n for names in dealt[i::count] for n in names) for i in range(count)]
 
 
+@command("interrupted; the same command goes on from the last checkpoint")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
     startup.quiet()
     logging.getLogger("absl").setLevel(logging.WARNING)  # orbax tells of every file
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        run(given, sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 130
+    run(given, sys.argv[1:])
     return 0
 
 

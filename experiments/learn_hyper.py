@@ -39,7 +39,7 @@ from hcft_jax.backbones import registry, weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data import datasets, layout, otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation import bootstrap, comparison, results, tables
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
@@ -288,20 +288,12 @@ def _in_range(given: flags.FlagValues) -> None:
         raise InputError("--sequences: names some of --data_dir, which is not given")
 
 
+@command("interrupted; what is done is kept, the same command goes on")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
     startup.quiet()
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        startup.keep_programs(given.compilation_cache)
-        return run(given, sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what is done is kept, the same command goes on", file=sys.stderr)
-        return 130
+    startup.keep_programs(given.compilation_cache)
+    return run(given, sys.argv[1:])
 
 
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:

@@ -12,7 +12,6 @@ OUTPUT_DIR, and the same command goes on with what is missing.
 """
 
 import dataclasses
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +24,7 @@ from hcft_jax import boxes, config, files
 from hcft_jax.backbones import registry, weights
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.streaming import track_sequence
@@ -161,47 +160,42 @@ def analyse(runs: dict[str, tuple[Floats, Bools]]) -> dict[str, Any]:
     }
 
 
+@command()
 def main(argv: list[str]) -> int:
     """Tracks what is missing, prints and writes the analysis; the exit status."""
     values = flags.FLAGS
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        experiment = config.load(values.config).validate()
-        targets = otb.find(values.data_dir or "", values.sequences or None)
-        params = None
-        runs: dict[str, list[tuple[Floats, Bools]]] = {}
-        bar = tqdm([(t, int(step)) for step in values.steps for t in targets], unit="run")
-        for target, step in bar:
-            path = Path(values.output_dir, experiment.name, f"{target.name}-every{step}.npz")
-            if not path.exists():
-                if params is None:
-                    found = weights.find(values.weights, experiment.tracker.backbone)
-                    network = registry.get(experiment.tracker.backbone)
-                    params = network.placed(found.params, experiment.tracker.precision)
-                sequence = every(otb.load(target), step, values.max_frames)
-                seen = list(track_sequence(params, experiment.tracker, sequence))
-                with files.replacing(path) as temporary:
-                    np.savez(
-                        temporary,
-                        boxes=boxes.to_file(np.concatenate([t.boxes for t in seen])),
-                        truth=boxes.to_file(sequence.boxes),
-                        psr=np.concatenate([t.psr for t in seen]).astype(np.float64),
-                    )
-            with np.load(path) as run:
-                outside, known = lost(run["boxes"], run["truth"])
-                known[0] = False  # the first box is given
-                runs.setdefault(target.name, []).append((run["psr"][known], outside[known]))
-        result = analyse(
-            {
-                name: (np.concatenate([p for p, _ in of]), np.concatenate([f for _, f in of]))
-                for name, of in runs.items()
-            }
-        )
-        write_json(Path(values.output_dir, f"{experiment.name}.json"), result)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    experiment = config.load(values.config).validate()
+    targets = otb.find(values.data_dir or "", values.sequences or None)
+    params = None
+    runs: dict[str, list[tuple[Floats, Bools]]] = {}
+    bar = tqdm([(t, int(step)) for step in values.steps for t in targets], unit="run")
+    for target, step in bar:
+        path = Path(values.output_dir, experiment.name, f"{target.name}-every{step}.npz")
+        if not path.exists():
+            if params is None:
+                found = weights.find(values.weights, experiment.tracker.backbone)
+                network = registry.get(experiment.tracker.backbone)
+                params = network.placed(found.params, experiment.tracker.precision)
+            sequence = every(otb.load(target), step, values.max_frames)
+            seen = list(track_sequence(params, experiment.tracker, sequence))
+            with files.replacing(path) as temporary:
+                np.savez(
+                    temporary,
+                    boxes=boxes.to_file(np.concatenate([t.boxes for t in seen])),
+                    truth=boxes.to_file(sequence.boxes),
+                    psr=np.concatenate([t.psr for t in seen]).astype(np.float64),
+                )
+        with np.load(path) as run:
+            outside, known = lost(run["boxes"], run["truth"])
+            known[0] = False  # the first box is given
+            runs.setdefault(target.name, []).append((run["psr"][known], outside[known]))
+    result = analyse(
+        {
+            name: (np.concatenate([p for p, _ in of]), np.concatenate([f for _, f in of]))
+            for name, of in runs.items()
+        }
+    )
+    write_json(Path(values.output_dir, f"{experiment.name}.json"), result)
     for name, value in result.items():
         if name != "sequences":
             print(f"{name}: {value}")

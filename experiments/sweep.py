@@ -29,7 +29,7 @@ from typing import Any
 from absl import app, flags
 
 from hcft_jax import cluster, engine, jobs, options, plan, startup, sweeps
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation import bootstrap, comparison, results, tables
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.files import replacing
@@ -254,18 +254,10 @@ def _row(outcome: Outcome, command: str, without: dict[str, list[str]]) -> dict[
     }
 
 
+@command("interrupted; what is finished is kept, the same command goes on")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        return run(given)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
-        return 130
+    return run(given)
 
 
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:

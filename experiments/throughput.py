@@ -36,7 +36,7 @@ from hcft_jax.backbones import weights
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.engine import BUCKETS
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.profiling import document, growth, machine, material, starts
 from hcft_jax.profiling.contenders import Programs
@@ -186,19 +186,11 @@ def read(path: str) -> dict[str, Any]:
     return dict(content)
 
 
+@command("interrupted; the parts that are finished are in the file")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """The command; the exit status."""
     logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        run(given, sys.argv[1:])
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the parts that are finished are in the file", file=sys.stderr)
-        return 130
+    run(given, sys.argv[1:])
     return 0
 
 

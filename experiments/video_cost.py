@@ -11,7 +11,6 @@ within a frame. Without a video one is drawn, and all targets but the first stay
 import contextlib
 import itertools
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -25,7 +24,7 @@ from hcft_jax.api import Tracker
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data import video
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.errors import InputError
+from hcft_jax.errors import command
 from hcft_jax.profiling import machine
 from hcft_jax.several import Several
 
@@ -96,23 +95,18 @@ def spread(values: list[float]) -> dict[str, float]:
     return {"median": middle, "lower quartile": low, "upper quartile": high}
 
 
+@command()
 def main(argv: list[str]) -> int:
     """Measures, prints and writes; the exit status."""
     values = flags.FLAGS
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        with contextlib.ExitStack() as stack:
-            images, starts = drawn(values.frames)
-            if values.video:
-                opened = stack.enter_context(video.opened(values.video))
-                images = (m.image for m in itertools.islice(opened, values.frames + 1))
-                starts = [tuple(map(float, row)) for row in boxes.parse(values.boxes)]  # type: ignore
-            result = measure(values.weights, images, starts)
-        text = machine.recorded(result, values.output)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    with contextlib.ExitStack() as stack:
+        images, starts = drawn(values.frames)
+        if values.video:
+            opened = stack.enter_context(video.opened(values.video))
+            images = (m.image for m in itertools.islice(opened, values.frames + 1))
+            starts = [tuple(map(float, row)) for row in boxes.parse(values.boxes)]  # type: ignore
+        result = measure(values.weights, images, starts)
+    text = machine.recorded(result, values.output)
     print(text)
     return 0
 

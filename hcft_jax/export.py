@@ -13,7 +13,6 @@ import hashlib
 import importlib.util
 import logging
 import math
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from hcft_jax import config, exported, options, outcome, sampling, traced, track
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.weights import Weights
 from hcft_jax.config import Experiment, TrackerConfig
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.files import replacing
 from hcft_jax.target import Bucket, Target
@@ -186,24 +185,19 @@ def _pair(name: str, values: Sequence[str]) -> tuple[int, int]:
     return height, width
 
 
+@command()
 def main(argv: list[str]) -> int:
     """Writes what the flags describe; the exit status."""
     values = flags.FLAGS
     logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        changes = options.changes()
-        changes.setdefault("output_dir", "exported")
-        experiment: Experiment = config.override(config.load(values.config), changes)
-        constants = experiment.tracker.validate()
-        bucket = largest(_pair("image", values.image), _pair("target", values.target))
-        (weights,) = options.weights_of([experiment])
-        folder = experiment.output_dir
-        write(folder, constants, weights, bucket, tuple(values.platforms))
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    changes = options.changes()
+    changes.setdefault("output_dir", "exported")
+    experiment: Experiment = config.override(config.load(values.config), changes)
+    constants = experiment.tracker.validate()
+    bucket = largest(_pair("image", values.image), _pair("target", values.target))
+    (weights,) = options.weights_of([experiment])
+    folder = experiment.output_dir
+    write(folder, constants, weights, bucket, tuple(values.platforms))
     print(f"programs, weights, manifest.json and exported.py: {folder}")
     return 0
 

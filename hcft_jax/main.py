@@ -16,7 +16,7 @@ from absl import app, flags
 
 from hcft_jax import benchmark, config, jobs, options, own_video, startup
 from hcft_jax.config import Experiment
-from hcft_jax.errors import InputError
+from hcft_jax.errors import command
 from hcft_jax.outcome import report
 
 _CONFIG = flags.DEFINE_string("config", "hcft", "configuration: a shipped one's name, or a file.py")
@@ -34,25 +34,17 @@ def experiment_of_flags() -> Experiment:
     return options.equipped(experiment)
 
 
+@command("interrupted; what is finished is kept, the same command goes on")
 def main(argv: list[str]) -> int:
     """Runs the experiment that the flags describe; the exit status."""
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        experiment = experiment_of_flags()
-        process = startup.start()
-        if experiment.own is not None:
-            print(own_video.run(experiment))
-            return 0
-        jobs.find(experiment)  # a wrong folder or name should not wait for the weights
-        (weights,) = options.weights_of([experiment])
-        outcome = benchmark.run(experiment, weights, process)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; what is finished is kept, the same command goes on", file=sys.stderr)
-        return 130
+    experiment = experiment_of_flags()
+    process = startup.start()
+    if experiment.own is not None:
+        print(own_video.run(experiment))
+        return 0
+    jobs.find(experiment)  # a wrong folder or name should not wait for the weights
+    (weights,) = options.weights_of([experiment])
+    outcome = benchmark.run(experiment, weights, process)
     if process.index > 1:  # the first one speaks for all
         return 1 if outcome.failed else 0
     print(report(outcome))

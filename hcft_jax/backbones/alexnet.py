@@ -40,7 +40,7 @@ from hcft_jax.backbones.backbone import (
     Params,
     Release,
     Shape,
-    operand,
+    convolution,
 )
 
 LAYERS: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
@@ -145,17 +145,10 @@ class Convolution(nn.Module):
         kernel = self.param("kernel", nn.initializers.lecun_normal(), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (self.shape[3],))
         parts = [
-            jax.lax.conv_general_dilated(
-                part,
-                weights,
-                (self.stride, self.stride),
-                [(self.padding, self.padding)] * 2,
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                precision=self.precision,
-            )
+            convolution(part, weights, self.precision, self.stride, [(self.padding,) * 2] * 2)
             for part, weights in zip(
-                jnp.split(operand(x, self.precision), self.groups, axis=-1),
-                jnp.split(operand(kernel, self.precision), self.groups, axis=-1),
+                jnp.split(x, self.groups, axis=-1),
+                jnp.split(kernel, self.groups, axis=-1),
                 strict=True,
             )
         ]

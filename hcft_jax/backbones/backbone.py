@@ -43,6 +43,25 @@ def operand(x: jax.Array, precision: jax.lax.Precision) -> jax.Array:
     return x.astype(jnp.bfloat16)
 
 
+def convolution(
+    x: jax.Array,
+    kernel: jax.Array,
+    precision: jax.lax.Precision,
+    stride: int = 1,
+    padding: str | list[tuple[int, int]] = "SAME",
+) -> jax.Array:
+    """Maps ``[..., H, W, C]`` convolved with a kernel ``[h, w, C, K]``: ``[..., H', W', K]``."""
+    y = jax.lax.conv_general_dilated(
+        operand(x, precision).reshape(-1, *x.shape[-3:]),
+        operand(kernel, precision),
+        (stride, stride),
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=precision,
+    )
+    return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+
 Shape = tuple[int, int, int, int]
 
 

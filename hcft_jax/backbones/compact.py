@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from hcft_jax.backbones import winograd
-from hcft_jax.backbones.backbone import Backbone, Params, Shape, operand
+from hcft_jax.backbones.backbone import Backbone, Params, Shape, convolution, operand
 
 WIDTHS = {1: 32, 2: 64, 3: 96}  # channels of a block
 DEPTHS = {1: 1, 2: 2, 3: 3}  # convolutions of a block; those after the first one are added
@@ -63,26 +63,17 @@ def features(
     """
 
     def convolved(name: str, x: jax.Array, stride: int = 1) -> jax.Array:
-        x = operand(x, precision)
         if "winograd" in params[name]:
-            y = winograd.convolve(x, params[name]["winograd"])
+            y = winograd.convolve(operand(x, precision), params[name]["winograd"])
         else:
-            y = jax.lax.conv_general_dilated(
-                x,
-                operand(params[name]["kernel"], precision),
-                (stride, stride),
-                "SAME",
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                precision=precision,
-            )
+            y = convolution(x, params[name]["kernel"], precision, stride)
         return y + jnp.broadcast_to(params[name]["bias"].astype(y.dtype), y.shape)
 
     mean, std = (
         jnp.broadcast_to(jnp.asarray(params["normalization"][name], image.dtype), image.shape)
         for name in ("mean", "std")
     )
-    x = ((image - mean) / std).reshape(-1, *image.shape[-3:])
-    x = jax.nn.relu(convolved("stem", x, 2))
+    x = jax.nn.relu(convolved("stem", (image - mean) / std, 2))
     maps = {}
     for block, depth in DEPTHS.items():
         for index in range(1, depth + 1):
@@ -92,8 +83,7 @@ def features(
             else:
                 x = jax.nn.relu(x + convolved(name, x))
         if LEVELS[block] in layers:
-            y = normalised(convolved(LEVELS[block], x))
-            maps[LEVELS[block]] = y.reshape(*image.shape[:-3], *y.shape[1:])
+            maps[LEVELS[block]] = normalised(convolved(LEVELS[block], x))
         if not set(layers) - set(maps):
             break
     return maps

@@ -18,7 +18,14 @@ import jax
 import jax.numpy as jnp
 
 from hcft_jax.backbones import winograd
-from hcft_jax.backbones.backbone import Backbone, Normalization, Params, Release, operand
+from hcft_jax.backbones.backbone import (
+    Backbone,
+    Normalization,
+    Params,
+    Release,
+    convolution,
+    operand,
+)
 
 WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
 _DEPTHS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
@@ -49,20 +56,13 @@ class Convolution(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """``[..., H, W, C]`` to ``[..., H, W, width]``."""
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
-        x = operand(x, self.precision)
         if self.has_variable("params", "winograd"):
-            y = winograd.convolve(x, self.get_variable("params", "winograd"))
+            transformed: jax.Array = self.get_variable("params", "winograd")
+            y = winograd.convolve(operand(x, self.precision), transformed)
         else:
             shape = (3, 3, x.shape[-1], self.width)
             kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
-            y = jax.lax.conv_general_dilated(
-                x.reshape(-1, *x.shape[-3:]),
-                operand(kernel, self.precision),
-                (1, 1),
-                "SAME",
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                precision=self.precision,
-            ).reshape(*x.shape[:-1], self.width)
+            y = convolution(x, kernel, self.precision)
         return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
 
 

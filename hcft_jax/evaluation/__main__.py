@@ -26,7 +26,7 @@ from typing import Any
 
 from absl import app, flags
 
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation import annotations, bootstrap, layouts, plots, report, summary, tables
 from hcft_jax.evaluation.layouts import Problem, Results
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -170,16 +170,11 @@ def _line(problem: Problem) -> str:
     return " ".join(problem.line.split())
 
 
+@command()
 def main(argv: list[str]) -> int:
     """The command; the exit status."""
     logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph in a PDF
-    try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        return run(flags.FLAGS)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    return run(flags.FLAGS)
 
 
 def define_flags() -> None:

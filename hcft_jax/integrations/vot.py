@@ -19,7 +19,6 @@ target is so small that there is none (``hcft_jax.Result``).
 """
 
 import math
-import sys
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from hcft_jax import boxes, startup
 from hcft_jax.api import Result, Tracker
 from hcft_jax.data.frames import read_image
 from hcft_jax.data.vot import around
-from hcft_jax.errors import InputError
+from hcft_jax.errors import InputError, command
 
 INSTALL = "pip install 'hcft_jax[vot]'"
 
@@ -89,25 +88,20 @@ def _box(trax: Any, region: Any) -> boxes.Boxes:
     raise InputError(f"a region of type {region.type}: only rectangles and polygons are understood")
 
 
+@command()
 def main(argv: list[str]) -> int:
     """The command; the exit status."""
     startup.quiet()
     startup.keep_programs()
     try:
-        if argv[1:]:
-            raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-        try:
-            import trax
-        except ImportError as error:
-            raise InputError(f"TraX cannot be imported ({error}): {INSTALL}") from error
-        tracker = Tracker(flags.FLAGS.config, flags.FLAGS.weights)
-        try:
-            serve(trax, tracker)
-        except trax.TraxException as error:
-            raise InputError(f"TraX: {error}; is this run by a toolkit?") from error
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        import trax
+    except ImportError as error:
+        raise InputError(f"TraX cannot be imported ({error}): {INSTALL}") from error
+    tracker = Tracker(flags.FLAGS.config, flags.FLAGS.weights)
+    try:
+        serve(trax, tracker)
+    except trax.TraxException as error:
+        raise InputError(f"TraX: {error}; is this run by a toolkit?") from error
     return 0
 
 
