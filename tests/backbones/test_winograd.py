@@ -56,7 +56,7 @@ def test_prepared_parameters_give_the_same_features(params: Params) -> None:
     prepared = vgg.features(vgg.prepared(params), image, vgg.LAYERS)
     for name in vgg.LAYERS:
         scale = float(np.abs(direct[name]).max())
-        np.testing.assert_allclose(prepared[name], direct[name], atol=2e-6 * scale)
+        np.testing.assert_allclose(prepared[name], direct[name], atol=4e-6 * scale)
 
 
 def test_a_batch_of_any_shape_is_its_images_one_by_one(params: Params) -> None:
