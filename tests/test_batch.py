@@ -8,15 +8,18 @@ import jax
 import numpy as np
 import pytest
 
-from hcft_jax import compilation
+from hcft_jax import compilation, engine
 from hcft_jax.batch import Track, track_many
 from hcft_jax.config import TrackerConfig
+from hcft_jax.data import otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.errors import InputError
+from hcft_jax.profiling import material
 from hcft_jax.streaming import track_sequence
 from hcft_jax.target import Bucket
 from hcft_jax.tracker import Params
+from tests.conftest import shared
 from tests.test_streaming import Broken
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
@@ -87,6 +90,21 @@ def test_two_executables_serve_all_sizes(params: Params) -> None:
     assert (compilation.total() - before).executables == 0
     together(params, [drawn(1)], lanes=3, passes=4)
     assert (compilation.total() - before).executables == 2
+
+
+def test_four_executables_serve_the_targets_of_a_benchmark(params: Params) -> None:
+    targets = otb.find(shared("otb"))
+    whole = material.gather([otb.load(t).part(0, 2) for t in targets], SMALL, engine.BUCKETS)
+    assert len({geometry.grid for geometry in whole.geometries}) == len(targets) == 17
+    assert len({geometry.image for geometry in whole.geometries}) == 10
+    before = compilation.total()
+    for bucket, indices in whole.groups():
+        sequences = [whole.sequences[i] for i in indices]
+        for track in track_many(params, SMALL, sequences, bucket=bucket, lanes=3):
+            assert track.error is None
+            assert track.boxes.shape == (3, 4)
+            assert np.isfinite(track.boxes).all()
+    assert (compilation.total() - before).executables <= 4
 
 
 @pytest.mark.parametrize("bad", [0, 1, 5, 10])
