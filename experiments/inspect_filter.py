@@ -31,7 +31,7 @@ from tqdm import tqdm
 from hcft_jax import config, jobs, options, startup, together
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import METHOD, Experiment
 from hcft_jax.data import sequence as data
 from hcft_jax.errors import InputError, command

@@ -35,9 +35,9 @@ import numpy as np
 from absl import app, flags
 
 from hcft_jax import startup, tracker
-from hcft_jax.backbones import registry, weights
+from hcft_jax.backbones import native, registry, weights
 from hcft_jax.backbones.backbone import PRECISIONS, Backbone
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence
@@ -133,9 +133,9 @@ def learned(
         folder, first, optimiser, step, given.steps, every=given.every, title=folder.name
     )
     arrays = features.complete(params)
-    made = weights.made(weights.halved(jax.device_get(arrays)), network.name, origin)
+    made = weights.made(native.halved(jax.device_get(arrays)), network.name, origin)
     path = folder / f"{network.name}.npz"
-    weights.save(path, made)
+    native.save(path, made)
     about = {
         **origin,
         "digest": made.digest,

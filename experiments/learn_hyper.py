@@ -35,7 +35,7 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from hcft_jax import config, options, startup
-from hcft_jax.backbones import registry, weights
+from hcft_jax.backbones import native, registry, weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data import datasets, layout, otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
@@ -184,7 +184,7 @@ def learned(
 
 def compared(
     experiments: dict[str, Experiment],
-    found: weights.Weights,
+    found: native.Weights,
     content: dict[str, Any],
     folder: Path,
 ) -> int:

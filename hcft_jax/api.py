@@ -27,7 +27,7 @@ from hcft_jax import images, search, tracker
 from hcft_jax.backbones import registry
 from hcft_jax.backbones import weights as weight_files
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data import video
 from hcft_jax.errors import InputError

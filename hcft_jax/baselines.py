@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hcft_jax import opencv
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.boxes import Boxes, from_file, to_file
 from hcft_jax.config import METHOD
 from hcft_jax.data import frames

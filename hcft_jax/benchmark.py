@@ -8,7 +8,7 @@ import contextlib
 import sys
 
 from hcft_jax import engine, plan
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import Experiment
 from hcft_jax.outcome import Outcome, part, rule, save
 from hcft_jax.progress import Line, Progress, Runs

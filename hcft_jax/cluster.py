@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import jax
 from tqdm import tqdm
 
-from hcft_jax.backbones.weights import Params as HostParams
+from hcft_jax.backbones.backbone import Params as HostParams
 from hcft_jax.config import Experiment
 from hcft_jax.engine import obtain, on_device, settling
 from hcft_jax.errors import InputError

@@ -16,7 +16,7 @@ import numpy as np
 
 from hcft_jax import compilation, recording
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.weights import Params as HostParams
+from hcft_jax.backbones.backbone import Params as HostParams
 from hcft_jax.batch import track_many
 from hcft_jax.config import METHOD, Experiment
 from hcft_jax.data import sequence as data

@@ -25,7 +25,7 @@ from absl import app, flags
 
 from hcft_jax import config, exported, options, outcome, sampling, traced, tracker
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.errors import InputError, command
 from hcft_jax.evaluation.results import write_json

@@ -11,7 +11,7 @@ from typing import Any
 from absl import flags
 
 from hcft_jax import baselines, config, config_files
-from hcft_jax.backbones import registry, weights
+from hcft_jax.backbones import native, registry, weights
 from hcft_jax.config import Experiment, OwnVideo, TrackerConfig
 
 
@@ -98,7 +98,7 @@ def command(experiment: Experiment) -> str | None:
     return shlex.join(words)
 
 
-def weights_of(experiments: Iterable[Experiment]) -> list[weights.Weights]:
+def weights_of(experiments: Iterable[Experiment]) -> list[native.Weights]:
     """The network's weights of each experiment, each file read once; a baseline's identity.
 
     Raises:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 import hcft_jax
 from hcft_jax import boxes as conventions
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import Experiment
 from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics, protocols, results

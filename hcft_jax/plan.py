@@ -9,7 +9,7 @@ import jax
 from tqdm import tqdm
 
 from hcft_jax import jobs, together
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import METHOD, Experiment
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.jobs import Group, Job, Unit

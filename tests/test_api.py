@@ -16,7 +16,7 @@ import hcft_jax
 from hcft_jax import api, compilation
 from hcft_jax.api import Tracker, TrackError
 from hcft_jax.backbones import weights
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, Sequence

@@ -19,7 +19,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from hcft_jax import download, main
-from hcft_jax.backbones import weights
+from hcft_jax.backbones import native, weights
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
@@ -155,7 +155,7 @@ def test_the_backbone_is_a_flag(run: Command, tmp_path: Path) -> None:
     done = run(*alexnet)
     assert done.status == 0
     assert done.summary["weights"]["backbone"] == "alexnet"
-    weights.save(tmp_path / "vgg.npz", weights.random())
+    native.save(tmp_path / "vgg.npz", weights.random())
     done = run(*alexnet, f"--weights={tmp_path / 'vgg.npz'}")
     (line,) = done.error_lines
     assert "vgg.npz: weights of VGG-19, but the backbone is AlexNet" in line

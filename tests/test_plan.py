@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcft_jax import plan
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Sequence

@@ -10,7 +10,7 @@ import pytest
 
 from hcft_jax import benchmark, engine, recording
 from hcft_jax import boxes as conventions
-from hcft_jax.backbones import weights
+from hcft_jax.backbones import native, weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Sequence
@@ -30,12 +30,12 @@ Start = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="module")
-def drawn() -> weights.Weights:
+def drawn() -> native.Weights:
     return weights.random()
 
 
 @pytest.fixture
-def start(tmp_path: Path, drawn: weights.Weights) -> Start:
+def start(tmp_path: Path, drawn: native.Weights) -> Start:
     """Runs an experiment on two drawn sequences in the OTB layout."""
     for seed in (0, 1):
         otb.write(synthetic(Synthetic(**(vars(DRAWN) | {"seed": seed}))), tmp_path / "data")

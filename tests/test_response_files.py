@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hcft_jax import benchmark, tracker
-from hcft_jax.backbones import weights
+from hcft_jax.backbones import native, weights
 from hcft_jax.config import Experiment, TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import responses
@@ -20,7 +20,7 @@ CONFIG = TrackerConfig(
 
 
 @pytest.fixture(scope="module")
-def drawn() -> weights.Weights:
+def drawn() -> native.Weights:
     return weights.random()
 
 
@@ -30,7 +30,7 @@ def experiment(tmp_path: Path) -> Experiment:
 
 
 def test_the_file_holds_the_trackers_maps_and_where_they_were(
-    experiment: Experiment, drawn: weights.Weights
+    experiment: Experiment, drawn: native.Weights
 ) -> None:
     (path,) = benchmark.run(experiment, drawn).folder.glob("responses/*.npz")
     read = responses.read(path)
@@ -55,7 +55,7 @@ def test_the_file_holds_the_trackers_maps_and_where_they_were(
 
 
 def test_a_result_without_wanted_maps_is_not_finished(
-    experiment: Experiment, drawn: weights.Weights
+    experiment: Experiment, drawn: native.Weights
 ) -> None:
     before = benchmark.run(dataclasses.replace(experiment, responses=False), drawn)
     assert not (before.folder / "responses").exists()
@@ -68,7 +68,7 @@ def test_a_result_without_wanted_maps_is_not_finished(
 
 
 def test_every_run_of_a_protocol_has_its_maps(
-    experiment: Experiment, drawn: weights.Weights
+    experiment: Experiment, drawn: native.Weights
 ) -> None:
     longer = dataclasses.replace(DRAWN, frames=22)
     done = benchmark.run(

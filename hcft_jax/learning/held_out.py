@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from hcft_jax import engine, plan
-from hcft_jax.backbones.weights import Weights
+from hcft_jax.backbones.native import Weights
 from hcft_jax.config import Experiment
 from hcft_jax.evaluation.comparison import Comparison
 from hcft_jax.evaluation.metrics import Scores

@@ -26,7 +26,7 @@ from tests.backbones.test_importers import (
     write_npz,
 )
 from tests.backbones.test_importers import tiny as tiny_vgg
-from tests.backbones.test_weights import rewrite
+from tests.backbones.test_native import rewrite
 from tests.server import Behaviour, serving
 
 TWO, ONE = narrow(TWO_TOWERS), narrow(ONE_TOWER)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from hcft_jax.backbones import selftest, vgg
+from hcft_jax.backbones.native import Weights
 from hcft_jax.backbones.vgg import Params
-from hcft_jax.backbones.weights import Weights
 
 
 def changed(params: Params, layer: str, **parts: np.ndarray) -> Params:
