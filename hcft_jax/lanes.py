@@ -192,9 +192,9 @@ def batches(device: jax.Device) -> bool:
     return device.platform != "cpu"
 
 
-def over(function: Callable[..., Any], batched: bool) -> Callable[..., Any]:
-    """A function of one lane for many: as one batch, or in turns."""
-    if batched:
+def over(function: Callable[..., Any], batched: bool | None = None) -> Callable[..., Any]:
+    """A function of one lane for many: as one batch, or in turns. None: as ``batches`` says."""
+    if batches(jax.devices()[0]) if batched is None else batched:
         return jax.vmap(function)
     return lambda *lanes: jax.lax.map(lambda lane: function(*lane), lanes)
 

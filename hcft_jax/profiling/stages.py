@@ -25,7 +25,7 @@ from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.lanes import batches, over
+from hcft_jax.lanes import over
 from hcft_jax.profiling import timing
 from hcft_jax.target import Bucket, Target
 from hcft_jax.tracker import State
@@ -80,15 +80,14 @@ def measure(
 
     spectra = functools.partial(tracker.spectra, config)
     maps_of = jax.jit(lambda w, patches: tracker.features(w, config, patches))
-    every = functools.partial(over, batched=batches(jax.devices()[0]))
-    crop_all, spectra_all, respond_all = (jax.jit(every(f)) for f in (crop, spectra, respond))
-    learn_all = jax.jit(every(learn), donate_argnums=1)
+    crop_all, spectra_all, respond_all = (jax.jit(over(f)) for f in (crop, spectra, respond))
+    learn_all = jax.jit(over(learn), donate_argnums=1)
 
     frames = jax.device_put(images)
     patches = crop_all(frames, positions, target)
     maps = maps_of(params, patches)
     x = spectra_all(target, maps)
-    train = jax.jit(every(functools.partial(tracker.train, config)))
+    train = jax.jit(over(functools.partial(tracker.train, config)))
     state = State(positions, train(target, x), target)
     own = jax.tree.map(jnp.copy, state.filters)  # donated again and again
 
