@@ -7,6 +7,8 @@ at when it has been given the next one, so that it never waits for the host.
 
 import collections
 import contextlib
+import functools
+import heapq
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +32,7 @@ from hcft_jax.tracker import Params
 
 Floats = npt.NDArray[np.float32]
 _CALLS = 2  # that the device has been given at any time
+_PACKERS = 4  # threads that copy frames into packets
 
 
 @dataclass(frozen=True)
@@ -138,22 +141,23 @@ def track_many(
     load, advance = device.programs(mesh, passes, batched=batched)
     params = jax.device_put(params, NamedSharding(mesh, P()))
     ring = ring_of(passes)
-    size = max(1, each * passes // 2)
+    size = max(1, each * passes // 4)  # of a packet: few calls, and the last one not half empty
     nobody = np.full(len(devices), each, np.int32)
     blank, nowhere = tracker.blank(params, config, bucket), np.zeros(2, np.float32)
     state = jax.device_put(
         device.empty(params, config, blank, lanes, ring), NamedSharding(mesh, P("lanes"))
     )
     running: list[_Running | None] = [None] * lanes
-    # nothing to load and nothing to do: compiles
-    packet = _packet(running, bucket, len(devices), size, ring)
-    state = load(state, *packet, nobody, blank, nowhere)
-    state, *_ = advance(params, config, state, np.zeros(lanes, np.int32))
     coming = enumerate(sequences)
     calls: collections.deque[tuple[list[_Running | None], Any, Any]] = collections.deque()
     with contextlib.ExitStack() as stack:
         threads = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="frames"))
+        packers = stack.enter_context(ThreadPoolExecutor(_PACKERS, thread_name_prefix="packing"))
         stack.callback(_close, running)
+        packet = functools.partial(_packet, packers, running, bucket, len(devices), size, ring)
+        # nothing to load and nothing to do: compiles
+        state = load(state, *packet(), nobody, blank, nowhere)
+        state, *_ = advance(params, config, state, np.zeros(lanes, np.int32))
         while True:
             for lane, track in enumerate(running):
                 if track is not None and track.detected >= track.total:
@@ -168,13 +172,11 @@ def track_many(
                         yield _none(given[0], error)
                         continue
                     running[lane] = begun
-                    packet = _packet(running, bucket, len(devices), size, ring)
                     start = nobody.copy()
                     start[lane // each] = lane % each
-                    state = load(state, *packet, start, begun.target, begun.position)
+                    state = load(state, *packet(), start, begun.target, begun.position)
             while any(_wants(r, ring) for r in running if r):
-                packet = _packet(running, bucket, len(devices), size, ring)
-                state = load(state, *packet, nobody, blank, nowhere)
+                state = load(state, *packet(), nobody, blank, nowhere)
             if any(running):
                 available = np.array([r.loaded if r else 0 for r in running], np.int32)
                 state, found, done = advance(params, config, state, available)
@@ -241,28 +243,41 @@ def _wants(track: _Running, ring: int) -> bool:
 
 
 def _packet(
-    running: list[_Running | None], bucket: Bucket, devices: int, size: int, ring: int
+    packers: ThreadPoolExecutor,
+    running: list[_Running | None],
+    bucket: Bucket,
+    devices: int,
+    size: int,
+    ring: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
     """Frames ``[devices * size, H, W, 3]`` and where they go, ``[devices * size, 2]``.
 
     Lanes take turns, those with the fewest frames ahead first.
     """
     each = len(running) // devices
-    images = np.zeros((devices * size, *bucket.image, 3), np.uint8)
+    images = np.empty((devices * size, *bucket.image, 3), np.uint8)  # paddings are not looked at
     where = np.full((devices * size, 2), each, np.int32)  # a lane that does not exist
+    taken: list[tuple[int, Frame]] = []
     for number in range(devices):
         lanes = range(number * each, (number + 1) * each)
-        here = [(lane % each, track) for lane in lanes if (track := running[lane]) is not None]
-        slots = iter(range(number * size, (number + 1) * size))
-        for slot in slots:
-            waiting = [(t.loaded - t.done, lane, t) for lane, t in here if _wants(t, ring)]
-            if not waiting:
-                break
-            _, lane, track = min(waiting, key=lambda item: item[:2])
+        here = ((lane % each, t) for lane in lanes if (t := running[lane]) and _wants(t, ring))
+        waiting = [(track.loaded - track.done, lane, track) for lane, track in here]
+        heapq.heapify(waiting)
+        slot = number * size
+        while waiting and slot < (number + 1) * size:
+            _, lane, track = heapq.heappop(waiting)
             frame = track.read()
             if frame is None:
                 continue
-            images[slot, : frame.shape[0], : frame.shape[1]] = frame
+            taken.append((slot, frame))
             where[slot] = lane, track.loaded
-            track.loaded += 1
+            slot, track.loaded = slot + 1, track.loaded + 1
+            if _wants(track, ring):
+                heapq.heappush(waiting, (track.loaded - track.done, lane, track))
+
+    def put(some: list[tuple[int, Frame]]) -> None:
+        for slot, frame in some:
+            images[slot, : frame.shape[0], : frame.shape[1]] = frame
+
+    list(packers.map(put, (taken[k::_PACKERS] for k in range(_PACKERS))))
     return images, where

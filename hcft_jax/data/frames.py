@@ -1,10 +1,13 @@
 """Frames from image files, and decoding ahead of the consumer.
 
-Pillow decodes, not OpenCV: OpenCV fills the missing rest of a truncated file with grey and reports
-nothing, and a tracker would follow that.
+simplejpeg decodes sound JPEG files, since it works outside of Python's lock, so that threads add
+up; Pillow everything else, and it has the last word on files that simplejpeg finds fault with.
+OpenCV would fill the missing rest of a truncated file with grey and report nothing, and a tracker
+would follow that.
 """
 
 import dataclasses
+import io
 import struct
 import zlib
 from collections import deque
@@ -13,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from hcft_jax.data.sequence import Frame, FrameSource
@@ -23,6 +27,8 @@ FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 2**26  # 8192 x 8192; a small file can claim to be far more and exhaust the memory
 
+_JPEG = b"\xff\xd8\xff"
+_JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
@@ -37,15 +43,16 @@ def read_image(path: str | Path) -> Frame:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            if not file.read(1):
-                raise InputError(f"{path}: the file is empty")
-            file.seek(0)
-            with Image.open(file, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise InputError(_too_large(path, f"{width} x {height} pixels"))
-                return _rgb(image)
+        content = path.read_bytes()
+        if not content:
+            raise InputError(f"{path}: the file is empty")
+        if content.startswith(_JPEG) and (frame := _sound_jpeg(content)) is not None:
+            return frame
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise InputError(_too_large(path, f"{width} x {height} pixels"))
+            return _rgb(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(_too_large(path, "the image")) from error
     except UnidentifiedImageError as error:
@@ -53,6 +60,17 @@ def read_image(path: str | Path) -> Frame:
     except _DECODING_ERRORS as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise InputError(f"{path}: cannot read the image ({reason})") from error
+
+
+def _sound_jpeg(content: bytes) -> Frame | None:
+    """The pixels, which are Pillow's, if there is nothing special or wrong about the file."""
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+        if colours in _JPEG_COLOURS and width * height <= MAX_PIXELS:
+            return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
+    except ValueError:
+        pass
+    return None
 
 
 def _too_large(path: Path, what: str) -> str:

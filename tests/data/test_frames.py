@@ -5,6 +5,7 @@ import threading
 import time
 import zlib
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from PIL import Image
 from hcft_jax.data.frames import MAX_PIXELS, ImageFiles, read_image, stream
 from hcft_jax.data.sequence import Frame
 from hcft_jax.errors import InputError
+from tests.conftest import shared
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 31, 3), dtype=np.uint8)
 
@@ -44,6 +46,26 @@ def test_jpeg_agrees_with_another_decoder(tmp_path: Path) -> None:
     Image.fromarray(smooth()).save(path, quality=95)
     other = np.asarray(cv2.imread(str(path)), int)[..., ::-1]
     assert np.abs(read_image(path).astype(int) - other).max() <= 3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"progressive": True}, {"subsampling": 0}, {"subsampling": 1}, {"keep_rgb": True}],
+    ids=str,
+)
+def test_jpeg_has_the_pixels_of_pillow(tmp_path: Path, mode: str, how: dict[str, Any]) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(smooth()).convert(mode).save(path, quality=80, **how)
+    with Image.open(path) as image:
+        np.testing.assert_array_equal(read_image(path), np.asarray(image.convert("RGB")))
+
+
+def test_the_frames_of_a_benchmark_have_the_pixels_of_pillow() -> None:
+    paths = sorted(shared("otb").glob("*/img/*.jpg"))
+    for path in paths[:: len(paths) // 100]:
+        with Image.open(path) as image:
+            np.testing.assert_array_equal(read_image(path), np.asarray(image.convert("RGB")))
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA"])
