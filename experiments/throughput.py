@@ -117,7 +117,7 @@ def grow(
         lanes=tuple(n for n in map(int, given.lanes or growth.Axes.lanes) if n % len(devices) == 0),
         lengths=tuple(map(int, given.lengths)),
         images=growth.IMAGES[: given.images],
-        frames=17 if on_cpu else 257,
+        frames=given.frames or (17 if on_cpu else 257),
         at=len(devices) if on_cpu else 32 * len(devices),
     )
     measure = growth.Growth(
@@ -210,7 +210,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     define(text, "weights", None, "as for hcft_jax.main")
     define(text, "data_dir", None, "real sequences in the OTB layout [drawn ones]")
     define(many, "sequences", None, "of these names only")
-    define(number, "frames", None, "the first so many of each sequence [all real ones]")
+    define(number, "frames", None, "of each sequence, of real ones the first so many [all]")
     define(number, "drawn", None, "how many sequences are drawn")
     define(flags.DEFINE_float, "scale", 1.0, "of drawn images and targets")
     define(many, "lanes", None, "numbers of lanes [1, 4 with --quick, else 1, 2, 4, ... 128]")
