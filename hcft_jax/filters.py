@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from hcft_jax.spectrum import Transform
+from hcft_jax.spectrum import Transform, split
 
 
 class Filter(NamedTuple):
@@ -53,12 +53,10 @@ def respond(
     No displacement is at index (gh // 2, gw // 2); a target that moved by (+m, +n) cells since
     training answers at (+m, +n) from there.
     """
-    # z conj(m), summed over channels: whole arrays, and both parts at once, because slices of them,
-    # and a batch of one part each, are reduced far slower
-    m = filter_.model
-    sign = jnp.asarray([-1, 1], z.dtype).reshape(2, 1, 1, 1)
-    products = z * m, z * (sign * m[::-1])
-    correlation = jnp.stack([jnp.sum(product, axis=(0, 3)) for product in products])
+    # complex here, so that both parts come of one pass over the spectra, the largest arrays there
+    # are; sums of the real products take three to four times as long on a CPU
+    values, model = (jax.lax.complex(a[0], a[1]) for a in (z, filter_.model))
+    correlation = split(jnp.sum(values * model.conj(), axis=-1))
     correlation = correlation / (transform.cells * z.shape[3])
     alpha = filter_.scale if update == "cf2" else y / (filter_.scale + lambda_)[None]
     product = jnp.stack(
