@@ -24,7 +24,7 @@ test: $(VENV)/installed-dev
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
-	$(RUN) pytest
+	$(RUN) pytest --numprocesses=2 --dist=worksteal
 
 ## The tests that take minutes each: whole trajectories, long videos, sweeps on a Ray cluster,
 ## other people's toolkits.

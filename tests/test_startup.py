@@ -48,7 +48,9 @@ def test_a_second_start_finds_what_the_first_compiled(command: list[str], tmp_pa
             assert process.wait(timeout=240) == 0, process.communicate()
         seen.append({path.name for path in cache.rglob("*-cache")})
     assert seen[0]
-    assert seen[1] == seen[0]
+    # one that took too little to be kept may be kept the second time; of those that were, no other
+    new = {name.partition("-")[0] for name in seen[1] - seen[0]}
+    assert not new & {name.partition("-")[0] for name in seen[0]}
     one, two = (next((tmp_path / to).glob("*/ope/synthetic-1.txt")) for to in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
 

@@ -14,6 +14,8 @@ import jax
 
 from hcft_jax.evaluation.results import write_json
 
+PACKAGES = ("jax", "jaxlib", "numpy", "pillow", "simplejpeg", "torch")
+
 
 def setting(words: Sequence[str]) -> dict[str, Any]:
     """Hardware, versions, command and date."""
@@ -27,7 +29,7 @@ def setting(words: Sequence[str]) -> dict[str, Any]:
             "memory_gib": memory / 2**30,
             "load": os.getloadavg()[0],
         },
-        "versions": {name: version(name) for name in ("jax", "jaxlib", "numpy", "pillow", "torch")}
+        "versions": {name: version(name) for name in PACKAGES}
         | {"python": platform.python_version()},
         "command": shlex.join(["python", "-m", "hcft_jax.experiments.throughput", *words]),
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
