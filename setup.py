@@ -8,9 +8,7 @@ from setuptools import find_packages, setup
 setup(
     packages=[
         *find_packages(include=["hcft_jax", "hcft_jax.*"]),
-        "hcft_jax.configs",
-        "hcft_jax.configs.sweeps",
-        "hcft_jax.experiments",
+        *(f"hcft_jax.{name}" for name in find_packages(include=["configs*", "experiments*"])),
     ],
     package_data={
         "hcft_jax.backbones": ["compact.npz", "compact.json"],

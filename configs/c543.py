@@ -3,7 +3,7 @@
 python -m hcft_jax.main --config=c543 --data_dir=OTB100
 """
 
-from hcft_jax.config import Experiment, derive
+from hcft_jax.experiment.settings import Experiment, derive
 
 
 def get_config() -> Experiment:

@@ -5,8 +5,8 @@ python -m hcft_jax.main --config=demo
 
 import dataclasses
 
-from hcft_jax.config import Experiment, derive
 from hcft_jax.data.synthetic import Synthetic
+from hcft_jax.experiment.settings import Experiment, derive
 
 
 def get_config() -> Experiment:

@@ -6,7 +6,7 @@ Where target and background mean the same to the network and differ in detail on
 of deep layers mislead (section 5, failure cases).
 """
 
-from hcft_jax.config import Experiment, derive
+from hcft_jax.experiment.settings import Experiment, derive
 
 
 def get_config() -> Experiment:

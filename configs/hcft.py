@@ -3,7 +3,9 @@
 python -m hcft_jax.main --config=hcft --data_dir=OTB100
 """
 
-from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax.core.config import TrackerConfig
+
+from hcft_jax.experiment.settings import Experiment
 
 
 def get_config() -> Experiment:

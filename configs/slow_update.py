@@ -6,7 +6,7 @@ While the target is covered, the filters learn what covers it; at half the rate 
 target for twice as many frames (section 5, failure cases).
 """
 
-from hcft_jax.config import Experiment, derive
+from hcft_jax.experiment.settings import Experiment, derive
 
 
 def get_config() -> Experiment:

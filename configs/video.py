@@ -5,7 +5,7 @@ python -m hcft_jax.main --config=video --video=cat.mp4 --box=210,120,64,48
 
 import dataclasses
 
-from hcft_jax.config import Experiment, OwnVideo, derive
+from hcft_jax.experiment.settings import Experiment, OwnVideo, derive
 
 
 def get_config() -> Experiment:

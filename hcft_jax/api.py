@@ -22,15 +22,17 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax import config as configurations
-from hcft_jax import images, search, tracker
 from hcft_jax.backbones import registry
-from hcft_jax.backbones import weights as weight_files
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.backbones.native import Weights
-from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax.core import search, tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import video
-from hcft_jax.errors import InputError
+from hcft_jax.experiment import settings as configurations
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.run import images
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import lookup as weight_files
+from hcft_jax.weights.native import Weights
 
 Floats = npt.NDArray[np.float32]
 
@@ -125,7 +127,7 @@ class Tracker:
 
     @property
     def params(self) -> Params:
-        """The network's parameters on the device, for the functions of ``hcft_jax.tracker``."""
+        """The network's parameters on the device, for the functions of ``hcft_jax.core.tracker``."""
         return self._network.params
 
     @property

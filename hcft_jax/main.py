@@ -14,10 +14,14 @@ import sys
 
 from absl import app, flags
 
-from hcft_jax import benchmark, config, jobs, options, own_video, startup
-from hcft_jax.config import Experiment
-from hcft_jax.errors import command
-from hcft_jax.outcome import report
+from hcft_jax.benchmark import baselines, benchmark, jobs
+from hcft_jax.benchmark.outcome import report
+from hcft_jax.experiment import flags as options
+from hcft_jax.experiment import settings as config
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.own_video import tracking as own_video
+from hcft_jax.util import startup
+from hcft_jax.util.errors import command
 
 _CONFIG = flags.DEFINE_string("config", "hcft", "configuration: a shipped one's name, or a file.py")
 options.define()
@@ -43,7 +47,7 @@ def main(argv: list[str]) -> int:
         print(own_video.run(experiment))
         return 0
     jobs.find(experiment)  # a wrong folder or name should not wait for the weights
-    (weights,) = options.weights_of([experiment])
+    (weights,) = baselines.weights_of([experiment])
     outcome = benchmark.run(experiment, weights, process)
     if process.index > 1:  # the first one speaks for all
         return 1 if outcome.failed else 0

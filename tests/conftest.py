@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import pytest
 
-from hcft_jax.backbones import weights
 from hcft_jax.backbones.vgg import Params
+from hcft_jax.weights import lookup as weights
 
 # a shell's background job ignores Ctrl-C, which tests send to themselves and to commands
 signal.signal(signal.SIGINT, signal.default_int_handler)

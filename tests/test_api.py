@@ -13,16 +13,18 @@ import numpy as np
 import pytest
 
 import hcft_jax
-from hcft_jax import api, compilation
+from hcft_jax import api
 from hcft_jax.api import Tracker, TrackError
-from hcft_jax.backbones import weights
-from hcft_jax.backbones.native import Weights
-from hcft_jax.config import Experiment, TrackerConfig
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.errors import InputError
-from hcft_jax.streaming import track_sequence
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.run.streaming import track_sequence
+from hcft_jax.util import compilation
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import lookup as weights
+from hcft_jax.weights.native import Weights
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
 
@@ -167,7 +169,7 @@ def test_a_configuration_is_a_name_a_file_an_experiment_or_constants(
 ) -> None:
     own = tmp_path / "own.py"
     own.write_text(
-        "from hcft_jax.config import derive\nget_config = lambda: derive('cf2', eta=0.5)"
+        "from hcft_jax.experiment.settings import derive\nget_config = lambda: derive('cf2', eta=0.5)"
     )
     assert Tracker("cf2", untrained).config.update == "cf2"
     assert Tracker(own, untrained).config.eta == 0.5

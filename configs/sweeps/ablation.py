@@ -7,8 +7,8 @@ and one filter on the concatenation of the three (hypercolumn). The experiments 
 configurations, so what ``hcft_jax.main`` has of them is taken, and the other way round.
 """
 
-from hcft_jax import config
-from hcft_jax.config import Experiment
+from hcft_jax.experiment import settings as config
+from hcft_jax.experiment.settings import Experiment
 
 
 def get_sweep() -> list[Experiment]:

@@ -8,8 +8,8 @@ in the paper says (1, 0.5 and 0.02 for conv4-4, conv3-4 and conv5-4). eta goes f
 times the paper's 0.01. All 28 share the compiled program of each sequence.
 """
 
-from hcft_jax.config import Experiment
-from hcft_jax.sweeps import product
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.experiment.sweeps import product
 
 GAMMA = [(1.0, conv4, conv3) for conv4 in (0.5, 0.25, 1.0) for conv3 in (0.02, 0.25)]
 SENTENCE = (0.02, 1.0, 0.5)

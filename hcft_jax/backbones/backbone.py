@@ -21,7 +21,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 
 Params = dict[str, Any]
 PRECISIONS = {

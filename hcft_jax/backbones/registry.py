@@ -2,7 +2,7 @@
 
 from hcft_jax.backbones import alexnet, compact, vgg
 from hcft_jax.backbones.backbone import Backbone
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 
 DEFAULT = vgg.BACKBONE.name
 

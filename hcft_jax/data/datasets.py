@@ -5,7 +5,7 @@ from pathlib import Path
 
 from hcft_jax.data import got10k, lasot, layout, nfs, otb, plain, trackingnet, uav123, vot
 from hcft_jax.data.layout import Dataset, Target
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 
 DATASETS: dict[str, Dataset] = {
     "otb": otb.DATASET,

@@ -20,7 +20,7 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from hcft_jax.data.sequence import Frame, FrameSource
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 
 # Few formats on purpose: Pillow starts Ghostscript for EPS and rotates TIFF by its EXIF tag.
 FORMATS = ("JPEG", "PNG", "BMP")
@@ -53,6 +53,8 @@ def read_image(path: str | Path) -> Frame:
             if width * height > MAX_PIXELS:
                 raise InputError(_too_large(path, f"{width} x {height} pixels"))
             return _rgb(image)
+    except InputError:
+        raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(_too_large(path, "the image")) from error
     except UnidentifiedImageError as error:

@@ -16,11 +16,11 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from hcft_jax import boxes
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, Target
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.errors import InputError
+from hcft_jax.util import boxes
+from hcft_jax.util.errors import InputError
 
 SUBSETS = ("train", "val", "test")
 _LIST = "list.txt"

@@ -16,10 +16,10 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from hcft_jax import boxes
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, Target
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.util import boxes
 
 MARKS = ("full_occlusion.txt", "out_of_view.txt")
 

@@ -15,11 +15,11 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.errors import InputError
-from hcft_jax.names import key, natural
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.names import key, natural
 
 _SEPARATOR = re.compile(r"[\s,;]+")
 
@@ -71,7 +71,7 @@ def arrange(root: Path, targets: Iterable[_T], names: Iterable[str] | None) -> l
     Args:
         root: Where they are.
         targets: All of them, at least one.
-        names: Those wanted, in any spelling (``hcft_jax.names``): of targets or groups. None: all.
+        names: Those wanted, in any spelling (``hcft_jax.util.names``): of targets or groups. None: all.
 
     Raises:
         InputError: two targets of one name, or an unknown name; near ones are listed.

@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from hcft_jax.boxes import Boxes
 from hcft_jax.data import layout
 from hcft_jax.data.frames import ImageFiles
 from hcft_jax.data.layout import Dataset, Target
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.errors import InputError
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 STEP = 8  # 240 Hz to 30 Hz
 

@@ -22,12 +22,12 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from hcft_jax import boxes as box_conventions
 from hcft_jax.data import layout
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.errors import InputError
-from hcft_jax.files import replacing
-from hcft_jax.names import index, key
+from hcft_jax.util import boxes as box_conventions
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+from hcft_jax.util.names import index, key
 
 LAYOUT = "expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it"
 
@@ -76,7 +76,7 @@ def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
 
     Args:
         root: The folder that holds the sequence folders.
-        names: Those wanted, in any spelling (``hcft_jax.names``): targets (``Jogging-1``) or videos
+        names: Those wanted, in any spelling (``hcft_jax.util.names``): targets (``Jogging-1``) or videos
             (``Jogging``: all its targets). None: all.
 
     Raises:

@@ -13,13 +13,13 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from hcft_jax import boxes
 from hcft_jax.data import layout
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.layout import Dataset, Target
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.errors import InputError
-from hcft_jax.names import natural
+from hcft_jax.util import boxes
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.names import natural
 
 NAMES = ("groundtruth.txt", "box.txt", "groundtruth_rect.txt")
 

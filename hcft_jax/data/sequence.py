@@ -6,7 +6,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes
+from hcft_jax.util.boxes import Boxes
 
 Frame = npt.NDArray[np.uint8]
 
@@ -32,7 +32,7 @@ class Sequence:
     Attributes:
         name: What reports and result files call it.
         frames: T frames.
-        boxes: Ground truth, float64 ``[T, 4]``, 0-based (x, y, w, h) in pixels (hcft_jax.boxes). A
+        boxes: Ground truth, float64 ``[T, 4]``, 0-based (x, y, w, h) in pixels (hcft_jax.util.boxes). A
             row with a size <= 0 marks a frame without valid ground truth, which OTB's rules judge
             in their way; NaN marks one that is not judged at all.
         first_frame: The number that frame 0 has in the file names.

@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes
 from hcft_jax.data.sequence import Frame, Sequence
-from hcft_jax.errors import InputError
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Pose = tuple[Floats, float, float]  # centre (row, column), scale, angle in radians

@@ -14,10 +14,10 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from hcft_jax import boxes
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, Target
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.util import boxes
 
 # The first frame of the parts of UAV123 that do not begin with their video.
 STARTS = {

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 
 _BLOCK = 1 << 20
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
@@ -61,6 +61,8 @@ def unpack(path: Path, folder: Path, limits: Limits | None = None) -> None:
                         file.write(block)
     except FileExistsError as error:
         raise InputError(f"{path}: two entries are {error.filename}") from error
+    except InputError:
+        raise
     except (*_DAMAGE, ValueError, RuntimeError) as error:
         raise InputError(f"{path}: cannot be unpacked ({error})") from error
 

@@ -28,9 +28,9 @@ import numpy as np
 from hcft_jax.data import frames
 from hcft_jax.data.frames import MAX_PIXELS, SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Frame
-from hcft_jax.errors import InputError
-from hcft_jax.files import silent_stderr
-from hcft_jax.names import natural
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import silent_stderr
+from hcft_jax.util.names import natural
 
 ASSUMED_RATE = 30.0  # frames/s, of images and of files that do not say when a frame is shown
 TIMEOUT = 10.0  # seconds that a network stream may take to open, or to send more
@@ -273,6 +273,8 @@ def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Moment]:
                 started = now if started is None else started
                 yield Moment(now - started, np.ascontiguousarray(image))
                 number += 1
+    except InputError:
+        raise
     except (av.error.FFmpegError, OSError, ValueError) as error:
         if video.live and number:  # so most of them end
             video.broken = _reason(error)

@@ -25,11 +25,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, Target
 from hcft_jax.data.sequence import Sequence as Video
-from hcft_jax.errors import InputError
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 _LIST = "list.txt"
 _LARGEST = 2**26  # pixels of a mask

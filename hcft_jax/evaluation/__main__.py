@@ -26,12 +26,13 @@ from typing import Any
 
 from absl import app, flags
 
-from hcft_jax.errors import InputError, command
-from hcft_jax.evaluation import annotations, bootstrap, layouts, plots, report, summary, tables
-from hcft_jax.evaluation.layouts import Problem, Results
+from hcft_jax.evaluation import annotations, bootstrap, plots, report, summary, tables
+from hcft_jax.evaluation import result_folders as layouts
 from hcft_jax.evaluation.protocols import PROTOCOLS
+from hcft_jax.evaluation.result_folders import Problem, Results
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.summary import Evaluation
+from hcft_jax.util.errors import InputError, command
 
 _SHOWN = 8  # missing targets that a line names; summary.json has all
 

@@ -16,14 +16,14 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from hcft_jax import boxes as conventions
-from hcft_jax import names
-from hcft_jax.boxes import Boxes
 from hcft_jax.data import otb
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.metrics import valid
 from hcft_jax.evaluation.toolkit import Published
+from hcft_jax.util import boxes as conventions
+from hcft_jax.util import names
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 # In the order of the toolkit's files.
 ATTRIBUTES = {
@@ -119,6 +119,8 @@ def load(folder: str | Path) -> Benchmark:
     for number, row in enumerate(reader, 2):
         try:
             target = _target(folder, row)
+        except InputError:
+            raise
         except (ValueError, TypeError) as error:
             raise InputError(f"{path}, line {number}: {error}") from error
         if target.name in targets:

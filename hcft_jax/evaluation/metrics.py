@@ -2,7 +2,7 @@
 
 EVERY box here, tracked or true, is in the FILE convention: ``(x, y, w, h)``, **1-based**, because
 the toolkit's test for valid ground truth (all four entries > 0) is stated on the numbers in the
-file. Give 0-based boxes through ``hcft_jax.boxes.to_file``.
+file. Give 0-based boxes through ``hcft_jax.util.boxes.to_file``.
 
 Ground truth with an entry <= 0 (or NaN) is *invalid*: its overlap and its centre error are both
 -1, so that the frame fails every success threshold and passes every precision threshold.
@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes
-from hcft_jax.errors import InputError
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]

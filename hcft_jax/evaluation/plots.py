@@ -15,7 +15,7 @@ from hcft_jax.evaluation.metrics import (
     Curves,
     Floats,
 )
-from hcft_jax.files import replacing
+from hcft_jax.util.files import replacing
 
 # The ten strongest are told apart by colour; the next ten have the same colours, dashed.
 _COLOURS = (

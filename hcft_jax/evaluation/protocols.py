@@ -21,10 +21,10 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.metrics import Curves, Floats, Scores
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 PROTOCOLS = {
     "ope": "One-pass evaluation",

@@ -29,7 +29,7 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import Boxes
+from hcft_jax.util.boxes import Boxes
 
 Floats = npt.NDArray[np.float64]
 

@@ -28,8 +28,8 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.errors import InputError
-from hcft_jax.files import replacing
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
 
 Levels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]

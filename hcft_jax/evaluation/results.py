@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.boxes import to_file
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation.metrics import Scores
-from hcft_jax.files import replacing
+from hcft_jax.util.boxes import to_file
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
 
 
 def write_boxes(path: str | Path, boxes: npt.ArrayLike) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from hcft_jax.boxes import Boxes
 from hcft_jax.evaluation import bootstrap, metrics, protocols
 from hcft_jax.evaluation.annotations import ATTRIBUTES, SUBSETS, Benchmark
-from hcft_jax.evaluation.layouts import Problem, Results
 from hcft_jax.evaluation.metrics import MEASURES, Curves
+from hcft_jax.evaluation.result_folders import Problem, Results
+from hcft_jax.util.boxes import Boxes
 
 # The targets that every tracker has (one that has none aside), where some tracker lacks one.
 COMMON = "common"

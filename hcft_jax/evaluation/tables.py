@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from hcft_jax.evaluation.annotations import ATTRIBUTES
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.summary import COMMON, Evaluation, having
-from hcft_jax.files import replacing
+from hcft_jax.util.files import replacing
 
 TITLES = {
     "OTB100": "OTB-100",

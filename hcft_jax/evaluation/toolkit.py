@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.io
 
-from hcft_jax.boxes import Boxes
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation.metrics import valid
 from hcft_jax.evaluation.regions import to_boxes
-from hcft_jax.files import replacing
-from hcft_jax.names import key
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+from hcft_jax.util.names import key
 
 
 class Published(NamedTuple):

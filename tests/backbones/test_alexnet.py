@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from hcft_jax.backbones import alexnet, weights
+from hcft_jax.backbones import alexnet
 from hcft_jax.backbones.alexnet import LAYERS, ONE_TOWER, TWO_TOWERS, Architecture
 from hcft_jax.backbones.backbone import Params
+from hcft_jax.weights import lookup as weights
 from tests import reference
 
 CAFFENET = replace(TWO_TOWERS, normalized_first=False, pool_padding=1)

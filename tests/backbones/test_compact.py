@@ -8,12 +8,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hcft_jax.core.config import TrackerConfig
 
-from hcft_jax import tracker
-from hcft_jax.backbones import compact, registry, weights
+from hcft_jax.backbones import compact, registry
 from hcft_jax.backbones.backbone import PRECISIONS, Params
-from hcft_jax.config import TrackerConfig, load
-from hcft_jax.errors import InputError
+from hcft_jax.core import tracker
+from hcft_jax.experiment.settings import load
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import lookup as weights
 
 NETWORK = registry.get("compact")
 

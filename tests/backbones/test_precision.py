@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from hcft_jax.backbones import registry, weights
+from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PRECISIONS, Params, operand
+from hcft_jax.weights import lookup as weights
 
 LAYERS = ("conv1_1", "conv3_2")
 VGG = registry.get("vgg19")

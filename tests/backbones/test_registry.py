@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from hcft_jax.core.config import TrackerConfig
 
-from hcft_jax import tracker
-from hcft_jax.backbones import registry, selftest, weights
+from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params, operand
 from hcft_jax.backbones.registry import BACKBONES
-from hcft_jax.config import TrackerConfig
+from hcft_jax.core import tracker
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import selftest
 
 
 def edges(

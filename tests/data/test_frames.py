@@ -16,7 +16,7 @@ from PIL import Image
 
 from hcft_jax.data.frames import MAX_PIXELS, ImageFiles, read_image, stream
 from hcft_jax.data.sequence import Frame
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (24, 31, 3), dtype=np.uint8)

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hcft_jax.boxes import Boxes
 from hcft_jax.data import datasets, got10k, nfs, uav123, vot
 from hcft_jax.data.datasets import DATASETS, find
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.errors import InputError
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 ROWS = [(11, 21, 30, 40), (12, 22, 30, 40), (13, 23, 30, 40), (14, 24, 30, 40)]
 ZERO_BASED = np.array(ROWS, float) - [1, 1, 0, 0]

@@ -7,7 +7,7 @@ from PIL import Image
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Drawing, Synthetic, synthetic
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
 

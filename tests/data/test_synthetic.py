@@ -8,7 +8,7 @@ import pytest
 
 from hcft_jax.data.frames import stream
 from hcft_jax.data.synthetic import Drawing, Synthetic, synthetic
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 
 SMALL = Synthetic(seed=3, frames=60, height=120, width=160, target=(30, 22), motion=15)
 EVERYTHING = dataclasses.replace(

@@ -14,7 +14,7 @@ from PIL import Image
 from hcft_jax.data import video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment
-from hcft_jax.errors import InputError
+from hcft_jax.util.errors import InputError
 from tests import films
 
 

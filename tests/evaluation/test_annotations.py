@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from hcft_jax.data.otb import ANNOTATED_FROM, RANGES
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import annotations
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.toolkit import Published
+from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
 

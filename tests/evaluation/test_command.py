@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hcft_jax.evaluation import annotations, layouts, plots, summary
+from hcft_jax.evaluation import annotations, plots, summary
+from hcft_jax.evaluation import result_folders as layouts
 from hcft_jax.evaluation.annotations import Benchmark
 from tests.conftest import shared
 

@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hcft_jax.boxes import Boxes
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import annotations, metrics, toolkit
 from hcft_jax.evaluation.annotations import Benchmark
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
 LENGTHS = st.floats(0.5, 200)

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hcft_jax import boxes as conventions
-from hcft_jax.boxes import Boxes
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics, protocols
 from hcft_jax.evaluation.protocols import SRE, Judged, Run
+from hcft_jax.util import boxes as conventions
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
 SIZE = (240, 320)

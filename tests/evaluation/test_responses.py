@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import responses
+from hcft_jax.util.errors import InputError
 
 GIVEN: dict[str, Any] = {
     "layers": ("conv5_4", "conv3_4"),

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hcft_jax.boxes import Boxes, parse, to_file
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics, results
+from hcft_jax.util.boxes import Boxes, parse, to_file
+from hcft_jax.util.errors import InputError
 
 
 @given(

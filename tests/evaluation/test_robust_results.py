@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hcft_jax.boxes import Boxes
-from hcft_jax.errors import InputError
-from hcft_jax.evaluation import annotations, layouts, protocols, summary
+from hcft_jax.evaluation import annotations, protocols, summary
+from hcft_jax.evaluation import result_folders as layouts
 from hcft_jax.evaluation.annotations import ATTRIBUTES, Benchmark
 from hcft_jax.evaluation.protocols import SRE
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 
 FRAMES, FIRST = 45, 11  # file numbers 11 to 55
 NAMES = ("Long", "Other-1")

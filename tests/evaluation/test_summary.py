@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from hcft_jax.boxes import Boxes
 from hcft_jax.evaluation import summary, tables
 from hcft_jax.evaluation.annotations import Benchmark
-from hcft_jax.evaluation.layouts import Problem, Results
+from hcft_jax.evaluation.result_folders import Problem, Results
 from hcft_jax.evaluation.summary import Evaluation
+from hcft_jax.util.boxes import Boxes
 
 # How far from the truth each tracker is, in pixels to the right, from frame 2 on.
 OFF = {

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hcft_jax.boxes import Boxes
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import toolkit
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
 BOXES = np.array([[1, 2, 3, 4], [250, 2, 30, 4]], np.float64)

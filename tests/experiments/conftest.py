@@ -11,18 +11,19 @@ from typing import Any
 import pytest
 from absl import flags
 
-from experiments import sweep
+from experiments.sweep import __main__ as sweep
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
-from tests.exhibits.conftest import folder, small, write
+from tests.experiments.exhibits.conftest import folder, small, write
 
 __all__ = ["folder", "small", "write"]
 
 LABELS = ["tiny", "tiny,gamma=1+0.1", "tiny,eta=0.05"]
 TEXT = """
-from hcft_jax.config import Experiment, TrackerConfig
-from hcft_jax.sweeps import product
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.experiment.sweeps import product
 
 
 def get_sweep():

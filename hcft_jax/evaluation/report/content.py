@@ -12,11 +12,11 @@ import numpy as np
 import hcft_jax
 from hcft_jax.evaluation import bootstrap
 from hcft_jax.evaluation.annotations import ATTRIBUTES
-from hcft_jax.evaluation.layouts import Results
 from hcft_jax.evaluation.metrics import MEASURES
 from hcft_jax.evaluation.plots import KINDS
 from hcft_jax.evaluation.report import sources
 from hcft_jax.evaluation.report.encoding import rounded
+from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation, having
 from hcft_jax.evaluation.tables import TITLES
 

@@ -11,12 +11,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from hcft_jax.evaluation.layouts import Results
 from hcft_jax.evaluation.report.content import content
 from hcft_jax.evaluation.report.encoding import as_json
 from hcft_jax.evaluation.report.tracks import Pictures, tracks
+from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
-from hcft_jax.files import replacing
+from hcft_jax.util.files import replacing
 
 # One program in the order of what builds on what; in a function, so that nothing is global.
 _SCRIPTS = ("dom.js", "charts.js", "tables.js", "sections.js", "maps.js", "viewer.js", "main.js")

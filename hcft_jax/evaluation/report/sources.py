@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import results
+from hcft_jax.util.errors import InputError
 
 # What a summary.json says of the scores, which the page has from the evaluation.
 _SCORES = ("sequences", "mean", "protocols", "failed", "command")

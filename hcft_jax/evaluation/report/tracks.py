@@ -13,13 +13,13 @@ import numpy.typing as npt
 from PIL import Image
 
 from hcft_jax.data import otb, sequence
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation import responses as files
 from hcft_jax.evaluation.annotations import Benchmark
-from hcft_jax.evaluation.layouts import Results
 from hcft_jax.evaluation.report import sources
 from hcft_jax.evaluation.report.encoding import compressed, pack
+from hcft_jax.evaluation.result_folders import Results
+from hcft_jax.util.errors import InputError
 
 MAX_FRAMES, MAX_SIDE = 40, 320
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hcft_jax.evaluation import layouts, report, responses, summary
+from hcft_jax.evaluation import report, responses, summary
+from hcft_jax.evaluation import result_folders as layouts
 from hcft_jax.evaluation.annotations import Benchmark
-from hcft_jax.evaluation.layouts import Results
+from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
 
 # A folder may be called so, and then the tracker is.

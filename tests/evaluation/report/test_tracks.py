@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image
 
-from hcft_jax.errors import InputError
 from hcft_jax.evaluation import metrics, responses
 from hcft_jax.evaluation.report import Pictures
 from hcft_jax.evaluation.report.encoding import pack, unpack
+from hcft_jax.util.errors import InputError
 from tests.evaluation.report.conftest import OURS, SIZE, Page, Setting
 
 NUMBERS = st.one_of(st.floats(-1e7, 1e7), st.just(np.nan))

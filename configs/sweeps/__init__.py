@@ -1,0 +1,1 @@
+"""Named sweeps: what ``--sweep`` knows."""

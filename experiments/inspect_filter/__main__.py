@@ -1,0 +1,291 @@
+"""What a learned filter looks at: figures of one sequence into a folder.
+
+    python -m hcft_jax.experiments.inspect_filter --data_dir=OTB100 --sequences=Deer --frames=10,40
+    python -m hcft_jax.experiments.inspect_filter --backbone=compact    # a drawn sequence
+
+The sequence is tracked with the configuration that --config and every other flag of
+``hcft_jax.main`` describe. Below OUTPUT_DIR/<label>-<hash>/inspect/<Sequence>/ are then
+
+=========================  =========================================================================
+responses-<frame>.png      each layer's response over the search window, their sum, peak and truth
+gradient-<frame>.png       |d response / d pixel| at the peak: of the sum and of each layer
+filters-<frame>.png        the filters that searched the frame, in the spatial domain
+layers.png, .json, .md     the sequence with all layers, without each, and with each alone
+inspect.md                 the list of these, and the settings
+=========================  =========================================================================
+
+Frames are counted from 1; without --frames three are spread over the sequence. In frame 1 the box
+is given, and nothing is searched.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import app, flags
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.benchmark import baselines, jobs
+from hcft_jax.benchmark.outcome import versions
+from hcft_jax.data import sequence as data
+from hcft_jax.evaluation import tables
+from hcft_jax.evaluation.results import write_json
+from hcft_jax.evaluation.tables import Table
+from hcft_jax.experiment import flags as options
+from hcft_jax.experiment import settings as config
+from hcft_jax.experiment.settings import METHOD, Experiment
+from hcft_jax.run import together
+from hcft_jax.util import startup
+from hcft_jax.util.errors import InputError, command
+from hcft_jax.util.files import replacing
+from hcft_jax.weights.native import Weights
+
+from . import inspection, inspection_figures
+from .inspection import Effect, Look
+
+FRAMES = 3
+# flags of hcft_jax.main that say nothing about a filter
+FOREIGN = ("method", "overlay", "responses", "lanes", "protocols", "annotations", "sre_unscale")
+
+
+def run(given: flags.FlagValues) -> Path:
+    """Makes the figures that the flags ask for; their folder.
+
+    Raises:
+        InputError: a flag, the data, the weights or the output folder is at fault.
+    """
+    experiment = asked(given)
+    sequence = only(experiment)
+    numbers = chosen(given.frames, sequence)
+    startup.start(given)
+    (found,) = baselines.weights_of([experiment])
+    network = registry.get(experiment.tracker.backbone)
+    params = network.placed(found.params, experiment.tracker.precision)
+    folder = Path(experiment.output_dir, experiment.folder(found.digest), "inspect", sequence.name)
+    lines = []
+    part = sequence.part(0, numbers[-1] - 1)
+    looks = inspection.looks(params, experiment.tracker, part)
+    for look in tqdm(looks, "tracking", len(part) - 1, unit="frame"):
+        if look.number in numbers:
+            lines += show(params, look, sequence, folder)
+    settings = inspection.variants(experiment.tracker)
+    tracks = together.track_together(params, list(settings.values()), sequence)
+    title = f"{len(settings)} choices of layers"
+    seen = list(tqdm(tracks, title, len(sequence), unit="frame"))
+    lines += compare(inspection.effects(settings, sequence, seen), sequence, folder)
+    with replacing(folder / "inspect.md") as temporary:
+        temporary.write_text(listed(experiment, found, sequence, lines), encoding="utf-8")
+    return folder
+
+
+def asked(given: flags.FlagValues) -> Experiment:
+    """The experiment that the flags describe; without data a drawn one.
+
+    Raises:
+        InputError: an unknown configuration, a value that no tracker can have, or a flag that has
+            nothing to do with a filter.
+    """
+    changes = options.changes(given)
+    for name in FOREIGN:
+        if name in changes:
+            flag = "tracker" if name == "method" else name
+            raise InputError(f"--{flag}: says nothing about a filter; leave it out")
+    if given.distributed:
+        raise InputError("--distributed: one sequence is one process's; leave it out")
+    experiment = config.override(config.load(given.config), changes)
+    if experiment.own is not None:
+        raise InputError(
+            "--video: filters are looked at on a sequence: give --data_dir and --sequences"
+        )
+    if experiment.method != METHOD:
+        raise InputError(f"--config={given.config}: {experiment.method} has no filters to look at")
+    if experiment.synthetic is None and experiment.data_dir is None and not experiment.sequences:
+        demo = config.load("demo")
+        experiment = dataclasses.replace(
+            experiment, synthetic=demo.synthetic, otherwise=demo.otherwise
+        )
+    return options.equipped(experiment.validate())
+
+
+def only(experiment: Experiment) -> data.Sequence:
+    """The one sequence of an experiment.
+
+    Raises:
+        InputError: there is none, or more than one, or it cannot be used.
+    """
+    job, *others = jobs.find(experiment)
+    if others:
+        raise InputError(
+            f"--sequences: name one of the {1 + len(others)} that are there ({job.name}, "
+            f"{others[0].name}{', ...' if others[1:] else ''})"
+        )
+    return job.load()
+
+
+def chosen(frames: Sequence[str], sequence: data.Sequence) -> list[int]:
+    """The numbers of the frames to look at, ascending: those named, or ``FRAMES`` spread ones.
+
+    Raises:
+        InputError: a name is no number of a frame in which something is searched.
+    """
+    length = len(sequence)
+    if length < 2:
+        raise InputError(f"{sequence.name}: nothing is searched in its one frame, the box is given")
+    if not frames:
+        spread = np.linspace(1, length, FRAMES + 1).round().astype(int)
+        return sorted({int(number) for number in spread} - {1})
+    for text in frames:
+        if not text.strip().isascii() or not text.strip().isdigit() or not 2 <= int(text) <= length:
+            raise InputError(
+                f"--frames: {text!r} is none of 2 to {length} (the box of frame 1 is given)"
+            )
+    return sorted(set(map(int, frames)))
+
+
+def show(params: Params, look: Look, sequence: data.Sequence, folder: Path) -> list[str]:
+    """Writes a frame's figures; the lines that list them."""
+    name, number = sequence.name.replace("$", r"\$"), look.number
+    found, true = look.moved(look.found), look.moved(look.truth)
+    assert found is not None  # the tracker's boxes have a size
+    moved = f"found at {_arrow(found)} px"
+    if true is not None:
+        off = float(np.hypot(*(found - true)))
+        moved = f"displaced by {_arrow(true)} px, {moved}, {off:.1f} px off"
+    moved += f", PSR {float(look.output.psr):.1f}"
+    of_layers = inspection.gradients(params, look)
+    inside = inspection.share(inspection.summed(look.config, of_layers), look.found)
+    templates = inspection.templates(look.config, look.state)
+    title = f"{name}, frame {number}"
+    figures = {
+        f"responses-{number}.png": (
+            inspection_figures.responses(look, f"{title}: {moved}"),
+            "each layer's response over the search window, their weighted sum, where the target "
+            f"was found and where it is: {moved} (x, y from the window's centre)",
+        ),
+        f"gradient-{number}.png": (
+            inspection_figures.gradients(
+                look, of_layers, f"{title}: pixels that the response at the target depends on"
+            ),
+            "length over R, G, B of the gradient of the response at the target with respect to "
+            f"the frame's pixels, {100 * inside:.0f} % of whose squares are in the box",
+        ),
+        f"filters-{number}.png": (
+            inspection_figures.filters(
+                look, templates, f"{title}: what is correlated with the windowed features"
+            ),
+            f"the filters that searched frame {number}, laid over the search window: the energy of "
+            f"all channels, and the {inspection_figures.STRONGEST} strongest with their share of "
+            "it; the rectangle is the target's size",
+        ),
+    }
+    for file, (figure, _) in figures.items():
+        _write(figure, folder / file)
+    return [f"| `{file}` | {text} |" for file, (_, text) in figures.items()]
+
+
+def _arrow(moved: inspection.Floats) -> str:
+    """(row, column) as (x, y), signed."""
+    return f"({moved[1]:+.1f}, {moved[0]:+.1f})"
+
+
+def compare(effects: dict[str, Effect], sequence: data.Sequence, folder: Path) -> list[str]:
+    """Writes what each layer does for the sequence; the lines that list it."""
+    name = sequence.name.replace("$", r"\$")
+    title = f"{name}: which layers how close"
+    _write(inspection_figures.layers(effects, title), folder / "layers.png")
+    rows = {label: _numbers(effect) for label, effect in effects.items()}
+    write_json(
+        folder / "layers.json",
+        {"sequence": sequence.name, "frames": len(sequence), "settings": rows},
+    )
+    header = ["layers", "DP@20 (%)", "OS@0.5 (%)", "AUC", "CLE (px)", "mean PSR"]
+    cells = [
+        [
+            label,
+            tables.percent(of["dp20"]),
+            tables.percent(of["os50"]),
+            tables.number(of["auc"], 4),
+            tables.number(of["cle"], 2),
+            tables.number(of["psr"], 1),
+        ]
+        for label, of in rows.items()
+    ]
+    table = Table(f"{sequence.name}, {len(sequence)} frames", header, cells)
+    with replacing(folder / "layers.md") as temporary:
+        temporary.write_text(tables.markdown(table), encoding="utf-8")
+    return [
+        "| `layers.png` | centre error over the frames with all layers, without each, and with "
+        f"each alone; linear up to {inspection_figures.CLOSE:g} px |",
+        "| `layers.md`, `layers.json` | their scores and mean peak-to-sidelobe ratio |",
+    ]
+
+
+def _numbers(effect: Effect) -> dict[str, Any]:
+    scores: dict[str, Any] = dict.fromkeys(("dp20", "os50", "auc", "cle"))
+    if effect.scores is not None:
+        scores = dataclasses.asdict(effect.scores)
+        del scores["frames"]
+    used = {"layers": effect.config.layers, "gamma": effect.config.gamma}
+    return {**used, **scores, "psr": effect.psr}
+
+
+def listed(
+    experiment: Experiment, weights: Weights, sequence: data.Sequence, lines: Sequence[str]
+) -> str:
+    """The content of ``inspect.md``."""
+    used = dataclasses.asdict(experiment.tracker)
+    settings = " ".join(f"{config.flag_of(n)}={_text(value)}" for n, value in used.items())
+    origin = weights.metadata["origin"]
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return "\n".join(
+        [
+            f"# What the filters of `{experiment.label}` look at: {sequence.name}",
+            "",
+            "| file | what it shows |",
+            "|---|---|",
+            *lines,
+            "",
+            f"* Sequence: {sequence.name}, {len(sequence)} frames.",
+            f"* Settings: `{settings}`.",
+            f"* Weights: {origin['file'] or origin['preset']}, digest {weights.digest[:16]}.",
+            f"* Made with {made}.",
+            "",
+        ]
+    )
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def _write(figure: Figure, path: Path) -> None:
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+@command("interrupted; the figures that are finished are kept")
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
+    """The command; the exit status."""
+    startup.quiet()
+    folder = run(given)
+    print(f"figures, and inspect.md that lists them: {folder}")
+    return 0
+
+
+def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
+    """The flags of the command line; not at import, where names would clash with other programs."""
+    flags.DEFINE_string("config", "hcft", "as for hcft_jax.main", flag_values=into)
+    frames = f"their numbers, from 1 [{FRAMES} spread over the sequence]"
+    flags.DEFINE_list("frames", [], frames, flag_values=into)
+    options.define(into)
+    startup.define(into)
+
+
+if __name__ == "__main__":
+    define_flags()
+    app.run(main)

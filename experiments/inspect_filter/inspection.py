@@ -1,0 +1,273 @@
+"""What a learned filter looks at: its responses, their gradient down to the pixels, its templates.
+
+``looks`` tracks and keeps what each frame was searched with. Of such a look, ``gradients`` says
+which pixels a response depends on and ``templates`` what is correlated with the features; both ask
+the tracker's own functions. ``variants`` and ``effects`` say what each layer does for a sequence.
+Boxes are 0-based (``hcft_jax.util.boxes``), pairs are (row, column) or (height, width).
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+from hcft_jax.core.config import TrackerConfig
+
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import filters, search, spectrum, tracker
+from hcft_jax.core.filters import Filter
+from hcft_jax.core.tracker import Output, State
+from hcft_jax.data import frames, sequence
+from hcft_jax.data.sequence import Frame
+from hcft_jax.evaluation import metrics, protocols
+from hcft_jax.evaluation.metrics import Scores
+from hcft_jax.run.together import Seen
+from hcft_jax.util.boxes import to_file
+
+Floats = npt.NDArray[np.floating[Any]]
+
+ALL = "all layers"
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """A frame, what it was searched with, and what was found in it."""
+
+    config: TrackerConfig
+    number: int  # of the frame, from 1
+    frame: Frame  # RGB uint8 [H, W, 3]
+    truth: Floats  # [4] x, y, w, h; NaN or without area where it is not known
+    state: State  # before the frame, not padded: its filters search around its position
+    output: Output  # with responses
+
+    @functools.cached_property
+    def responses(self) -> Floats:
+        """Each layer's map ``[L, gh, gw]``, deepest first, not weighted."""
+        return np.asarray(self.output.responses)
+
+    @functools.cached_property
+    def combined(self) -> tuple[Floats, tuple[int, int]]:
+        """The weighted sum ``[gh, gw]``, and the cell in which the target was found (Eq. 5)."""
+        total, peak = search.combine(
+            [jnp.asarray(response) for response in self.responses],
+            tracker.response_weights(self.config),
+            None if self.config.search == "sum" else self.config.radius,
+            self.state.target.transform.grid,
+        )
+        return np.asarray(total), (int(peak[0]), int(peak[1]))
+
+    @property
+    def position(self) -> Floats:
+        """Where the search window is centred, pixels ``[2]``."""
+        return np.asarray(self.state.position)
+
+    @property
+    def window(self) -> tuple[int, int, int, int]:
+        """The search window, x, y, w, h in pixels; parts of it may lie outside of the frame."""
+        height, width = (int(side) for side in self.state.target.crop.window)
+        top, left = (int(p) + 1 for p in np.floor(self.position))
+        return left - width // 2, top - height // 2, width, height
+
+    @property
+    def found(self) -> Floats:
+        """The box that was found, ``[4]``."""
+        return np.asarray(self.output.box)
+
+    def place(self, cell: tuple[int, int]) -> Floats:
+        """The point in the frame, pixels ``[2]``, that a cell of a response map stands for."""
+        still = np.array(self.responses.shape[1:]) // 2
+        return np.asarray(self.position + np.asarray(self.state.target.cell) * (cell - still))
+
+    def moved(self, box: Floats) -> Floats | None:
+        """How far a box's centre is from the window's, pixels ``[2]``; None: the box is unknown."""
+        if not (np.isfinite(box).all() and (box[2:] > 0).all()):
+            return None
+        return np.asarray((box[:2] + box[2:] / 2)[::-1] - self.position)
+
+
+def looks(params: Params, config: TrackerConfig, of: sequence.Sequence) -> Iterator[Look]:
+    """Tracks a sequence from its first box; every frame after that one.
+
+    Args:
+        params: the network's parameters.
+        config: the tracker's constants.
+        of: T frames; of the boxes only the first is used.
+
+    Raises:
+        InputError: a frame cannot be read or the first box cannot be tracked.
+    """
+    with contextlib.closing(frames.stream(of.frames)) as stream:
+        state = tracker.init(params, config, next(stream), of.boxes[0])
+        for index, frame in enumerate(stream, 1):
+            after, output = tracker.step(params, config, state, frame, with_responses=True)
+            yield Look(config, index + 1, frame, of.boxes[index], state, output)
+            state = after
+
+
+def gradients(params: Params, look: Look) -> Floats:
+    """How each layer's response where the target was found changes with the frame's pixels.
+
+    Through crop, network, spectrum and filter, the cell and the filter being fixed. The weighted
+    sum's gradient is the weighted sum of these.
+
+    Args:
+        params: the network's parameters.
+        look: a frame.
+
+    Returns:
+        ``[L, H, W, 3]``, deepest layer first, in units of the response a grey level.
+    """
+    image = jnp.asarray(look.frame, look.state.target.crop.vertical.dtype)
+    _, peak = look.combined
+    return np.asarray(_gradients(params, look.config, look.state, image, jnp.array(peak)))
+
+
+@jax.jit
+def _gradients(
+    params: Params, config: TrackerConfig, state: State, image: jax.Array, peak: jax.Array
+) -> jax.Array:
+    def scores(image: jax.Array) -> jax.Array:
+        _, output = tracker.step(params, config, state, image, with_responses=True)
+        assert output.responses is not None
+        return output.responses[:, peak[0], peak[1]]
+
+    return jax.jacrev(scores)(image)
+
+
+def summed(config: TrackerConfig, of_layers: Floats) -> Floats:
+    """Eq. 5's weighted sum over the first axis, ``[L, ...]``."""
+    weights = np.asarray(tracker.response_weights(config), of_layers.dtype)
+    return np.asarray(np.tensordot(weights, of_layers, axes=1))
+
+
+def share(gradient: Floats, box: Floats) -> float:
+    """The part in [0, 1] of a gradient's squares ``[H, W, 3]`` that lies in a box (x, y, w, h)."""
+    squares = np.square(gradient, dtype=np.float64).sum(axis=2)
+    y, x = (np.arange(n) + 0.5 for n in squares.shape)  # the pixels' centres
+    rows, columns = (
+        (centre >= box[axis]) & (centre < box[axis] + box[axis + 2])
+        for centre, axis in ((y, 1), (x, 0))
+    )
+    total = squares.sum()
+    return float(squares[np.ix_(rows, columns)].sum() / total) if total else 0.0
+
+
+def templates(config: TrackerConfig, state: State) -> list[Floats]:
+    """The filters in the spatial domain, over the search window: ``[D, gh, gw]`` a layer.
+
+    A response is the circular correlation of these with the windowed features x, summed over
+    channels: f(m, n) = sum_d sum_ij T^d(i, j) x^d(i + m, j + n), where (m, n) is the displacement.
+    So T is the inverse transform of W = Y conj(M) / (B + lambda) (Eq. 3), reflected, and
+    T(i, j) is what the feature in cell (i, j) of the window counts for a target that stays.
+
+    Args:
+        config: the tracker's constants.
+        state: after any frame; not padded.
+
+    Returns:
+        The layers' templates, deepest first.
+    """
+    found = []
+    for shifted in map(np.asarray, _impulse_responses(config, state)):
+        rows, columns = ((n // 2 - np.arange(n)) % n for n in shifted.shape[1:])
+        found.append(shifted[:, rows[:, None], columns])
+    return found
+
+
+@jax.jit
+def _impulse_responses(config: TrackerConfig, state: State) -> tuple[jax.Array, ...]:
+    """W of each layer, ``[D, gh, gw]``: what ``filters.respond`` makes of an impulse a channel.
+
+    Index 0 is moved to the centre, as in a response.
+    """
+    target = state.target
+    size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
+    y = target.transform.label(spectrum.deviation(size, config.sigma, cell))
+
+    def of_layer(learned: Filter) -> jax.Array:
+        model, scale = learned
+        impulse = jnp.zeros_like(model[..., :1]).at[0].set(1.0)  # all frequencies alike
+
+        def of_channel(one: jax.Array) -> jax.Array:
+            alone = Filter(one[..., None], scale)
+            return filters.respond(
+                alone, impulse, y, target.transform, config.lambda_, config.update
+            )
+
+        # a response is a mean over channels
+        return jax.vmap(of_channel, in_axes=3)(model) / model.shape[3]
+
+    return tuple(map(of_layer, state.filters))
+
+
+def variants(config: TrackerConfig) -> dict[str, TrackerConfig]:
+    """The settings that show what layers do: all, each left out, each alone; deepest layer first.
+
+    A layer is left out altogether, since a deepest one of weight 0 would still decide where the
+    others look (Eq. 5). Of two layers, one without the other is the other alone.
+    """
+    names = tracker.response_names(replace(config, hypercolumn=False))
+    found = {ALL: config}
+    if len(names) > 2:
+        for name in names:
+            found[f"without {name}"] = _only(config, [n for n in names if n != name])
+    if len(names) > 1:
+        for name in names:
+            found[f"{name} alone"] = replace(_only(config, [name]), gamma=(1.0,))
+    return found
+
+
+def _only(config: TrackerConfig, names: Sequence[str]) -> TrackerConfig:
+    kept = [index for index, name in enumerate(config.layers) if name in names]
+    eta = config.eta
+    return replace(
+        config,
+        layers=tuple(config.layers[i] for i in kept),
+        gamma=tuple(config.gamma[i] for i in kept),
+        eta=tuple(eta[i] for i in kept) if isinstance(eta, tuple) else eta,
+    )
+
+
+class Effect(NamedTuple):
+    """How a setting does on a sequence of T frames."""
+
+    config: TrackerConfig
+    errors: Floats  # [T] distance of the centres in pixels; NaN where the truth is not known
+    scores: Scores | None  # None: there is no truth to judge by
+    psr: float  # mean peak-to-sidelobe ratio of the frames after the first
+
+
+def effects(
+    settings: Mapping[str, TrackerConfig], of: sequence.Sequence, seen: Sequence[Seen]
+) -> dict[str, Effect]:
+    """What ``together.track_together`` saw of a sequence, setting by setting.
+
+    Args:
+        settings: by name, in the order in which they were tracked.
+        of: T frames, T > 1.
+        seen: all of them.
+
+    Raises:
+        InputError: the first frame's truth is invalid.
+    """
+    truth = to_file(of.boxes)
+    (run,) = protocols.plan("ope", truth)
+    found = {}
+    for index, (name, config) in enumerate(settings.items()):
+        boxes, true = to_file([s.boxes[index] for s in seen]), truth
+        if of.sizes_only:
+            boxes, true = metrics.moved(boxes, true)
+        _, _, errors = metrics.per_frame(boxes, true)
+        scorable = protocols.scorable(run, true)
+        found[name] = Effect(
+            config,
+            np.where(metrics.valid(true), errors, np.nan),
+            protocols.judge(run, boxes, true).curves.scores if scorable else None,
+            float(np.mean([s.psr[index] for s in seen[1:]])),
+        )
+    return found

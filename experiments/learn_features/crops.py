@@ -1,0 +1,183 @@
+"""Clips to learn from: the same spot in a few frames, cut out as the tracker would and resized.
+
+A clip is K regions around one target, each a search window with a margin that lets its place be
+varied while training. Half of what networks learn here would be the few targets of a benchmark, so
+a share of the clips shows any other spot of a frame, under another rotation, scale and shape in
+each of its regions. Clip i is a function of the settings and i alone.
+"""
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.core import sampling
+from hcft_jax.data.sequence import Frame
+from hcft_jax.data.sequence import Sequence as Video
+from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.util.errors import InputError
+
+MARGIN = 3 / 14  # of the search window, each way: what a region shows beyond it
+SMALLEST = 16.0  # side of a spot that is no target, pixels
+_TRIES = 50  # to find a frame with valid truth
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """How clips are drawn."""
+
+    seed: int = 0
+    frames: int = 2  # K regions a clip, >= 2
+    gap: int = 10  # frames between the first and the last one, at most
+    elsewhere: float = 0.3  # share of the clips that show no target
+    zoom: float = 0.15  # the window is larger or smaller by so much, the same in a clip
+    rotation: float = 3.0  # degrees, in each region but the first; thrice that elsewhere
+    scale: float = 0.03  # the same of sizes, each axis by itself
+    flip: float = 0.5  # share of the clips that are mirrored
+
+
+class Clip(NamedTuple):
+    """K regions of one spot."""
+
+    regions: npt.NDArray[np.uint8]  # [K, S, S, 3] RGB
+    video: str  # its name
+
+
+def drawn(count: int, seed: int) -> list[Video]:
+    """Synthetic videos with everything that happens to targets."""
+    return [
+        synthetic(
+            Synthetic(
+                seed=seed + index,
+                frames=60,
+                target=(32.0 + 8 * (index % 4), 24.0 + 8 * (index % 3)),
+                motion=35.0,
+                scale=0.2,
+                rotation=25.0,
+                illumination=0.3,
+                noise=5.0,
+                blur=0.8 * (index % 2),
+            )
+        )
+        for index in range(count)
+    ]
+
+
+def clips(
+    videos: Sequence[Video], setting: Setting, indices: Sequence[int], side: int, threads: int = 2
+) -> Iterator[Clip]:
+    """Clips of some numbers, each video equally often.
+
+    Args:
+        videos: with truth.
+        setting: how they are drawn.
+        indices: their numbers.
+        side: of a region in pixels, S.
+        threads: that decode and cut.
+
+    Raises:
+        InputError: a video has no two frames with truth, or a frame cannot be read.
+    """
+    ahead = 8 * threads
+    with ThreadPoolExecutor(threads, thread_name_prefix="crops") as pool:
+
+        def submitted(index: int) -> Future[Clip]:
+            return pool.submit(clip, videos, setting, index, side)
+
+        waiting = deque(map(submitted, indices[:ahead]))
+        for index in range(len(indices)):
+            yield waiting.popleft().result()
+            if index + ahead < len(indices):
+                waiting.append(submitted(indices[index + ahead]))
+
+
+def clip(videos: Sequence[Video], setting: Setting, index: int, side: int) -> Clip:
+    """Clip ``index``; see ``clips``."""
+    rng = np.random.Generator(np.random.Philox(key=[setting.seed, index]))
+    video = videos[int(rng.integers(len(videos)))]
+    elsewhere = rng.random() < setting.elsewhere
+    numbers = _frames(video, setting, rng, same=elsewhere)
+    frames = {number: video.frames.read(number) for number in set(numbers)}
+    boxes = video.boxes[numbers]
+    if elsewhere:
+        boxes = np.broadcast_to(_spot(frames[numbers[0]], rng), boxes.shape)
+    height, width = frames[numbers[0]].shape[:2]
+    size = boxes[0, :1:-1]  # (h, w)
+    window = size * sampling.padding((size[0], size[1]), (height, width))
+    window = window * np.exp(rng.uniform(-1, 1) * np.log1p(setting.zoom)) * (1 + 2 * MARGIN)
+    mirrored = -1.0 if rng.random() < setting.flip else 1.0
+    most = 3.0 if elsewhere else 1.0
+    regions = []
+    for k, (number, (x, y, w, h)) in enumerate(zip(numbers, boxes, strict=True)):
+        angle, rows, columns = most * rng.uniform(-1, 1, 3) if k else (0.0, 0.0, 0.0)
+        size = window * np.exp(np.array([rows, columns]) * np.log1p(setting.scale))
+        turn = np.radians(angle * setting.rotation)
+        centre = np.array([y + h / 2, x + w / 2])
+        regions.append(cut(frames[number], centre, size, side, turn, mirrored))
+    return Clip(np.stack(regions), video.name)
+
+
+def cut(
+    image: Frame,
+    centre: npt.NDArray[np.float64],
+    size: npt.NDArray[np.float64],
+    side: int,
+    turn: float = 0.0,
+    mirrored: float = 1.0,
+) -> Frame:
+    """A region of an image, bilinear; beyond the image its edge is repeated.
+
+    Args:
+        image: RGB ``[H, W, 3]``.
+        centre: (row, column), pixels; pixel i covers [i, i + 1).
+        size: height and width of the region in the image, pixels.
+        side: of the result, pixels.
+        turn: radians, by which the region is turned.
+        mirrored: -1 to swap left and right.
+    """
+    cosine, sine = np.cos(turn), np.sin(turn)
+    vertical, horizontal = size / side
+    # of an output pixel (u, v), to the input's: shape, then rotation, about the centres
+    linear = np.array(
+        [
+            [cosine * horizontal * mirrored, -sine * vertical],
+            [sine * horizontal * mirrored, cosine * vertical],
+        ]
+    )
+    middle = (side - 1) / 2
+    offset = centre[::-1] - 0.5 - linear @ [middle, middle]
+    affine = np.concatenate([linear, offset[:, None]], axis=1)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    region = cv2.warpAffine(
+        image, affine, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE
+    )
+    return np.asarray(region, np.uint8)
+
+
+def _frames(video: Video, setting: Setting, rng: np.random.Generator, same: bool) -> list[int]:
+    """The numbers of a clip's frames, in a random direction of time."""
+    for _ in range(_TRIES):
+        first = int(rng.integers(len(video)))
+        gaps = np.sort(rng.integers(0, setting.gap + 1, setting.frames - 1))
+        numbers = first + rng.choice([-1, 1]) * np.concatenate([[0], 0 * gaps if same else gaps])
+        if not ((numbers >= 0) & (numbers < len(video))).all():
+            continue
+        boxes = video.boxes[numbers]
+        if np.isfinite(boxes).all() and (boxes[:, 2:] > 4).all():
+            return [int(n) for n in numbers]
+    raise InputError(f"{video.name}: no {setting.frames} frames with truth to learn from")
+
+
+def _spot(image: Frame, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """A box (x, y, w, h) anywhere."""
+    height, width = image.shape[:2]
+    most = max(SMALLEST + 1, min(height, width) / 4)
+    size = np.exp(rng.uniform(np.log(SMALLEST), np.log(most)))
+    w, h = size * np.exp(rng.uniform(-0.4, 0.4, 2))
+    x, y = rng.uniform(0, max(1.0, width - w)), rng.uniform(0, max(1.0, height - h))
+    return np.array([x, y, w, h])

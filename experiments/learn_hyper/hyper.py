@@ -1,0 +1,198 @@
+"""The filter's constants, learned by gradient through the unrolled tracker.
+
+Learned are gamma, eta (one a layer), lambda, sigma, and the temperature of the loss
+(``differentiable.cross_entropy``). Each number is its start, moved by a real u that begins at 0:
+the odds eta / (1 - eta) of a learning rate are multiplied by e^u, everything else is itself. So no
+value leaves its range. The gamma of the deepest layer stays as it is, since only ratios decide
+where a maximum is and the temperature has their scale.
+
+The label that responses are compared with keeps the sigma of the start. If it became wider with
+the filter's own, the loss would be least for one that answers the same everywhere.
+"""
+
+import dataclasses
+import json
+import zipfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import optax
+from hcft_jax.core.config import TrackerConfig
+
+from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import differentiable, tracker
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+
+from .snippets import Snippet
+
+LEARNED = ("gamma", "eta", "lambda_", "sigma", "temperature")
+
+Moves = dict[str, jax.Array]  # by field of TrackerConfig: u of each of its numbers
+
+
+def unmoved(start: TrackerConfig) -> Moves:
+    """Everything at u = 0: gamma and eta ``[L]``, the others ``[1]``."""
+    layers = len(start.layers)
+    return {n: jnp.zeros(layers if n in ("gamma", "eta") else 1, jnp.float32) for n in LEARNED}
+
+
+def moved(start: TrackerConfig, moves: Mapping[str, Any]) -> TrackerConfig:
+    """The constants that moves lead to; with ``unmoved`` those of the start, eta one a layer."""
+    depth = registry.get(start.backbone).layers.index
+    deepest = max(start.layers, key=depth)
+    gamma: Any = tuple(
+        weight if name == deepest else weight * jnp.exp(moves["gamma"][i])
+        for i, (name, weight) in enumerate(zip(start.layers, start.gamma, strict=True))
+    )
+    rates = start.eta if isinstance(start.eta, tuple) else (start.eta,) * len(start.layers)
+    odds = [rate * jnp.exp(moves["eta"][i]) for i, rate in enumerate(rates)]
+    eta: Any = tuple(up / (1.0 - rate + up) for rate, up in zip(rates, odds, strict=True))
+    lambda_, sigma, temperature = (
+        getattr(start, name) * jnp.exp(moves[name][0]) for name in LEARNED[2:]
+    )
+    return dataclasses.replace(
+        start, gamma=gamma, eta=eta, lambda_=lambda_, sigma=sigma, temperature=temperature
+    )
+
+
+def values(config: TrackerConfig) -> dict[str, list[float]]:
+    """What is learned of a configuration, by field, as plain numbers of six digits.
+
+    They are written and given to commands as they are here, so that both mean the same results.
+    """
+    found = {}
+    for name in LEARNED:
+        value = getattr(config, name)
+        several = value if isinstance(value, tuple) else (value,)
+        found[name] = [float(f"{float(v):.6g}") for v in several]
+    return found
+
+
+def loss(
+    params: Params, start: TrackerConfig, moves: Moves, snippet: Snippet
+) -> tuple[jax.Array, jax.Array]:
+    """The loss of a snippet: its sum over frames, and over how many (those that count).
+
+    Args:
+        params: the network's, as ``Backbone.placed``: no gradient goes through it.
+        start: the constants at the beginning.
+        moves: from there.
+        snippet: K + 1 frames.
+    """
+    config = moved(start, moves)
+    state = tracker.start(params, config, snippet.target, snippet.images[0], snippet.position)
+    seen = differentiable.unroll(params, config, state, jnp.asarray(snippet.images[1:]))
+    judged = dataclasses.replace(config, sigma=start.sigma)
+    each = differentiable.cross_entropy(judged, snippet.target, seen, jnp.asarray(snippet.centres))
+    # exactly 0 only where the target has left the search window, which tells nothing
+    return jnp.sum(each), jnp.count_nonzero(each)
+
+
+gradient = jax.jit(jax.value_and_grad(loss, argnums=2, has_aux=True))
+
+
+@dataclass(frozen=True)
+class State:
+    """Where the learning is after n steps."""
+
+    moves: dict[str, npt.NDArray[np.float32]]  # [n + 1, ...] by field, before the first step on
+    losses: npt.NDArray[np.float64]  # [n] of each step's snippets, a frame's mean, before the step
+    optimiser: Any  # optax's
+
+    @property
+    def step(self) -> int:
+        """How many steps that are, n."""
+        return len(self.losses)
+
+    def config(self, start: TrackerConfig, step: int = -1) -> TrackerConfig:
+        """The constants after a step, by default the last one."""
+        return moved(start, {name: of[step] for name, of in self.moves.items()})
+
+
+class Learner:
+    """Steps of Adam (Kingma and Ba, 2015) on the mean loss of some snippets."""
+
+    def __init__(self, params: Params, start: TrackerConfig, learning_rate: float) -> None:
+        """Takes the network's parameters, the start, and the size of a step in u."""
+        self._params, self._start = params, start
+        self._optimiser = optax.adam(learning_rate)
+        self._update = jax.jit(self._optimiser.update)
+
+    def begin(self) -> State:
+        """Nothing is learned yet."""
+        moves = unmoved(self._start)
+        trace = {name: np.asarray(of)[None] for name, of in moves.items()}
+        return State(trace, np.zeros(0), self._optimiser.init(moves))
+
+    def step(self, state: State, snippets: Iterable[Snippet]) -> State:
+        """One step; snippets are taken one after the other, and a frame of each counts the same.
+
+        Raises:
+            InputError: the loss or its gradient is not finite.
+        """
+        moves = {name: jnp.asarray(of[-1]) for name, of in state.moves.items()}
+        total, count, summed = 0.0, 0, jax.tree.map(jnp.zeros_like, moves)
+        for snippet in snippets:
+            (part, frames), slope = gradient(self._params, self._start, moves, snippet)
+            total, count = total + float(part), count + int(frames)
+            summed = jax.tree.map(jnp.add, summed, slope)
+        mean = jax.tree.map(lambda g: g / np.float32(max(count, 1)), summed)
+        if not all(np.isfinite(leaf).all() for leaf in [total, *jax.tree.leaves(mean)]):
+            raise InputError(
+                f"step {state.step + 1}: the loss or its gradient is not finite: give a smaller "
+                "--learning_rate, and another --output_dir"
+            )
+        with jax.numpy_dtype_promotion("standard"):  # optax: a float to the power of a count
+            updates, optimiser = self._update(mean, state.optimiser)
+        moves = optax.apply_updates(moves, updates)
+        trace = {
+            n: np.concatenate([of, np.asarray(moves[n])[None]]) for n, of in state.moves.items()
+        }
+        return State(trace, np.append(state.losses, total / max(count, 1)), optimiser)
+
+    def save(self, path: Path, state: State, settings: Mapping[str, Any]) -> None:
+        """Writes a state, whole or not at all, with what it depends on as plain data.
+
+        Raises:
+            InputError: it cannot be written there.
+        """
+        leaves = jax.tree.leaves(state.optimiser)
+        arrays: dict[str, Any] = {f"moves/{name}": of for name, of in state.moves.items()}
+        arrays |= {f"optimiser/{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, settings=np.array(_plain(settings)), losses=state.losses, **arrays)
+
+    def load(self, path: Path, settings: Mapping[str, Any]) -> State:
+        """Reads what ``save`` wrote.
+
+        Raises:
+            InputError: it is damaged, or of other settings.
+        """
+        begun = self.begin()
+        leaves, structure = jax.tree.flatten(begun.optimiser)
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                own = json.loads(str(file["settings"]))
+                moves = {name: file[f"moves/{name}"] for name in LEARNED}
+                losses = file["losses"]
+                leaves = [jnp.asarray(file[f"optimiser/{i}"]) for i in range(len(leaves))]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise InputError(f"{path}: no state of this learning ({error}); remove it") from error
+        wanted = json.loads(_plain(settings))
+        if other := sorted(k for k in own.keys() | wanted if own.get(k) != wanted.get(k)):
+            raise InputError(
+                f"{path}: learned with another {', '.join(other)}; give another --output_dir"
+            )
+        return State(moves, losses, jax.tree.unflatten(structure, leaves))
+
+
+def _plain(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True)

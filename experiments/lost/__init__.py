@@ -1,0 +1,1 @@
+"""The experiment ``lost``: its command is ``python -m hcft_jax.experiments.lost``."""

@@ -1,0 +1,1 @@
+"""The experiment ``sweep``: its command is ``python -m hcft_jax.experiments.sweep``."""

@@ -1,0 +1,271 @@
+"""Who is timed: programs that track all sequences of a material and give their boxes."""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+from hcft_jax.core.config import TrackerConfig
+
+from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import tracker
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.run.batch import ring_of, track_many, usual_passes
+from hcft_jax.run.lanes import empty
+from hcft_jax.run.streaming import track_sequence
+from hcft_jax.util import compilation
+
+from . import plain, torch_hcft
+from .machine import available_memory
+from .material import Material
+from .timing import PeakMemory, device_memory, spread
+
+Boxes = list[npt.NDArray[np.float32]]  # [n, 4] x, y, w, h in pixels, one a sequence
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A program, and how it is set."""
+
+    name: str  # plain, exact, torch_plain, torch_tuned
+    program: str  # what does it, in words
+    lanes: int
+    precision: str
+    run: Callable[[Material], Boxes]
+    device: str
+
+    @property
+    def label(self) -> str:
+        """Tells it from the others."""
+        return f"{self.name}, {self.program}, {self.lanes}, {self.precision}"
+
+
+@dataclass
+class Measured:
+    """A contender's times, one a round, and what it left at the first call, which compiles."""
+
+    contender: Contender
+    material: Material
+    boxes: Boxes
+    first_seconds: float
+    compilations: compilation.Compilations
+    later: int = 0  # executables compiled in the timed rounds: 0, or something compiles again
+    seconds: list[float] = field(default_factory=list)
+    peak: int | None = None  # bytes, host
+    device: dict[str, int] | None = None  # memory, where the device tells
+
+    def row(self) -> dict[str, Any]:
+        """As plain data."""
+        frames = self.material.frames
+        speeds = spread([frames / s for s in self.seconds])
+        return {
+            "name": self.contender.name,
+            "program": self.contender.program,
+            "lanes": self.contender.lanes,
+            "precision": self.contender.precision,
+            "device": self.contender.device,
+            "fps": speeds["median"],
+            "fps_least": speeds["least"],
+            "fps_most": speeds["most"],
+            "repeats": len(self.seconds),
+            "frames": frames,
+            "sequences": len(self.material.sequences),
+            "executables": self.compilations.executables,
+            "executables_later": self.later,
+            "compile_seconds": self.compilations.seconds,
+            "first_run_seconds": self.first_seconds,
+            "host_peak_bytes": self.peak,
+            "device_memory": self.device,
+        }
+
+
+class Programs:
+    """The contenders of one configuration and machine."""
+
+    def __init__(
+        self,
+        network: Params,
+        config: TrackerConfig,
+        *,
+        devices: list[jax.Device] | None = None,
+    ) -> None:
+        """Takes the settings.
+
+        Args:
+            network: the backbone's parameters, on the host, not prepared.
+            config: the tracker's constants; its precision is each contender's own.
+            devices: that lanes are spread over. None: the first one.
+        """
+        self._network, self._config = network, config
+        self._devices = devices or jax.devices()[:1]
+        first = self._devices[0]
+        self._device = f"{len(self._devices)} x {first.device_kind} ({first.platform})"
+        self._placed: dict[str, Params] = {}
+        self._chunk = 4 if jax.default_backend() == "cpu" else 32  # as ``streaming`` has it
+
+    def _prepared(self, precision: str) -> Params:
+        if precision not in self._placed:
+            backbone = registry.get(self._config.backbone)
+            self._placed[precision] = backbone.placed(self._network, precision)
+        return self._placed[precision]
+
+    def plain(self) -> Contender:
+        """Two passes a frame, jnp.fft, one sequence after the other."""
+        params = jax.device_put(self._network)
+        config = dataclasses.replace(self._config, dft="fft", precision="float32")
+
+        def run(material: Material) -> Boxes:
+            return [
+                np.concatenate(list(plain.track_sequence(params, config, s, chunk=self._chunk)))
+                for s in material.sequences
+            ]
+
+        return Contender("plain", "two passes, fft", 1, "float32", run, self._device)
+
+    def single(self, precision: str) -> Contender:
+        """One sequence after the other by ``track_sequence``, each size its own executable."""
+        config = dataclasses.replace(self._config, precision=precision)
+
+        def run(material: Material) -> Boxes:
+            params = self._prepared(precision)
+            return [
+                np.concatenate([t.boxes for t in track_sequence(params, config, s)])
+                for s in material.sequences
+            ]
+
+        return Contender("exact", "track_sequence", 1, precision, run, self._device)
+
+    def laned(self, lanes: int, precision: str) -> Contender:
+        """``track_many``, bucket by bucket."""
+        config = dataclasses.replace(self._config, precision=precision)
+
+        def run(material: Material) -> Boxes:
+            params = self._prepared(precision)
+            boxes: dict[int, npt.NDArray[np.float32]] = {}
+            for bucket, indices in material.groups():
+                # the longest first: lanes then end close to each other
+                order = sorted(indices, key=lambda i: -len(material.sequences[i]))
+                for track in track_many(
+                    params,
+                    config,
+                    [material.sequences[i] for i in order],
+                    bucket=bucket,
+                    lanes=lanes,
+                    devices=self._devices,
+                ):
+                    if track.error is not None:
+                        raise track.error
+                    boxes[order[track.index]] = track.boxes
+            return [boxes[i] for i in range(len(material.sequences))]
+
+        return Contender("exact", "track_many", lanes, precision, run, self._device)
+
+    def fits(self, material: Material, lanes: int) -> str | None:
+        """Why so many lanes cannot be had, where the host's memory is the device's; or None."""
+        available, first = available_memory(), self._devices[0]
+        if first.platform != "cpu" or available is None:
+            return None  # the device says so itself
+        ring = ring_of(usual_passes(first))
+        each = 0
+        for bucket in material.buckets:
+            blank = tracker.blank(self._network, self._config, bucket)
+            lane = empty(self._network, self._config, blank, 1, ring)
+            each = max(each, sum(leaf.nbytes for leaf in jax.tree.leaves(lane)))
+        needed = 3 * lanes * each  # donated, but there is what a pass makes of it, and a copy
+        if needed < 0.7 * available:
+            return None
+        return (
+            f"left out, about {needed / 2**30:.0f} GiB of {available / 2**30:.0f} would be needed"
+        )
+
+    def outside(self, competitor: torch_hcft.Plain) -> Contender:
+        """PyTorch's, one sequence after the other."""
+
+        def run(material: Material) -> Boxes:
+            return [competitor.track(s.frames, s.boxes[0]) for s in material.sequences]
+
+        return Contender(
+            competitor.name, competitor.description, 1, "float32", run, competitor.device
+        )
+
+
+def compete(
+    entries: list[tuple[Contender, Material]], repeats: int, budget: float, notes: list[str]
+) -> Iterator[Measured]:
+    """Times contenders in turn, round by round; each is called once before, which compiles.
+
+    Args:
+        entries: who tracks what.
+        repeats: rounds.
+        budget: no new round is begun after so many seconds of them; there is one in any case.
+        notes: takes a line for each that the device's memory does not hold.
+
+    Yields:
+        Each of the others, when all are done.
+    """
+    measured = []
+    for contender, material in entries:
+        before, begun = compilation.total(), time.perf_counter()
+        try:
+            boxes = contender.run(_shortened(material, contender.lanes))
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            notes.append(f"{contender.label}: the device has not enough memory")
+            continue
+        spent = time.perf_counter() - begun
+        compiled = compilation.total() - before
+        measured.append(Measured(contender, material, boxes, spent, compiled))
+    started = time.perf_counter()
+    for repeat in range(repeats):
+        if repeat and time.perf_counter() - started > budget:
+            break
+        for each in measured:
+            before = compilation.total()
+            with PeakMemory() as memory:
+                begun = time.perf_counter()
+                each.boxes = each.contender.run(each.material)
+                each.seconds.append(time.perf_counter() - begun)
+            each.later += (compilation.total() - before).executables
+            each.device = device_memory(jax.devices()[0])
+            if memory.peak is not None:
+                each.peak = max(each.peak or 0, memory.peak)
+    yield from measured
+
+
+def _shortened(material: Material, lanes: int) -> Material:
+    """Two frames of each sequence: all that is to be compiled, little else.
+
+    Of laned material not all sequences are needed, but of each bucket one.
+    """
+    kept = [indices[0] for _, indices in material.groups()] if lanes > 1 else []
+    wanted = kept or range(len(material.sequences))
+    return Material(
+        tuple(_two(material.sequences[i]) for i in wanted),
+        tuple(material.geometries[i] for i in wanted),
+        material.buckets,
+    )
+
+
+def _two(sequence: Sequence) -> Sequence:
+    return sequence.part(0, min(1, len(sequence) - 1))
+
+
+def against(ours: Boxes, theirs: Boxes) -> dict[str, Any]:
+    """How two results of the same sequences differ: frames with another box, and by how much."""
+    apart = [
+        np.abs(a - b).max(axis=1) if len(a) == len(b) else np.full(max(len(a), len(b)), np.inf)
+        for a, b in zip(ours, theirs, strict=False)
+    ]
+    all_of = np.concatenate(apart)
+    return {
+        "frames": len(all_of),
+        "frames_that_differ": int((all_of > 0).sum()),
+        "largest_difference_px": float(all_of.max()) if np.isfinite(all_of).all() else None,
+        "sequences_that_differ": int(sum((a > 0).any() for a in apart)),
+    }

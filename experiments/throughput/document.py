@@ -1,0 +1,280 @@
+"""The tables of BENCHMARKS.md from the file of a run, between the markers in it.
+
+A section begins with ``<!-- throughput: NAME -->`` and ends with ``<!-- end -->``; what stands
+between them is replaced. NAME is one of ``SECTIONS``. What a run has not measured says so.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from hcft_jax.evaluation.tables import Table, markdown
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+
+NOTHING = "Not measured.\n"
+_MARKED = re.compile(
+    r"(<!-- throughput: (?P<name>[a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL | re.MULTILINE
+)
+
+
+def merged(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One run of several that measured different parts; of a part that two have, the last one's.
+
+    Raises:
+        InputError: they are of different machines or versions.
+    """
+    whole: dict[str, Any] = {"settings": [], "rows": []}
+    for run in runs:
+        for name in ("cpu", "device", "cores"):
+            if run["hardware"].get(name) != runs[0]["hardware"].get(name):
+                raise InputError(f"--results: runs of different machines ({name})")
+        if run.get("versions", {}).get("jax") != runs[0].get("versions", {}).get("jax"):
+            raise InputError("--results: runs of different versions of jax")
+        whole["settings"].append(run)
+        whole |= {part: of for part, of in run.items() if of}
+    return whole
+
+
+def fill(path: str | Path, run: Mapping[str, Any]) -> None:
+    """Replaces the sections of a Markdown file by those of a run, or of several ``merged``.
+
+    Raises:
+        InputError: the file cannot be read or written, has no marker, or one of an unknown section.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if not _MARKED.search(text):
+        raise InputError(f"{path}: no section begins with <!-- throughput: NAME -->")
+
+    def section(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name not in SECTIONS:
+            raise InputError(f"{path}: no section {name!r}; there are {', '.join(SECTIONS)}")
+        return f"{match[1]}{SECTIONS[name](run).strip()}\n{match[3]}"
+
+    filled = _MARKED.sub(section, text)
+    with replacing(path) as temporary:
+        temporary.write_text(filled, encoding="utf-8")
+
+
+def _setting(run: Mapping[str, Any]) -> str:
+    return "\n\n".join(map(_setting_of, run.get("settings", [run])))
+
+
+def _setting_of(run: Mapping[str, Any]) -> str:
+    hardware, versions = run["hardware"], run["versions"]
+    lines = [
+        f"* {run['date']}, {hardware['device']}, {hardware['cpu']}, {hardware['cores']} cores, "
+        f"{hardware['memory_gib']:.0f} GiB; load of the machine at the start "
+        f"{hardware['load']:.1f}",
+        "* " + ", ".join(f"{name} {version}" for name, version in versions.items() if version),
+        f"* `{run['command']}`",
+    ]
+    if material := run.get("material"):
+        lines.append(
+            f"* {len(material['sequences'])} sequences, {sum(material['frames'])} frames, "
+            f"{material['what']}; images {', '.join(material['images'])}; "
+            f"{len(material['buckets'])} buckets"
+        )
+    lines += [f"* note: {note}" for note in run.get("notes", [])]
+    return "\n".join(lines)
+
+
+def _speed(run: Mapping[str, Any]) -> str:
+    if not run.get("rows"):
+        return NOTHING
+    header = ["program", "lanes", "precision", "frames/s (least to most)", "executables"]
+    header += ["compiling, s", "host memory, GiB", "frames with another box than `plain`"]
+    rows = []
+    for row in run["rows"]:
+        apart = row.get("against_plain")
+        rows.append(
+            [
+                f"`{row['name']}` ({row['program']})",
+                str(row["lanes"]),
+                row["precision"],
+                _spread(row["fps"], row["fps_least"], row["fps_most"]),
+                "-" if row["name"].startswith("torch") else str(row["executables"]),
+                f"{row['compile_seconds']:.1f}",
+                f"{row['host_peak_bytes'] / 2**30:.1f}" if row["host_peak_bytes"] else "-",
+                f"{apart['frames_that_differ']} of {apart['frames']}" if apart else "-",
+            ]
+        )
+    text = markdown(Table("Frames a second, decoding included, compiling not", header, rows))
+    if ratios := run.get("ratios"):
+        cells = [[name, _spread(**value)] for name, value in ratios.items()]
+        text += "\n" + markdown(Table("Ratios, round by round", ["speeds", "ratio"], cells))
+    return text
+
+
+def _stages(run: Mapping[str, Any]) -> str:
+    if not run.get("stages"):
+        return NOTHING
+    ceilings, texts = run["ceilings"], []
+    copy = ceilings["copy"]["bytes_per_second"]["median"]
+    for batch in run["stages"]["batches"]:
+        matmul = ceilings["matmul"][batch["precision"]]["flops_per_second"]["median"]
+        rows = []
+        for name, stage in batch["stages"].items():
+            seconds = stage["seconds"]
+            cells = [name, _spread(**{k: 1e3 * v / batch["lanes"] for k, v in seconds.items()})]
+            if "flops" in stage:
+                cells += [
+                    f"{stage['flops_per_second'] / 1e9:.1f}",
+                    f"{stage['flops_per_second'] / matmul:.2f}",
+                    f"{stage['bytes_per_second'] / 1e9:.1f}",
+                    f"{stage['bytes_per_second'] / copy:.2f}",
+                ]
+            else:
+                cells += ["-", "-", f"{stage.get('bytes_per_second', 0) / 1e9:.1f}", "-"]
+            rows.append(cells)
+        title = f"{batch['lanes']} lanes, {batch['precision']}, a patch each"
+        header = ["stage", "ms a patch", "GFLOP/s", "of a matmul's", "GB/s", "of a copy's"]
+        texts.append(markdown(Table(title, header, rows)))
+    decode = run["stages"]["decode"]
+    texts.append(
+        f"Decoding a JPEG of {decode['image'][0]} x {decode['image'][1]} px: "
+        f"{1e3 * decode['seconds']['median']:.1f} ms on one core, "
+        f"{decode['frames_per_second_all_cores']['median']:.0f} frames/s on {decode['cores']}.\n"
+    )
+    return "\n".join(texts)
+
+
+def _ceilings(run: Mapping[str, Any]) -> str:
+    if not run.get("ceilings"):
+        return NOTHING
+    of, rows = run["ceilings"], []
+    sizes = of["sizes"]
+    for name, value in of["matmul"].items():
+        rate = {k: v / 1e9 for k, v in value["flops_per_second"].items()}
+        side = sizes["matmul"]
+        rows.append([f"matmul {side} x {side}, {name}", f"{_spread(**rate)} GFLOP/s"])
+    for name in ("copy", "transfer"):
+        rate = {k: v / 1e9 for k, v in of[name]["bytes_per_second"].items()}
+        rows.append([name, f"{_spread(**rate)} GB/s"])
+    return markdown(Table("Ceilings", ["what", "rate"], rows))
+
+
+def _network(run: Mapping[str, Any]) -> str:
+    if not run.get("network"):
+        return NOTHING
+    header, rows = ["batch", "ours, ms a patch"], []
+    for batch, of in run["network"]["batches"].items():
+        own = {k: 1e3 * v / int(batch) for k, v in of["seconds"]["placed"].items()}
+        rows.append([batch, _spread(**own)])
+        for name, value in of["ratios"].items():
+            other = name.removeprefix("placed / ")
+            title = "ours / XLA's convolution" if other == "direct" else f"ours / `{other}`"
+            if title not in header:
+                header.append(title)
+            rows[-1].append(_spread(**value))
+    others = run["network"]["competitors"].items()
+    note = "; ".join(f"`{name}`: {what}" for name, what in others) or "PyTorch is not installed"
+    return markdown(Table("The bare network pass, in float32", header, rows)) + f"\n{note}.\n"
+
+
+def _start(run: Mapping[str, Any]) -> str:
+    if not run.get("startup"):
+        return NOTHING
+    header = ["start", "whole process, s", "import", "weights", "to the first boxes", "compiling"]
+    header += ["executables", "of them cached"]
+    names = ("process", "import", "weights", "tracked", "compile")
+    rows = [
+        [
+            kind,
+            *(f"{time[n]:.1f}" for n in names),
+            str(time["executables"]),
+            str(time["cache_hits"]),
+        ]
+        for kind in ("cold", "warm")
+        for time in run["startup"][kind]
+    ]
+    return markdown(Table("Seconds from the command to the first boxes", header, rows))
+
+
+def _growth(run: Mapping[str, Any]) -> str:
+    growth = run.get("growth")
+    if not growth or not growth["rows"]:
+        return NOTHING
+    texts = []
+    for axis in dict.fromkeys(row["axis"] for row in growth["rows"]):
+        rows = [
+            [
+                f"{row['value']:g}",
+                str(row["lanes"]),
+                str(row["frames"]),
+                _spread(row["fps"], row["fps_least"], row["fps_most"]),
+                f"{row['host_peak_bytes'] / 2**30:.2f}" if row["host_peak_bytes"] else "-",
+            ]
+            for row in growth["rows"]
+            if row["axis"] == axis
+        ]
+        header = [axis, "lanes", "frames", "frames/s (least to most)", "host memory, GiB"]
+        texts.append(markdown(Table(f"By {axis}", header, rows)))
+    return "\n".join(texts + [f"* note: {note}" for note in growth["notes"]])
+
+
+def _paper(run: Mapping[str, Any]) -> str:
+    of = run.get("paper")
+    if not of:
+        return NOTHING
+    a_frame, assumed, measured = of["seconds_a_frame"], of["assumed"], of["measured"]
+    rows = [
+        ["frames", f"{of['frames']:.3g}", "videos x seconds x rate"],
+        ["device-hours, measured", f"{of['device_hours']:.3g}", "frames / fps / 3600"],
+        [
+            "device-hours, of the stages alone",
+            f"{of['device_hours_of_stages']:.3g}",
+            "frames x (1 + moved) x sum of stages / 3600",
+        ],
+        ["core-hours of decoding", f"{of['decoding_core_hours']:.3g}", "frames x decode / 3600"],
+        [
+            "cores that decode for one device",
+            f"{of['cores_a_device']:.2g}",
+            "decode / ((1 + moved) x sum of stages)",
+        ],
+        ["read", f"{of['bytes_read'] / 1e12:.3g} TB", "frames x bytes of a JPEG"],
+        ["moved to devices", f"{of['bytes_moved'] / 1e12:.3g} TB", "frames x 3 H W"],
+        ["written", f"{of['bytes_written'] / 1e9:.3g} GB", "frames x 28 bytes"],
+        *(
+            [f"{name}, a frame", f"{1e3 * seconds:.3g} ms", "of one machine with one device"]
+            for name, seconds in a_frame.items()
+        ),
+        ["saturated first", of["saturated_first"], "the largest of these"],
+    ]
+    head = (
+        f"Assumed: {assumed['videos']:,} videos of {assumed['seconds']:g} s at "
+        f"{assumed['rate']:g} frames/s, {assumed['width']} x {assumed['height']} px as JPEG, the "
+        f"target moved in {100 * assumed['moved']:.0f} % of the frames, "
+        f"{assumed['disk'] / 1e9:g} GB/s read. Measured ({of['device']}, {of['precision']}, "
+        f"{of['lanes']} lanes): {measured['fps']:.3g} frames/s in all, "
+        f"{1e3 * measured['stages']:.3g} ms a pass of the stages, {1e3 * measured['decode']:.3g} "
+        f"ms to decode, {measured['jpeg'] / 1e3:.0f} kB a JPEG, "
+        f"{measured['transfer'] / 1e9:.3g} GB/s to the device, {measured['cores']} cores."
+    )
+    return f"{head}\n\n" + markdown(Table("", ["what", "amount", "how"], rows)).lstrip()
+
+
+def _spread(median: float, least: float, most: float) -> str:
+    def shown(value: float) -> str:
+        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+
+    return f"{shown(median)} ({shown(least)} to {shown(most)})"
+
+
+SECTIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "setting": _setting,
+    "speed": _speed,
+    "network": _network,
+    "stages": _stages,
+    "ceilings": _ceilings,
+    "startup": _start,
+    "growth": _growth,
+    "paper": _paper,
+}
+"""What can stand between markers, and who writes it."""

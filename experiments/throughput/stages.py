@@ -1,0 +1,182 @@
+"""The stages of a frame, each timed by itself over some lanes: one batch, or in turns on a CPU.
+
+decode and transfer are the host's; crop, network, spectrum, filters (respond and search) and update
+(train and average) are the tracker's own functions, compiled apart. In the tracker they are one
+executable, where some of them overlap, so their sum is more than a frame takes.
+
+FLOPs are those of the method as it is written down (the direct convolution, from the program before
+any optimisation), not those of the algorithm that computes it; bytes are those of a stage's
+arguments and results, the least that has to move.
+"""
+
+import functools
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from hcft_jax.core.config import TrackerConfig
+
+from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import sampling, tracker
+from hcft_jax.core.target import Bucket, Target
+from hcft_jax.core.tracker import State
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.run.lanes import over
+
+from . import timing
+
+Spectra = tuple[jax.Array, ...]
+DEVICE = ("crop", "network", "spectrum", "filters", "update")
+
+
+def measure(
+    network: Params,
+    config: TrackerConfig,
+    sequence: Sequence,
+    bucket: Bucket,
+    lanes: int,
+    repeats: int,
+) -> dict[str, Any]:
+    """Seconds of each stage for a batch, and what it achieves.
+
+    Args:
+        network: the backbone's parameters, on the host, not prepared.
+        config: the tracker's constants.
+        sequence: whose first frame and box are every lane's.
+        bucket: that holds it.
+        lanes: the batch.
+        repeats: of each stage, in turn.
+
+    Returns:
+        by stage: ``seconds`` for the batch (spread), ``per_patch`` (median), and for the device's
+        ``flops``, ``bytes``, ``flops_per_second``, ``bytes_per_second`` (of the median).
+    """
+    image = sequence.frames.read(0)
+    target, position = tracker.begin(
+        network, config, sequence.boxes[0], (image.shape[0], image.shape[1]), bucket
+    )
+    padded = np.zeros((*bucket.image, 3), np.uint8)
+    padded[: image.shape[0], : image.shape[1]] = image
+    images = np.broadcast_to(padded, (lanes, *padded.shape)).copy()
+    many = functools.partial(_repeat, lanes)
+    target, positions = jax.device_put((many(target), many(position)))
+    params = registry.get(config.backbone).placed(network, config.precision)
+    direct = jax.device_put(network)
+
+    def crop(image: jax.Array, position: jax.Array, target: Target) -> jax.Array:
+        return sampling.patch(image, position, target.crop)
+
+    def respond(state: State, z: Spectra) -> Any:
+        position, output = tracker.detect(config, state, z)
+        return position, output.box, output.peak, output.psr
+
+    def learn(target: Target, old: Any, x: Spectra) -> Any:
+        return tracker.average(config, old, tracker.train(config, target, x))
+
+    spectra = functools.partial(tracker.spectra, config)
+    maps_of = jax.jit(lambda w, patches: tracker.features(w, config, patches))
+    crop_all, spectra_all, respond_all = (jax.jit(over(f)) for f in (crop, spectra, respond))
+    learn_all = jax.jit(over(learn), donate_argnums=1)
+
+    frames = jax.device_put(images)
+    patches = crop_all(frames, positions, target)
+    maps = maps_of(params, patches)
+    x = spectra_all(target, maps)
+    train = jax.jit(over(functools.partial(tracker.train, config)))
+    state = State(positions, train(target, x), target)
+    own = jax.tree.map(jnp.copy, state.filters)  # donated again and again
+
+    def learned() -> Any:
+        nonlocal own
+        own = learn_all(target, own, x)
+        return own
+
+    calls: dict[str, Callable[[], Any]] = {
+        "transfer": lambda: jax.device_put(images),
+        "crop": lambda: crop_all(frames, positions, target),
+        "network": lambda: maps_of(params, patches),
+        "spectrum": lambda: spectra_all(target, maps),
+        "filters": lambda: respond_all(state, x),
+        "update": learned,
+    }
+    costs = {  # of a batch in any case: of a loop only one turn is counted
+        "crop": (jax.vmap(crop), frames, positions, target),
+        "network": (maps_of, direct, patches),
+        "spectrum": (jax.vmap(spectra), target, maps),
+        "filters": (jax.vmap(respond), state, x),
+        "update": (jax.vmap(learn), target, own, x),
+    }
+    amounts = {
+        name: (_flops(function, *arguments), _bytes(function, *arguments))
+        for name, (function, *arguments) in costs.items()
+    }
+    times = timing.in_turn(calls, repeats)
+    result: dict[str, Any] = {}
+    for name, seconds in times.items():
+        spread = timing.spread(seconds)
+        result[name] = {"seconds": spread, "per_patch": spread["median"] / lanes}
+        if name in amounts:
+            flops, moved = amounts[name]
+            result[name] |= {
+                "flops": flops,
+                "bytes": moved,
+                "flops_per_second": flops / spread["median"],
+                "bytes_per_second": moved / spread["median"],
+            }
+    result["transfer"]["bytes"] = images.nbytes
+    result["transfer"]["bytes_per_second"] = images.nbytes / times_median(times["transfer"])
+    return result
+
+
+def decode(sequence: Sequence, repeats: int) -> dict[str, Any]:
+    """Frames a second that one host thread decodes, and that as many as there are cores do."""
+    count = min(len(sequence), 8)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+    def one() -> None:
+        for index in range(count):
+            sequence.frames.read(index)
+
+    def all_cores() -> None:
+        list(threads.map(sequence.frames.read, [i % count for i in range(4 * (cores or 1))]))
+
+    with ThreadPoolExecutor(cores) as threads:
+        times = timing.in_turn({"one": one, "all": all_cores}, repeats)
+    started = time.process_time()
+    one()
+    busy = time.process_time() - started
+    return {
+        "frames_per_second": timing.spread([count / s for s in times["one"]]),
+        "frames_per_second_all_cores": timing.spread([4 * (cores or 1) / s for s in times["all"]]),
+        "cpu_seconds": busy / count,
+        "seconds": timing.spread([s / count for s in times["one"]]),
+        "per_patch": times_median(times["one"]) / count,
+        "cores": cores,
+        "image": sequence.frames.read(0).shape[1::-1],
+    }
+
+
+def times_median(seconds: list[float]) -> float:
+    """The median."""
+    return timing.spread(seconds)["median"]
+
+
+def _repeat(lanes: int, tree: Any) -> Any:
+    return jax.tree.map(lambda a: np.broadcast_to(a, (lanes, *np.shape(a))), tree)
+
+
+def _flops(function: Any, *arguments: Any) -> float:
+    """Of the program as it is written, before the compiler has changed it."""
+    return float((jax.jit(function).lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
+
+
+def _bytes(function: Any, *arguments: Any) -> int:
+    results = jax.eval_shape(function, *arguments)
+    leaves = jax.tree.leaves((arguments, results))
+    return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in leaves)

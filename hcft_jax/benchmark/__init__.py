@@ -1,0 +1,1 @@
+"""The main job: protocols over sequences, one result file per run."""

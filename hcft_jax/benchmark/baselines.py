@@ -1,0 +1,176 @@
+"""Other people's trackers, run by our benchmark as ours is: OpenCV's, and any GOT-10k ``Tracker``.
+
+``--tracker=opencv:CSRT`` is a tracker of OpenCV, ``--tracker=got10k:module:Class`` a class with the
+GOT-10k toolkit's ``init(image, box)`` and ``update(image)``, made without arguments. To add another
+program: a class with the interface of ``Tracker``, and how it is found, in ``FAMILIES``.
+"""
+
+import contextlib
+import functools
+import hashlib
+import importlib
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from hcft_jax.benchmark import opencv
+from hcft_jax.data import frames
+from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.experiment.settings import METHOD, Experiment
+from hcft_jax.run.streaming import Tracked
+from hcft_jax.util.boxes import Boxes, from_file, to_file
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import lookup
+from hcft_jax.weights.native import Weights
+
+
+class Tracker(Protocol):
+    """What the benchmark runs. An instance tracks one target."""
+
+    def init(self, image: Frame, box: Boxes) -> None:
+        """The first frame, RGB uint8 ``[H, W, 3]``, and the box in it, (x, y, w, h), 0-based."""
+        ...
+
+    def update(self, image: Frame) -> npt.ArrayLike:
+        """The box in the next frame, (x, y, w, h), 0-based."""
+        ...
+
+    def close(self) -> None:
+        """Nothing follows."""
+        ...
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A tracker that can be run."""
+
+    name: str  # as --tracker has it
+    version: str  # with the name, whatever the boxes depend on
+    make: Callable[[], Tracker]  # one a sequence
+
+    @property
+    def weights(self) -> Weights:
+        """What stands in the place of a network's weights: no parameters, but an identity."""
+        digest = hashlib.sha256(f"{self.name} {self.version}".encode()).hexdigest()
+        return Weights({}, {"tracker": self.name, "version": self.version}, digest)
+
+
+def find(name: str) -> Baseline:
+    """The tracker that ``--tracker`` names.
+
+    Raises:
+        InputError: an unknown family or tracker, or one that is not installed.
+    """
+    family, _, rest = name.partition(":")
+    if family not in FAMILIES:
+        known = ", ".join(f"opencv:{tracker}" for tracker in opencv.TRACKERS)
+        raise InputError(
+            f"--tracker: no {name!r}; there are {METHOD}, {known} and got10k:module:Class"
+        )
+    return FAMILIES[family](name, rest)
+
+
+def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
+    """Tracks a sequence from its first box; as ``streaming.track_sequence``, frame by frame.
+
+    Raises:
+        InputError: a frame cannot be read, or the tracker fails; what came before has been yielded.
+    """
+    unknown = np.full(1, np.nan, np.float32)
+    tracker: Tracker | None = None
+    with contextlib.ExitStack() as stack:
+        stream = stack.enter_context(contextlib.closing(frames.stream(sequence.frames)))
+        for index, image in enumerate(stream):
+            try:
+                if tracker is None:
+                    tracker, box = baseline.make(), sequence.boxes[0]
+                    stack.callback(tracker.close)
+                    tracker.init(image, box)
+                else:
+                    box = np.asarray(tracker.update(image), np.float64)
+                if box.shape != (4,) or not np.isfinite(box).all():
+                    raise InputError(f"it gave {box.tolist()}, want four finite numbers x, y, w, h")
+            except Exception as error:  # of somebody else's program: say where, in one line
+                kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+                text = " ".join(f"{kind}{error}".split())
+                where = sequence.frames.label(index)
+                raise InputError(f"{where}: {baseline.name} failed ({text[:300]})") from error
+            yield Tracked(image[None], np.asarray(box, np.float32)[None], unknown, unknown, None)
+
+
+def _opencv(name: str, tracker: str) -> Baseline:
+    if tracker not in opencv.TRACKERS:
+        raise InputError(f"{name!r}: of OpenCV's trackers there are {', '.join(opencv.TRACKERS)}")
+    if not opencv.available(tracker):
+        raise InputError(
+            f"--tracker={name}: this build of OpenCV ({cv2.__version__}) has no {tracker}; it takes"
+            " pip install --force-reinstall --no-deps opencv-contrib-python-headless"
+        )
+    return Baseline(name, f"OpenCV {cv2.__version__}", lambda: opencv.Apart(tracker))
+
+
+class GOT10k:
+    """A GOT-10k ``Tracker``: PIL images, and boxes as they stand in OTB's files, 1-based."""
+
+    def __init__(self, tracker: Any) -> None:
+        """With its instance."""
+        self._tracker = tracker
+
+    def init(self, image: Frame, box: Boxes) -> None:
+        """The first frame and box."""
+        self._tracker.init(Image.fromarray(image), to_file(box))
+
+    def update(self, image: Frame) -> npt.ArrayLike:
+        """The box in the next frame."""
+        box = np.asarray(self._tracker.update(Image.fromarray(image)), np.float64)
+        return from_file(box) if box.shape == (4,) else box
+
+    def close(self) -> None:
+        """The toolkit has no such call."""
+
+
+def _got10k(name: str, rest: str) -> Baseline:
+    module_name, _, class_name = rest.partition(":")
+    if not module_name or not class_name:
+        raise InputError(f"--tracker={name}: write got10k:module:Class")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:  # the module is the user's
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"--tracker={name}: cannot import {module_name} ({text})") from error
+    kind = getattr(module, class_name, None)
+    if not all(callable(getattr(kind, method, None)) for method in ("init", "update")):
+        raise InputError(
+            f"--tracker={name}: {module_name} has no class {class_name} with init and update"
+        )
+    assert kind is not None
+    with contextlib.suppress(TypeError):  # a built-in one has no file
+        source = Path(inspect.getfile(kind)).read_bytes()
+        return Baseline(name, hashlib.sha256(source).hexdigest(), lambda: GOT10k(kind()))
+    return Baseline(name, "", lambda: GOT10k(kind()))
+
+
+FAMILIES: dict[str, Callable[[str, str], Baseline]] = {"opencv": _opencv, "got10k": _got10k}
+
+
+def weights_of(experiments: Iterable[Experiment]) -> list[Weights]:
+    """The network's weights of each experiment, each file read once; a baseline's identity.
+
+    Raises:
+        InputError: there are none, a file is unusable, or a baseline is not installed.
+    """
+    read = functools.cache(lookup.find)
+    found = []
+    for experiment in experiments:
+        if experiment.method != METHOD:
+            found.append(find(experiment.method).weights)
+            continue
+        found.append(read(experiment.weights, experiment.tracker.backbone))
+    return found

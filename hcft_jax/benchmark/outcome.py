@@ -1,0 +1,251 @@
+"""What an experiment has so far, its table for the terminal and its summary."""
+
+import contextlib
+import dataclasses
+import functools
+import os
+import platform
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax
+import jax
+import numpy as np
+from tqdm import tqdm
+
+import hcft_jax
+from hcft_jax.benchmark.jobs import Group, Unit
+from hcft_jax.evaluation import metrics, protocols, results
+from hcft_jax.evaluation.metrics import Scores
+from hcft_jax.evaluation.protocols import Judged
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.util import boxes as conventions
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights.native import Weights
+
+_SHOWN = 8  # sequences that a line names
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """Of one or more tracked runs."""
+
+    frames: int  # after the first
+    seconds: float  # their wall time: decoding is included, compilation is not
+    compile_seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Frames a second; 0 where there was but one frame."""
+        return self.frames / self.seconds if self.frames else 0.0
+
+    @staticmethod
+    def total(speeds: "list[Speed]") -> "Speed":
+        """Of all of them, one after the other."""
+        return Speed(*(sum(part) for part in zip(*map(dataclasses.astuple, speeds), strict=True)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A protocol on one sequence, all its runs together."""
+
+    scores: Scores | None  # None: there is no ground truth to judge it by
+    speed: Speed
+    runs: int
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What an experiment has so far.
+
+    Attributes:
+        experiment: What is run.
+        weights: With which network.
+        title: What lines on the terminal call it; empty where it is the only one.
+        groups: The protocols on the sequences.
+        judged: The finished runs, by result file; None where no truth is known to judge one by.
+        failed: What is wrong, by sequence and protocol.
+        device: What tracks it, as in ``device``; None: this process.
+    """
+
+    experiment: Experiment
+    weights: Weights
+    title: str = ""
+    groups: list[Group] = dataclasses.field(default_factory=list)
+    judged: dict[Path, tuple[Judged | None, Speed]] = dataclasses.field(default_factory=dict)
+    failed: dict[str, str] = dataclasses.field(default_factory=dict)
+    device: dict[str, Any] | None = None
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """Where its results are."""
+        return Path(self.experiment.output_dir) / self.experiment.folder(self.weights.digest)
+
+    def judge(self, unit: Unit) -> None:
+        """Scores a finished run from its files.
+
+        Raises:
+            InputError: a file of it cannot be read.
+        """
+        boxes, truth = conventions.parse(unit.result), conventions.to_file(unit.whole.boxes)
+        if unit.whole.sizes_only:
+            boxes, truth = metrics.moved(boxes, truth)
+        judged = None
+        if protocols.scorable(unit.run, truth):
+            judged = protocols.judge(unit.run, boxes, truth, unscale=self.experiment.sre_unscale)
+        self.judged[unit.result] = judged, Speed(**results.read_json(unit.speed))
+
+    def rows(self, protocol: str) -> dict[str, Row]:
+        """The sequences with all runs of the protocol finished, by name."""
+        rows = {}
+        for group in self.groups:
+            done = [self.judged[u.result] for u in group.units if u.result in self.judged]
+            if group.protocol == protocol and len(done) == len(group.units):
+                runs = [judged for judged, _ in done if judged is not None]
+                # a protocol's mean is over all its runs, or none
+                scores = protocols.pool(runs).scores if len(runs) == len(done) else None
+                rows[group.sequence] = Row(
+                    scores, Speed.total([speed for _, speed in done]), len(done)
+                )
+        return rows
+
+
+def part(sequence: str, protocol: str) -> str:
+    """What a protocol on a sequence is called: ``Deer``, ``Deer tre``."""
+    return sequence if protocol == "ope" else f"{sequence} {protocol}"
+
+
+@contextlib.contextmanager
+def attempt(outcomes: Sequence[Outcome], sequence: str, protocol: str = "ope") -> Iterator[None]:
+    """Notes and prints, in one line, what is wrong with a sequence: the others go on.
+
+    Args:
+        outcomes: Of the experiments that this concerns.
+        sequence: Its name.
+        protocol: Under which protocol; what fails under OPE is called by the sequence alone.
+    """
+    name = part(sequence, protocol)
+    try:
+        yield
+    except InputError as error:
+        for outcome in outcomes:
+            outcome.failed[name] = str(error)
+        title = outcomes[0].title if len(outcomes) == 1 else ""
+        line = ": ".join(filter(None, ("error", title, name, str(error))))
+        tqdm.write(line, file=sys.stderr)  # beside the bars, not into them
+
+
+def rule(experiment: Experiment, protocol: str) -> str:
+    """What was chosen where the toolkit leaves a choice; empty where it leaves none."""
+    if protocol == "tre":
+        if experiment.annotations is None:
+            return (
+                "TRE: starts in any frame with valid ground truth (no --annotations: no initOmit)"
+            )
+        return f"TRE: no starts in the frames that {experiment.annotations}/initOmit omits"
+    if protocol == "sre":
+        if experiment.sre_unscale:
+            return "SRE: sizes divided by the factor of the start, boxes rounded (--sre_unscale)"
+        return "SRE: boxes judged as they were tracked (without --sre_unscale)"
+    return ""
+
+
+def report(outcome: Outcome) -> str:
+    """The tables of a run for the terminal."""
+    parts = []
+    for protocol in outcome.experiment.protocols:
+        if rows := outcome.rows(protocol):
+            listed = sorted(rows.items(), key=lambda item: item[0].lower())
+            scored = [(n, row.scores, row.speed.fps) for n, row in listed if row.scores]
+            others = [n for n, row in listed if not row.scores]
+            lines = [rule(outcome.experiment, protocol)]
+            if scored:
+                mean = metrics.mean([scores for _, scores, _ in scored])
+                lines.append(results.table(scored, mean))
+            if others:
+                lines.append(f"tracked, not scored (no ground truth to do so): {_few(others)}")
+            parts.append("\n".join(filter(None, lines)))
+    return "\n\n".join(parts) or "no sequence was finished"
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:_SHOWN])
+    return f"{shown}, ... ({len(names)})" if len(names) > _SHOWN else shown
+
+
+def device() -> dict[str, Any]:
+    """What this process tracks on."""
+    first = jax.devices()[0]
+    return {
+        "platform": first.platform,
+        "kind": first.device_kind,
+        "count": jax.device_count(),
+        "host_cores": os.cpu_count(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of everything that numbers may depend on."""
+    return {
+        "hcft_jax": hcft_jax.__version__,
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+        "flax": flax.__version__,
+        "numpy": np.__version__,
+    }
+
+
+def save(outcome: Outcome) -> None:
+    """Writes ``summary.json``.
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+    results.write_json(outcome.folder / "summary.json", summary(outcome))
+
+
+def summary(outcome: Outcome) -> dict[str, Any]:
+    """The content of ``summary.json``; one-pass evaluation is at its top level."""
+    tables = {protocol: _table(outcome, protocol) for protocol in protocols.PROTOCOLS}
+    return {
+        "config": outcome.experiment.label,
+        "experiment": outcome.experiment.settings(),
+        "weights": {"digest": outcome.weights.digest, **outcome.weights.metadata},
+        "versions": versions(),
+        "device": outcome.device or device(),
+        "command": sys.argv,
+        "failed": outcome.failed,
+        **tables.pop("ope"),
+        "protocols": {
+            protocol: table | {"rule": rule(outcome.experiment, protocol)}
+            for protocol, table in tables.items()
+            if protocol in outcome.experiment.protocols
+        },
+    }
+
+
+def _table(outcome: Outcome, protocol: str) -> dict[str, Any]:
+    rows = outcome.rows(protocol)
+    table: dict[str, Any] = {"sequences": {name: _numbers(row) for name, row in rows.items()}}
+    if scored := {name: row for name, row in rows.items() if row.scores}:
+        table["mean"] = _numbers(
+            Row(
+                metrics.mean([row.scores for row in scored.values() if row.scores]),
+                Speed.total([row.speed for row in scored.values()]),
+                sum(row.runs for row in scored.values()),
+            )
+        )
+    return table
+
+
+def _numbers(row: Row) -> dict[str, float | None]:
+    scores: dict[str, float | None] = dict.fromkeys(f.name for f in dataclasses.fields(Scores))
+    if row.scores:
+        scores = dataclasses.asdict(row.scores)
+    return scores | {
+        "fps": row.speed.fps,
+        "compile_seconds": row.speed.compile_seconds,
+        "runs": row.runs,
+    }

@@ -1,0 +1,1 @@
+"""The paper: the tracker as pure functions of arrays, from a frame to a box."""

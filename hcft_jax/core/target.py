@@ -1,0 +1,178 @@
+"""What the first frame fixes about a track: the target's size and the operators that follow.
+
+They are made on the host, in NumPy, and are data for the tracker: targets of all sizes share an
+executable when they are put into the same ``Bucket``, which pads images, windows and grids.
+"""
+
+import functools
+import math
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.core import sampling, spectrum
+from hcft_jax.core.sampling import CELL, Array, Crop, Geometry
+from hcft_jax.core.spectrum import FFT, Transform
+from hcft_jax.util.errors import InputError
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """Static sizes, (height, width), that hold those of several targets."""
+
+    image: tuple[int, int]  # pixels
+    grid: tuple[int, int]  # cells
+    window: tuple[int, int] = (0, 0)  # search window, pixels; (0, 0): all that have such a grid
+
+    def __post_init__(self) -> None:
+        if self.window == (0, 0):
+            largest = (CELL * self.grid[0] + CELL - 1, CELL * self.grid[1] + CELL - 1)
+            object.__setattr__(self, "window", largest)
+
+    def holds(self, geometry: Geometry) -> bool:
+        """Whether a target fits."""
+        return all(
+            own <= most
+            for name in ("image", "grid", "window")
+            for own, most in zip(getattr(geometry, name), getattr(self, name), strict=True)
+        )
+
+
+def buckets(
+    geometries: Collection[Geometry], weights: Collection[float], most: int
+) -> list[Bucket]:
+    """At most ``most`` buckets that hold all targets with the least padding, the smallest first.
+
+    Args:
+        geometries: of the targets, at least one.
+        weights: of them, as their numbers of frames: padding costs in each of them.
+        most: how many, each of which compiles anew.
+    """
+    image = _largest([g.image for g in geometries])
+    total: dict[tuple[int, int], float] = {}
+    windows: dict[tuple[int, int], tuple[int, int]] = {}
+    for geometry, weight in zip(geometries, weights, strict=True):
+        grid = geometry.grid
+        total[grid] = total.get(grid, 0.0) + weight
+        windows[grid] = _largest([geometry.window, windows.get(grid, (0, 0))])
+    grids = sorted(total, key=lambda grid: grid[0] * grid[1])
+    # the cheapest way to divide the first n grids, in the order of their area
+    ways: list[tuple[float, tuple[Bucket, ...]]] = [(0.0, ())]
+    ways += [(math.inf, ())] * len(grids)
+    for _ in range(most):
+        divided = [ways[0]]
+        for last in range(1, len(grids) + 1):
+            best, size, weight = ways[last], (0, 0), 0.0
+            for first in reversed(range(last)):
+                size = _largest([size, grids[first]])
+                weight += total[grids[first]]
+                cost = ways[first][0] + weight * size[0] * size[1]
+                if cost < best[0]:
+                    window = _largest([windows[grid] for grid in grids[first:last]])
+                    best = cost, (*ways[first][1], Bucket(image, size, window))
+            divided.append(best)
+        ways = divided
+    return sorted(ways[-1][1], key=lambda bucket: bucket.grid[0] * bucket.grid[1])
+
+
+def _largest(sizes: Collection[tuple[int, int]]) -> tuple[int, int]:
+    """The (height, width) that holds all of them."""
+    return max(size[0] for size in sizes), max(size[1] for size in sizes)
+
+
+@functools.partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["size", "cell", "crop", "transform"],
+    meta_fields=["image"],
+)
+@dataclass(frozen=True)
+class Target:
+    """What stays the same over a track."""
+
+    size: Array  # float32 [2]: (h, w) of the target in pixels
+    cell: Array  # float32 [2]: (height, width) of a cell in pixels
+    crop: Crop
+    transform: Transform
+    image: tuple[int, int]  # static: (height, width) of the images, with padding
+
+
+def place(
+    box: npt.ArrayLike, image: tuple[int, int], grid: int | None = None
+) -> tuple[Geometry, npt.NDArray[np.float32]]:
+    """The sizes that follow from a first box, and the position (row, column) of its centre.
+
+    Args:
+        box: (x, y, w, h), 0-based pixels.
+        image: (H, W) in pixels.
+        grid: as in ``TrackerConfig``.
+
+    Raises:
+        InputError: the box cannot be tracked (see ``checked_box``) or is too thin to.
+    """
+    x, y, w, h = checked_box(box, image)
+    try:
+        geometry = sampling.geometry((h, w), image, grid)
+    except ValueError as error:
+        raise InputError(f"first box: {w:g} x {h:g} px is too thin to track: {error}") from None
+    # the centre as the authors' program has it: half sizes are rounded down
+    return geometry, np.array([y + h // 2, x + w // 2], np.float32)
+
+
+def fixed(
+    geometry: Geometry,
+    size: tuple[float, float],
+    patch: tuple[int, int],
+    maps: Collection[tuple[int, int]],
+    *,
+    dft: str = "matmul",
+    bucket: Bucket | None = None,
+) -> Target:
+    """The operators of a track.
+
+    Args:
+        geometry: of the target.
+        size: (h, w) of the target in pixels.
+        patch: (height, width) of the network's input.
+        maps: (height, width) of the network's maps.
+        dft: as in ``TrackerConfig``.
+        bucket: the sizes to be padded to. None: none.
+
+    Raises:
+        ValueError: the target does not fit into the bucket, or ``dft="fft"`` with a bucket.
+    """
+    if bucket is not None and (dft == "fft" or not bucket.holds(geometry)):
+        raise ValueError(f"{geometry} cannot be put into {bucket} with dft={dft!r}")
+    transform: Transform = FFT(geometry.grid)
+    if dft != "fft":
+        transform = spectrum.matrices(geometry.grid, maps, bucket.grid if bucket else None)
+    return Target(
+        size=np.array(size, np.float32),
+        cell=np.array(geometry.cell, np.float32),
+        crop=sampling.crop(geometry, patch, bucket.window if bucket else None),
+        transform=transform,
+        image=bucket.image if bucket else geometry.image,
+    )
+
+
+def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float, float, float]:
+    """The first box (x, y, w, h) as floats, if it can be a target in an image (height, width).
+
+    Raises:
+        InputError: what is wrong with it, the box and the image's size.
+    """
+    values = np.asarray(box, np.float64)
+    if values.shape != (4,) or not np.isfinite(values).all():
+        raise InputError(f"first box: {np.array2string(values)} is not four finite numbers")
+    x, y, w, h = (float(v) for v in values)
+    height, width = size
+    shown = f"first box: {w:g} x {h:g} px at ({x:g}, {y:g})"
+    if w <= 0 or h <= 0:
+        raise InputError(f"{shown} is empty: width and height must be above zero")
+    if x + w <= 0 or y + h <= 0 or x >= width or y >= height:
+        raise InputError(f"{shown} lies outside the image of {width} x {height} px")
+    if w > width or h > height:
+        raise InputError(f"{shown} is larger than the image of {width} x {height} px")
+    return x, y, w, h

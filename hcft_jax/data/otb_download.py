@@ -1,0 +1,167 @@
+"""Fetches public data sets.
+
+    python -m hcft_jax.data.otb_download otb [--sequences=Deer,Girl] [--output_dir=OTB100] [--url=BASE]
+
+The sequences of OTB-100 are zip files, one a sequence, at ``BASE/<Name>.zip``; by default BASE is
+the benchmark's own server. No checksums of them are published: a file counts as whole when it is a
+zip archive with its directory and every entry has the checksum that is in there, and as the
+sequence when its frames and ground truth fit each other. It is unpacked beside its place
+(``unpacking``: nothing gets out of there) and moved there whole, so what is there is not fetched
+again, and the same command goes on after any interruption.
+"""
+
+import argparse
+import contextlib
+import difflib
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from hcft_jax.data import otb, unpacking
+from hcft_jax.util import download
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.names import key
+
+OTB_URL = "http://cvlab.hanyang.ac.kr/tracker_benchmark/seq"
+MOST = 2 << 30  # bytes of a zip file
+PARTS = ".download"  # below the output folder
+
+# fmt: off
+# The videos of OTB-100; Jogging and Skating2 have two targets each.
+OTB = (
+    "Basketball", "Biker", "Bird1", "Bird2", "BlurBody", "BlurCar1", "BlurCar2", "BlurCar3",
+    "BlurCar4", "BlurFace", "BlurOwl", "Board", "Bolt", "Bolt2", "Box", "Boy", "Car1", "Car2",
+    "Car24", "Car4", "CarDark", "CarScale", "ClifBar", "Coke", "Couple", "Coupon", "Crossing",
+    "Crowds", "Dancer", "Dancer2", "David", "David2", "David3", "Deer", "Diving", "Dog", "Dog1",
+    "Doll", "DragonBaby", "Dudek", "FaceOcc1", "FaceOcc2", "Fish", "FleetFace", "Football",
+    "Football1", "Freeman1", "Freeman3", "Freeman4", "Girl", "Girl2", "Gym", "Human2", "Human3",
+    "Human4", "Human5", "Human6", "Human7", "Human8", "Human9", "Ironman", "Jogging", "Jump",
+    "Jumping", "KiteSurf", "Lemming", "Liquor", "Man", "Matrix", "Mhyang", "MotorRolling",
+    "MountainBike", "Panda", "RedTeam", "Rubik", "Shaking", "Singer1", "Singer2", "Skater",
+    "Skater2", "Skating1", "Skating2", "Skiing", "Soccer", "Subway", "Surfer", "Suv",
+    "Sylvester", "Tiger1", "Tiger2", "Toy", "Trans", "Trellis", "Twinnings", "Vase", "Walking",
+    "Walking2", "Woman",
+)
+# fmt: on
+
+
+def videos(names: Sequence[str]) -> list[str]:
+    """The videos that names stand for, in any spelling, of targets too (``Jogging-1``); or all.
+
+    Raises:
+        InputError: an unknown name; near ones are listed.
+    """
+    known = {key(name): name for name in OTB}
+    wanted = []
+    for name in names:
+        spelling = key(name)
+        if spelling not in known:
+            spelling = spelling.rpartition("-")[0]
+        if spelling not in known:
+            near = difflib.get_close_matches(key(name), known)
+            hint = f"; did you mean {' or '.join(known[n] for n in near)}?" if near else ""
+            raise InputError(f"--sequences: no {name!r} in OTB-100{hint}")
+        wanted.append(known[spelling])
+    return list(dict.fromkeys(wanted)) or list(OTB)
+
+
+def fetch(name: str, folder: Path, base: str = OTB_URL, title: str | None = None) -> bool:
+    """Fetches one video of OTB-100 unless it is there: ``folder/<name>``; whether it was fetched.
+
+    Raises:
+        InputError: the download fails, or what was fetched is refused or no such sequence. A
+            download that broke off is kept, to be resumed.
+    """
+    place, parts = folder / name, folder / PARTS
+    if place.exists():
+        return False
+    archive = parts / f"{name}.zip"
+    check = download.Check(archive.name, "is no whole zip file", unpacking.is_whole)
+    url = f"{base.rstrip('/')}/{archive.name}"
+    download.download(url, archive, check, description=title or name, most=MOST)
+    try:
+        with tempfile.TemporaryDirectory(dir=parts, prefix=f"{name}.") as temporary:
+            unpacking.unpack(archive, Path(temporary, "all"))
+            _find(name, Path(temporary, "all"), url).rename(place)
+    except OSError as error:
+        if not place.exists():  # else another process was faster
+            raise InputError(f"{place}: cannot write there ({error.strerror or error})") from error
+    finally:
+        archive.unlink(missing_ok=True)  # done, or of no use
+    return True
+
+
+def _find(name: str, folder: Path, url: str) -> Path:
+    """The folder of a sequence in what was unpacked.
+
+    Raises:
+        InputError: there is none, or none of its targets can be read.
+    """
+    root = folder
+    if (folder / "img").is_dir():  # packed without its own folder
+        root = folder.parent
+        folder = folder.rename(root / name)
+    targets = [target for target in otb.find(root) if key(target.group) == key(name)]
+    if not targets:
+        raise InputError(f"{url}: no sequence {name} in the archive")
+    faults = []
+    for target in targets:
+        try:
+            otb.load(target).frames.read(0)
+        except InputError as error:
+            faults.append(str(error).replace(str(root), url))
+    if len(faults) == len(targets):  # Human4's first target has no ground truth, the second has
+        raise InputError(faults[0])
+    return targets[0].folder
+
+
+def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[str]:
+    """Fetches videos of OTB-100, one after the other; those that failed, with a line on each.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    failed = []
+    wanted = videos(names)
+    for number, name in enumerate(wanted, 1):
+        try:
+            if not fetch(name, folder, base, f"[{number}/{len(wanted)}] {name}"):
+                print(f"{name}: kept, {folder / name} is there", file=sys.stderr)
+        except InputError as error:
+            failed.append(name)
+            print(f"error: {name}: {error}", file=sys.stderr)
+    if not failed:
+        shutil.rmtree(folder / PARTS, ignore_errors=True)
+    return failed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m hcft_jax.data.otb_download")
+    commands = parser.add_subparsers(dest="dataset", required=True)
+    parts = commands.add_parser("otb", help="the sequences of OTB-100, from the benchmark's server")
+    parts.add_argument("--sequences", default="", help="names, separated by commas [all]")
+    parts.add_argument("--output_dir", default="OTB100", help="where they go [OTB100]")
+    parts.add_argument("--url", default=OTB_URL, help=f"where URL/<Name>.zip are [{OTB_URL}]")
+    options = parser.parse_args(arguments)
+    folder = Path(options.output_dir)
+    try:
+        failed = fetch_all(list(filter(None, options.sequences.split(","))), folder, options.url)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what has arrived is kept, the same command goes on", file=sys.stderr)
+        return 130
+    if failed:
+        print(f"error: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)
+        return 1
+    with contextlib.suppress(InputError):
+        print(f"{len(otb.find(folder))} targets: {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

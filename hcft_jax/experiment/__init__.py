@@ -1,0 +1,1 @@
+"""What an experiment is: its settings, flags, configuration files and sweeps."""

@@ -1,0 +1,109 @@
+"""Command-line flags made from the fields of configurations, and what follows from them."""
+
+import dataclasses
+import shlex
+import sys
+import typing
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from absl import flags
+
+from hcft_jax.backbones import registry
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.experiment import config_files
+from hcft_jax.experiment import settings as config
+from hcft_jax.experiment.settings import Experiment, OwnVideo
+from hcft_jax.weights import lookup as weights
+
+
+def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
+    """Flag, field and type of all that has a help text."""
+    for owner in (TrackerConfig, Experiment, OwnVideo):
+        types = typing.get_type_hints(owner)
+        for field in dataclasses.fields(owner):
+            if "help" in field.metadata:
+                yield field.metadata.get("flag", field.name), field, types[field.name]
+
+
+def define(into: flags.FlagValues = flags.FLAGS, only: Collection[str] | None = None) -> None:
+    """A flag for each field of the tracker and the experiment that has a help text.
+
+    Args:
+        into: where the flags go.
+        only: names of flags. None: all of them.
+    """
+    for name, field, kind in _settable():
+        if only is not None and name not in only:
+            continue
+        simple: dict[Any, Any] = {
+            float: flags.DEFINE_float,
+            int: flags.DEFINE_integer,
+            int | None: flags.DEFINE_integer,
+            bool: flags.DEFINE_bool,
+        }
+        define = simple.get(kind, flags.DEFINE_string)
+        if typing.get_origin(kind) is tuple or kind == float | tuple[float, ...]:
+            define = flags.DEFINE_list
+        default = f" [{_shown(field.default)}]" if field.default not in (None, ()) else ""
+        define(name, None, field.metadata["help"] + default, flag_values=into)
+
+
+def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
+    """The fields that flags set: name to value."""
+    known = (item for item in _settable() if item[0] in given)
+    values = {field.name: given[name].value for name, field, _ in known}
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in values.items()
+        if value is not None
+    }
+
+
+def equipped(experiment: Experiment) -> Experiment:
+    """The experiment on a backbone that it has weights of, which a line says if it is another one.
+
+    That is for the configurations that are to run on any machine (``otherwise``), and only where
+    neither --backbone nor --weights says what is wanted.
+    """
+    own = experiment.tracker.backbone
+    chosen = experiment.weights is not None or "backbone" in experiment.changes
+    if experiment.otherwise is None or chosen or weights.at_hand(own):
+        return experiment
+    other, network = registry.get(experiment.otherwise), registry.get(own)
+    print(
+        f"note: no {network.title} weights here, so {other.title}'s are used, which are part of "
+        f"this package; for {network.title}: python -m hcft_jax.weights fetch, or "
+        "--weights=FILE",
+        file=sys.stderr,
+    )
+    tracker = dataclasses.replace(experiment.tracker, backbone=other.name)
+    return dataclasses.replace(experiment, tracker=tracker)
+
+
+def command(experiment: Experiment) -> str | None:
+    """The command that runs one experiment; None where it is not of a shipped configuration."""
+    if experiment.name not in config_files.available():
+        return None
+    shipped = config.load(experiment.name)
+    if (experiment.base, experiment.synthetic) != (shipped.tracker, shipped.synthetic):
+        return None
+    words = ["python", "-m", "hcft_jax.main", f"--config={experiment.name}"]
+    for name, field, _ in _settable():
+        value, default = (_value(e, field.name) for e in (experiment, shipped))
+        if value == default:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{'' if value else 'no'}{name}")
+        else:
+            words.append(f"--{name}={_shown(value)}")
+    return shlex.join(words)
+
+
+def _value(experiment: Experiment, field: str) -> Any:
+    owners = (experiment.tracker, experiment, experiment.own or OwnVideo())
+    return getattr(next(owner for owner in owners if hasattr(owner, field)), field)
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,1 @@
+"""The tracker as programs that run without this package (StableHLO)."""

@@ -1,0 +1,55 @@
+"""Write the tracker as programs that run without this package: StableHLO, by ``jax.export``.
+
+    python -m hcft_jax.export --config=hcft --image=480,640 --target=160,160 --output_dir=exported
+
+OUTPUT_DIR has ``begin.jaxexport`` (a first box to what it fixes), ``init.jaxexport`` and
+``step.jaxexport``, ``weights.npz``, ``manifest.json`` and ``exported.py``, which runs them with JAX
+and NumPy alone. Boxes and image sizes are data, up to the sizes that are given. The constants
+(gamma, eta, ...) are part of the programs. JAX promises to run them for six months at least.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from absl import app, flags
+
+from hcft_jax.experiment import flags as options
+from hcft_jax.experiment import settings
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.export.programs import PLATFORMS, largest, write
+from hcft_jax.util.errors import InputError, command
+from hcft_jax.weights import lookup
+
+
+def _pair(name: str, values: Sequence[str]) -> tuple[int, int]:
+    try:
+        height, width = map(int, values)
+    except ValueError:
+        raise InputError(f"--{name}: {','.join(values)} is not height,width in pixels") from None
+    return height, width
+
+
+@command()
+def main(argv: list[str]) -> int:
+    """Writes what the flags describe; the exit status."""
+    values = flags.FLAGS
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
+    changes = options.changes()
+    changes.setdefault("output_dir", "exported")
+    experiment: Experiment = settings.override(settings.load(values.config), changes)
+    constants = experiment.tracker.validate()
+    bucket = largest(_pair("image", values.image), _pair("target", values.target))
+    weights = lookup.find(experiment.weights, experiment.tracker.backbone)
+    folder = experiment.output_dir
+    write(folder, constants, weights, bucket, tuple(values.platforms))
+    print(f"programs, weights, manifest.json and exported.py: {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    flags.DEFINE_string("config", "hcft", "as for hcft_jax.main")
+    flags.DEFINE_list("image", ["480", "640"], "height and width of the largest images, pixels")
+    flags.DEFINE_list("target", ["160", "160"], "height and width of the largest targets, pixels")
+    flags.DEFINE_multi_enum("platforms", list(PLATFORMS), [*PLATFORMS, "rocm", "tpu"], "for these")
+    options.define()
+    app.run(main)

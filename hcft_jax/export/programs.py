@@ -1,0 +1,177 @@
+"""Write the tracker as programs that run without this package: StableHLO, by ``jax.export``.
+
+    python -m hcft_jax.export --config=hcft --image=480,640 --target=160,160 --output_dir=exported
+
+OUTPUT_DIR has ``begin.jaxexport`` (a first box to what it fixes), ``init.jaxexport`` and
+``step.jaxexport``, ``weights.npz``, ``manifest.json`` and ``exported.py``, which runs them with JAX
+and NumPy alone. Boxes and image sizes are data, up to the sizes that are given. The constants
+(gamma, eta, ...) are part of the programs. JAX promises to run them for six months at least.
+"""
+
+import dataclasses
+import hashlib
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.export
+import jax.numpy as jnp
+import numpy as np
+
+from hcft_jax.backbones import registry
+from hcft_jax.benchmark import outcome
+from hcft_jax.core import sampling, traced, tracker
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.target import Bucket, Target
+from hcft_jax.core.tracker import State
+from hcft_jax.evaluation.results import write_json
+from hcft_jax.export import exported
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+from hcft_jax.weights.native import Weights
+
+PLATFORMS = ("cpu", "cuda")
+Arrays = dict[str, Any]
+
+
+def write(
+    folder: str | Path,
+    tracker_config: TrackerConfig,
+    weights: Weights,
+    bucket: Bucket,
+    platforms: Sequence[str] = PLATFORMS,
+) -> dict[str, Any]:
+    """Writes the programs of a configuration; the manifest, which is written last.
+
+    Args:
+        folder: Where to.
+        tracker_config: The tracker's constants.
+        weights: The network's.
+        bucket: The largest image and grid.
+        platforms: JAX's names: cpu, cuda, rocm, tpu.
+
+    Raises:
+        InputError: ``dft="fft"``, a set ``grid``, bfloat16, no flatbuffers, or a folder that
+            cannot be written to.
+    """
+    if importlib.util.find_spec("flatbuffers") is None:
+        raise InputError("jax.export needs flatbuffers: pip install 'hcft_jax[export]'")
+    if tracker_config.dft == "fft":
+        raise InputError("--dft=fft: only --dft=matmul has sizes that are data")
+    if tracker_config.grid is not None:
+        raise InputError("--grid: exported programs have cells of 4 px; leave it out")
+    if tracker_config.precision == "bfloat16":  # made in another way on each platform
+        raise InputError("--precision=bfloat16: exported programs compute in float32 or tf32")
+    params = weights.params
+    if tuple(platforms) == ("cpu",):  # else the form that all of them take
+        params = registry.get(tracker_config.backbone).prepared(params)
+    arrays, rebuilt = _flat(params)
+    shapes = {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in arrays.items()}
+    programs = _programs(tracker_config, bucket, rebuilt, shapes, platforms)
+    files = {f"{name}.jaxexport": data for name, data in programs.items()}
+    files["exported.py"] = Path(exported.__file__).read_bytes()
+    manifest: dict[str, Any] = {
+        "image": list(bucket.image),
+        "grid": list(bucket.grid),
+        "platforms": list(platforms),
+        "tracker": dataclasses.asdict(tracker_config),
+        "weights": {"digest": weights.digest, **weights.metadata},
+        "versions": outcome.versions(),
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    for name, data in files.items():
+        with replacing(Path(folder, name)) as temporary:
+            temporary.write_bytes(data)
+    with replacing(Path(folder, "weights.npz")) as temporary:
+        np.savez(temporary, **arrays)
+    write_json(Path(folder, "manifest.json"), manifest)
+    return manifest
+
+
+def _programs(
+    tracker_config: TrackerConfig,
+    bucket: Bucket,
+    rebuilt: Callable[[Arrays], Any],
+    shapes: dict[str, jax.ShapeDtypeStruct],
+    platforms: Sequence[str],
+) -> dict[str, bytes]:
+    """The three programs, serialized; their inputs and outputs are arrays, lists and dicts."""
+    params = rebuilt(shapes)
+    side = tracker.input_size(params, tracker_config)
+    patch = jax.ShapeDtypeStruct((side, side, 3), np.float32)
+    found = jax.eval_shape(tracker.features, params, tracker_config, patch)
+    maps = sorted({(m.shape[0], m.shape[1]) for m in found.values()})
+    image = jax.ShapeDtypeStruct((*bucket.image, 3), np.uint8)
+
+    def begin(box: jax.Array, size: jax.Array) -> tuple[list[jax.Array], jax.Array]:
+        target, position = traced.begin(box, size, (side, side), maps, bucket)
+        return jax.tree.leaves((target, position)), jnp.asarray(target.transform.grid)
+
+    box, size = jax.ShapeDtypeStruct((4,), np.float32), jax.ShapeDtypeStruct((2,), np.int32)
+    begun: list[Any] = []  # how the list of arrays that begin returns is made a target again
+
+    def structure() -> Any:
+        target, position = traced.begin(
+            jnp.ones(4, jnp.float32), jnp.ones(2, jnp.int32), (side, side), maps, bucket
+        )
+        begun.append(jax.tree.structure((target, position)))
+        return jax.tree.leaves((target, position))
+
+    def init(weights: Arrays, image: jax.Array, leaves: list[jax.Array]) -> list[jax.Array]:
+        target, position = jax.tree.unflatten(begun[0], leaves)
+        parameters = rebuilt(weights)
+        seen = sampling.patch(image, position, target.crop)
+        maps = tracker.features(parameters, tracker_config, seen)
+        x = tracker.spectra(tracker_config, target, maps)
+        return jax.tree.leaves(State(position, tracker.train(tracker_config, target, x), target))
+
+    def step(
+        weights: Arrays, leaves: list[jax.Array], image: jax.Array
+    ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+        state = jax.tree.unflatten(states[0], leaves)
+        state, output = tracker.step(rebuilt(weights), tracker_config, state, image)
+        return jax.tree.leaves(state), output.box, output.psr
+
+    with jax.enable_x64(True):  # as the tracker makes them, in float64
+        leaves = jax.eval_shape(structure)
+        first = jax.export.export(jax.jit(begin), platforms=platforms)(box, size)
+    target, position = jax.tree.unflatten(begun[0], leaves)
+    trained = jax.eval_shape(_untrained, params, tracker_config, target)
+    states = [jax.tree.structure(State(position, trained, target))]
+    second = jax.export.export(jax.jit(init), platforms=platforms)(shapes, image, leaves)
+    third = jax.export.export(jax.jit(step), platforms=platforms)(
+        shapes, jax.tree.leaves(State(position, trained, target)), image
+    )
+    every = {"begin": first, "init": second, "step": third}
+    return {name: bytes(program.serialize()) for name, program in every.items()}
+
+
+def _untrained(params: Any, tracker_config: TrackerConfig, target: Target) -> Any:
+    side = tracker.input_size(params, tracker_config)
+    maps = tracker.features(params, tracker_config, jnp.zeros((side, side, 3), jnp.float32))
+    return tracker.train(tracker_config, target, tracker.spectra(tracker_config, target, maps))
+
+
+def _flat(params: Any) -> tuple[Arrays, Callable[[Arrays], Any]]:
+    """Parameters as arrays by name (``conv1_1/kernel``), and the way back."""
+    paths, structure = jax.tree_util.tree_flatten_with_path(params)
+    names = ["/".join(str(key.key) for key in path) for path, _ in paths]
+    arrays = {name: leaf for name, (_, leaf) in zip(names, paths, strict=True)}
+    return arrays, lambda given: jax.tree.unflatten(structure, [given[name] for name in names])
+
+
+def largest(image: tuple[int, int], target: tuple[float, float]) -> Bucket:
+    """The sizes that hold every target up to (h, w) pixels in images up to (H, W).
+
+    Raises:
+        InputError: a size is not positive, or the target is larger than the image.
+    """
+    if min(image) < 1 or not 0 < min(target) < math.inf:
+        raise InputError(f"--image, --target: {image} and {target} px must be above zero")
+    if any(t > i for t, i in zip(target, image, strict=True)):
+        raise InputError(f"--target: {target} px (h, w) is larger than --image, {image} px (H, W)")
+    window = [math.floor(sampling.PADDED * side) for side in target]
+    return Bucket(image, (window[0] // sampling.CELL, window[1] // sampling.CELL))

@@ -1,1 +1,0 @@
-"""Learning through the correlation filter."""

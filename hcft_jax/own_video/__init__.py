@@ -1,0 +1,1 @@
+"""Tracking in a video of your own, and its windows."""

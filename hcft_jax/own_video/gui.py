@@ -1,0 +1,134 @@
+"""A window: to draw a box in, and to watch. By Tk, which comes with Python."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.util.errors import InputError
+
+Image = npt.NDArray[np.uint8]
+_SHARE = 0.85  # of the screen's sides that a picture may take
+
+
+class Window:
+    """A window that shows pictures; a larger one than the screen is shown smaller."""
+
+    def __init__(self, title: str, flag: str):
+        """Opens it.
+
+        Args:
+            title: Stands above.
+            flag: What asked for it, for messages.
+
+        Raises:
+            InputError: there is no screen, or this Python is without Tk.
+        """
+        instead = "; give --box=x,y,w,h" if flag == "--select" else ""
+        try:
+            import tkinter
+        except ImportError as error:
+            raise InputError(
+                f"{flag}: this Python is without tkinter (Debian: apt install python3-tk){instead}"
+            ) from error
+        try:
+            self._root = tkinter.Tk()
+        except tkinter.TclError as error:
+            raise InputError(f"{flag}: there is no screen ({error}){instead}") from error
+        self._tk = tkinter
+        self._root.title(title)
+        self._canvas = tkinter.Canvas(self._root, highlightthickness=0)
+        self._canvas.pack()
+        self._photo: Any = None
+        self._scale = 1.0  # of the picture on the screen
+        self.open = True
+        self._root.protocol("WM_DELETE_WINDOW", self._end)
+        for key in ("q", "<Escape>"):
+            self._root.bind(key, self._end)
+
+    def _end(self, event: Any = None) -> None:
+        self.open = False
+
+    def close(self) -> None:
+        """Closes it."""
+        self.open = False
+        with contextlib.suppress(self._tk.TclError):
+            self._root.destroy()
+
+    def show(self, picture: Image) -> bool:
+        """Shows RGB uint8 ``[H, W, 3]``; False once it has been closed (or q or Esc pressed)."""
+        try:
+            if self.open:
+                self._draw(picture)
+                self._root.update()
+        except self._tk.TclError:  # it went while it was drawn in
+            self.open = False
+        return self.open
+
+    def select(self, picture: Image) -> tuple[float, float, float, float]:
+        """The box (x, y, w, h), 0-based, that is drawn over a picture with the mouse.
+
+        Pressing and pulling draws it, as often as one likes; Enter, or the right button, takes it.
+
+        Raises:
+            InputError: the window was closed without one.
+        """
+        corners: list[tuple[int, int]] = []
+        taken = False
+
+        def press(event: Any) -> None:
+            corners[:] = [(event.x, event.y)] * 2
+
+        def pull(event: Any) -> None:
+            corners[1:] = [(event.x, event.y)]
+            self._canvas.delete("box")
+            self._canvas.create_rectangle(*corners[0], *corners[1], outline="red", tags="box")
+
+        def take(event: Any) -> None:
+            nonlocal taken
+            taken = len(corners) == 2 and corners[0] != corners[1]
+
+        self._draw(picture)
+        self._root.title("Draw a box around the target, then press Enter (Esc: leave)")
+        self._canvas.bind("<Button-1>", press)
+        self._canvas.bind("<B1-Motion>", pull)
+        with self._bound(("<Return>", "<KP_Enter>", "<Button-2>", "<Button-3>"), take):
+            while self.open and not taken:
+                self._root.update()
+                time.sleep(0.01)
+        if not taken:
+            raise InputError("--select: the window was closed and no box drawn")
+        (left, right), (top, bottom) = (sorted(pair) for pair in zip(*corners, strict=True))
+        box = np.array([left, top, right - left, bottom - top]) / self._scale
+        return tuple(map(float, box))  # type: ignore[return-value]
+
+    @contextlib.contextmanager
+    def _bound(self, keys: tuple[str, ...], function: Any) -> Iterator[None]:
+        for key in keys:
+            self._root.bind(key, function)
+        try:
+            yield
+        finally:
+            for key in keys:
+                self._root.unbind(key)
+            for button in ("<Button-1>", "<B1-Motion>"):
+                self._canvas.unbind(button)
+
+    def _draw(self, picture: Image) -> None:
+        height, width = picture.shape[:2]
+        most = self._root.winfo_screenwidth(), self._root.winfo_screenheight()
+        self._scale = min(1.0, _SHARE * most[0] / width, _SHARE * most[1] / height)
+        if self._scale < 1:
+            size = max(1, round(self._scale * width)), max(1, round(self._scale * height))
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+            height, width = picture.shape[:2]
+        data = b"P6 %d %d 255\n" % (width, height) + np.ascontiguousarray(picture).tobytes()
+        self._photo = self._tk.PhotoImage(data=data, format="PPM")  # Tk itself keeps no reference
+        self._canvas.delete("picture")
+        self._canvas.configure(width=width, height=height)
+        self._canvas.create_image(0, 0, image=self._photo, anchor="nw", tags="picture")
+        self._canvas.tag_lower("picture")

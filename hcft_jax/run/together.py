@@ -1,0 +1,155 @@
+"""Several settings on one sequence, frame by frame: a patch that two of them need is seen once.
+
+Settings of a sweep mostly agree on where the target is, and the network's maps of a frame depend on
+nothing but that: the network, which takes nearly all of the time, then runs once for all of them.
+The boxes are those of each setting by itself.
+"""
+
+import functools
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import sampling, tracker
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.filters import Filter
+from hcft_jax.core.target import Target
+from hcft_jax.core.tracker import State
+from hcft_jax.data import frames, sequence
+
+Floats = npt.NDArray[np.float32]
+Spectra = tuple[jax.Array, ...]
+
+
+class Seen(NamedTuple):
+    """A frame, as each of n settings has it."""
+
+    boxes: Floats  # [n, 4] x, y, w, h, 0-based pixels
+    peak: Floats  # [n] the combined response at the target; NaN in the first frame
+    psr: Floats  # [n] its peak-to-sidelobe ratio; NaN in the first frame
+    passes: int  # of the network
+
+
+def patches(config: TrackerConfig) -> Hashable:
+    """Equal for settings that look at the same patches, through the same network."""
+    return tuple(
+        getattr(config, name) for name in ("backbone", "input_size", "grid", "precision", "dft")
+    )
+
+
+def track_together(
+    params: Params, configs: Sequence[TrackerConfig], sequence: sequence.Sequence
+) -> Iterator[Seen]:
+    """Tracks a sequence from its first box with each of n settings.
+
+    Args:
+        params: the network's parameters.
+        configs: the settings, of equal ``patches``.
+        sequence: T frames; of the boxes only the first is used.
+
+    Yields:
+        Every frame, in order.
+
+    Raises:
+        InputError: a frame cannot be read or the first box cannot be tracked; what came before the
+            frame has been yielded.
+        ValueError: settings that cannot share a network.
+    """
+    if len(set(map(patches, configs))) > 1:
+        raise ValueError("only settings of one backbone, input size, grid, precision and dft share")
+    shared = _shared(configs)
+    stream = frames.stream(sequence.frames)
+    tracks: list[State] = []
+    for image in stream:
+        if not tracks:
+            box = sequence.boxes[0]
+            target, start = tracker.begin(params, shared, box, (image.shape[0], image.shape[1]))
+            look = _Look(params, shared, jax.device_put(target), image)
+            for config in configs:
+                learned = _train(config, target, look.spectra(config, start))
+                tracks.append(State(jax.device_put(start), learned, look.target))
+            first = np.stack([np.asarray(tracker.box(track)) for track in tracks])
+            unknown = np.full(len(configs), np.nan, np.float32)
+            yield Seen(first, unknown, unknown, look.passes)
+            continue
+        look = _Look(params, shared, tracks[0].target, image)
+        places = [np.asarray(track.position) for track in tracks]
+        found = [
+            _detect(config, track, look.spectra(config, place))
+            for config, track, place in zip(configs, tracks, places, strict=True)
+        ]
+        positions, outputs = jax.device_get(tuple(zip(*found, strict=True)))
+        tracks = [
+            replace(
+                track,
+                position=position,
+                filters=_learn(config, track.target, track.filters, look.spectra(config, position)),
+            )
+            for config, track, position in zip(configs, tracks, positions, strict=True)
+        ]
+        boxes, peak, psr = (
+            np.stack([getattr(o, name) for o in outputs]) for name in ("box", "peak", "psr")
+        )
+        yield Seen(boxes, peak, psr, look.passes)
+
+
+class _Look:
+    """A frame's maps and spectra at the positions that have been asked for."""
+
+    def __init__(
+        self, params: Params, shared: TrackerConfig, target: Target, image: sequence.Frame
+    ) -> None:
+        self.params, self.shared, self.target, self.image = params, shared, target, image
+        self.maps: dict[tuple[float, ...], dict[str, jax.Array]] = {}
+        self.known: dict[Any, Spectra] = {}
+
+    @property
+    def passes(self) -> int:
+        return len(self.maps)
+
+    def spectra(self, config: TrackerConfig, position: Floats) -> Spectra:
+        """The spectra that a setting has of the search window at (row, column)."""
+        place = (float(position[0]), float(position[1]))
+        key = (place, tuple(tracker.response_names(config)), frozenset(config.layers))
+        if key not in self.known:
+            if place not in self.maps:
+                self.maps[place] = _maps(
+                    self.params, self.shared, self.target, self.image, position
+                )
+            maps = {name: self.maps[place][name] for name in config.layers}
+            self.known[key] = _spectra(config, self.target, maps)
+        return self.known[key]
+
+
+def _shared(configs: Sequence[TrackerConfig]) -> TrackerConfig:
+    """A setting that has the layers of all of them."""
+    layers = tuple(sorted({name for config in configs for name in config.layers}))
+    return replace(configs[0], layers=layers, gamma=(1.0,) * len(layers), hypercolumn=False)
+
+
+@jax.jit
+def _maps(
+    params: Params,
+    shared: TrackerConfig,
+    target: Target,
+    image: jax.Array,
+    position: jax.Array,
+) -> dict[str, jax.Array]:
+    return tracker.features(params, shared, sampling.patch(image, position, target.crop))
+
+
+_spectra = jax.jit(tracker.spectra)
+_train = jax.jit(tracker.train)
+_detect = jax.jit(tracker.detect)
+
+
+@functools.partial(jax.jit, donate_argnames="old")
+def _learn(
+    config: TrackerConfig, target: Target, old: tuple[Filter, ...], x: Spectra
+) -> tuple[Filter, ...]:
+    return tracker.average(config, old, tracker.train(config, target, x))

@@ -1,0 +1,1 @@
+"""What every room needs: errors, files, names, box conventions, downloads, start-up."""

@@ -1,0 +1,201 @@
+"""Downloads of single files: resumed where they broke off, verified, once for all processes.
+
+A file is verified by its checksum where one is published, else by what it should be (``Check``).
+"""
+
+import contextlib
+import hashlib
+import http.client
+import math
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from hcft_jax.util.errors import InputError
+
+_ATTEMPTS = 5
+_TIMEOUT = 10.0  # seconds to connect, and between two blocks
+_RETRY_WAIT = 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Check:
+    """How a whole download is told from a part of it, and from something else."""
+
+    name: str  # of the unfinished file, without .part: another for each content
+    fault: str  # what is said of a file that does not pass
+    passes: Callable[[Path], bool]
+
+    @staticmethod
+    def by_digits(checksum: str) -> "Check":
+        """By a checksum: an algorithm of ``hashlib``, a colon and hexadecimal digits."""
+        algorithm, _, digits = checksum.rpartition(":")
+
+        def passes(path: Path) -> bool:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)
+
+        return Check(digits, f"has another checksum than {checksum}", passes)
+
+
+def download(
+    url: str,
+    path: str | Path,
+    check: str | Check,
+    *,
+    convert: Callable[[Path], None] | None = None,
+    description: str | None = None,
+    most: int | None = None,
+) -> None:
+    """Downloads a file, unless ``path`` is there already.
+
+    A download that breaks off is resumed, within this call and by the next one: what has arrived
+    is ``<name>.part`` beside ``path``. Processes that download to one path at the same time wait
+    for each other (by a lock file, ``path`` with the suffix .lock, which stays), and all but the
+    first find the file there.
+
+    Args:
+        url: HTTP or HTTPS.
+        path: a file, or a folder if ``convert`` makes one; its parents are made.
+        check: the checksum of what is downloaded: an algorithm of ``hashlib``, a colon and
+            hexadecimal digits (``md5:253f...``), perhaps only the first ones, as some publishers
+            have them in the file's name; or another check. Nothing is used before it passes.
+        convert: makes ``path``, whole or not at all, of the verified file whose path it is given
+            and which is removed afterwards. None: the file itself becomes ``path``.
+        description: what the progress bar is called. None: the name of ``path``.
+        most: bytes that it may have. None: any number.
+
+    Raises:
+        InputError: no network, no such file on the server, another content, too much of it, or no
+            room.
+    """
+    path = Path(path)
+    if isinstance(check, str):
+        check = Check.by_digits(check)
+    part = path.with_name(f"{check.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(path.with_suffix(".lock")):
+            if path.exists():
+                return
+            _complete(url, part, check, description or path.name, most)
+            if convert is None:
+                part.replace(path)
+            else:
+                convert(part)
+                part.unlink()
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot write there ({error.strerror or error})"
+        ) from error
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Waits for the lock; the system frees it when the process ends, however it ends."""
+    with path.open("wb") as file:
+        # Where there are no such locks (Windows, some network drives) go on without: the checksum
+        # and the renaming keep simultaneous downloads from doing more harm than failing.
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+class _Broken(Exception):
+    """The connection ended too early; worth another attempt."""
+
+
+def _complete(url: str, part: Path, check: Check, description: str, most: int | None) -> None:
+    """Completes ``part``, of which an earlier attempt may have left a beginning."""
+    reason = ""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_RETRY_WAIT)
+        if part.exists() and check.passes(part):
+            return
+        start = part.stat().st_size if part.exists() else 0
+        try:
+            content_type = _receive(url, part, start, description, most)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 416:  # nothing at that offset: the part belongs to another file
+                part.unlink(missing_ok=True)
+            elif error.code < 500:
+                raise InputError(f"{url}: HTTP status {error.code} ({error.reason})") from error
+            reason = f"HTTP status {error.code}"
+        except urllib.error.URLError as error:
+            if not attempt:  # not even a connection: no network, most likely
+                raise InputError(f"{url}: cannot connect ({error.reason})") from error
+            reason = str(error.reason)
+        except (ValueError, http.client.InvalidURL) as error:
+            raise InputError(f"{url}: not a usable address ({error})") from error
+        except (_Broken, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+        else:
+            if check.passes(part):
+                return
+            part.unlink()
+            if not start:
+                raise InputError(
+                    f"{url}: the download ({content_type}) {check.fault}; a proxy's or login page? "
+                    "It was deleted"
+                )
+            reason = f"the resumed download {check.fault}"
+    if part.exists() and check.passes(part):
+        return
+    raise InputError(
+        f"{url}: the download failed {_ATTEMPTS} times ({reason}); fetch again to resume it"
+    )
+
+
+def _receive(url: str, part: Path, start: int, description: str, most: int | None) -> str:
+    """Appends what is missing from byte ``start`` on, or starts over; returns the content type."""
+    limit = math.inf if most is None else most
+    request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
+    try:
+        opened = urllib.request.urlopen(request, timeout=_TIMEOUT)
+    except urllib.error.URLError:
+        raise
+    except OSError as error:  # connected, but no answer came
+        raise _Broken(str(error)) from error
+    with opened as response:
+        headers = response.headers
+        if not headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            start = 0  # a server without ranges sends everything
+        length = headers.get("Content-Length", "")
+        total = start + int(length) if length.isdecimal() else None
+        if (total or 0) > limit:
+            raise InputError(f"{url}: {total} bytes are too many, at most {most} are fetched")
+        with (
+            part.open("ab" if start else "wb") as file,
+            tqdm(
+                total=total,
+                initial=start,
+                unit="B",
+                unit_scale=True,
+                desc=description,
+                disable=None,
+            ) as bar,
+        ):
+            while True:
+                try:
+                    block = response.read(1 << 16)
+                except (OSError, http.client.HTTPException) as error:
+                    raise _Broken(str(error)) from error
+                if not block:
+                    break
+                file.write(block)
+                bar.update(len(block))
+                if file.tell() > limit:
+                    file.truncate(0)
+                    raise InputError(f"{url}: sends more than {most} bytes, that is too much")
+            if total is not None and file.tell() < total:
+                raise _Broken(f"{file.tell()} of {total} bytes received")
+        return str(headers.get_content_type())

@@ -1,0 +1,61 @@
+"""The one exception for a user's mistake, and how commands report it."""
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+_Given = ParamSpec("_Given")
+_Main = Callable[Concatenate[list[str], _Given], int]
+
+
+class InputError(ValueError):
+    """Bad input: a file, a folder, a setting or a value that the caller can correct.
+
+    The message is one line that names the file, line or field and says what to do. Commands print
+    it without a traceback and exit with status 2.
+    """
+
+
+class SettingError(InputError):
+    """A setting that cannot be used: the message names its field, and a command prints its flag.
+
+    Attributes:
+        field: The name of the field (``eta``).
+        problem: What is wrong with it and what to do.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        """Take the field's name and the problem."""
+        super().__init__(field, problem)
+        self.field, self.problem = field, problem
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.problem}"
+
+
+def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main[_Given]]:
+    """Makes a function of ``argv`` the main function of a command that understands flags only.
+
+    It returns the exit status: the function's own; 2 and one line for an ``InputError``; 130 and
+    the line ``interrupted``, which says what is kept, for Ctrl-C.
+    """
+
+    def of(function: _Main[_Given]) -> _Main[_Given]:
+        @functools.wraps(function)
+        def main(argv: list[str], *args: _Given.args, **kwargs: _Given.kwargs) -> int:
+            try:
+                if argv[1:]:
+                    raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
+                return function(argv, *args, **kwargs)
+            except InputError as error:
+                dashes = "--" if isinstance(error, SettingError) else ""
+                print(f"error: {dashes}{error}", file=sys.stderr)
+                return 2
+            except KeyboardInterrupt:
+                print(interrupted, file=sys.stderr)
+                return 130
+
+        return main
+
+    return of

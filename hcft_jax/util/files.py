@@ -1,0 +1,70 @@
+"""Files appear whole or not at all: written to a temporary name beside the target, then renamed."""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from hcft_jax.util.errors import InputError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path, partial: str | Path | None = None) -> Iterator[Path]:
+    """A temporary path in the folder of ``path`` that is renamed to it when the block succeeds.
+
+    The suffix is kept (video writers choose their format by it). On any exception, Ctrl-C too, the
+    temporary file is removed, or renamed to ``partial`` where one is given and there is something
+    in it, and ``path`` stays as it was. Missing folders are made; a ``partial`` of before goes when
+    the block succeeds.
+
+    Raises:
+        InputError: the folder cannot be made or written to, or the disk is full.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".tmp{path.suffix}")
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{path.parent}: cannot write there ({reason})") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)  # mkstemp's 0600 would hide results from other users
+        yield temporary
+        temporary.replace(path)
+        if partial is not None:
+            Path(partial).unlink(missing_ok=True)
+    except BaseException as error:
+        if partial is not None and temporary.exists() and temporary.stat().st_size:
+            Path(partial).parent.mkdir(parents=True, exist_ok=True)
+            temporary.replace(partial)
+        if isinstance(error, OSError):
+            raise InputError(f"{path}: not written ({error.strerror or error})") from error
+        raise
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """Discards what is written to file descriptor 2: libraries in C do so past sys.stderr."""
+    saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(sink, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(sink)
+
+
+def cache_dir() -> Path:
+    """$HCFT_CACHE, else $XDG_CACHE_HOME/hcft_jax, else ~/.cache/hcft_jax."""
+    if own := os.environ.get("HCFT_CACHE"):
+        return Path(own)
+    general = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(general, "hcft_jax")

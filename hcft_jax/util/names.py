@@ -1,0 +1,63 @@
+"""One rule for the spellings of sequences: Jogging-1, Jogging.1, jogging_1 are one target."""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+_SEPARATORS = re.compile(r"[-._\s]+")
+_NUMBERED = re.compile(r"(.+)-[0-9]+")
+
+
+def key(name: str) -> str:
+    """What all spellings of a name have in common: no letter case, and "-" for . _ and blanks."""
+    return _SEPARATORS.sub("-", name.strip()).lower()
+
+
+def index(names: Iterable[str]) -> dict[str, str]:
+    """The names by ``key``, for look-ups ``index(names).get(key(spelling))``.
+
+    A video of which only one numbered target is known also stands for it: the benchmark's Human4-2
+    is Human4 in the GOT-10k toolkit. Jogging, with two targets, stands for none.
+    """
+    exact = {key(name): name for name in names}
+    videos = {k: match[1] for k in exact if (match := _NUMBERED.fullmatch(k))}
+    targets = Counter(videos.values())
+    alone = {video: exact[k] for k, video in videos.items() if targets[video] == 1}
+    return alone | exact
+
+
+def natural(name: str) -> list[tuple[int, str]]:
+    """Sort key: digits by value, letters without case (Human2 before Human10)."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
+    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+
+
+def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
+    """The sequence and the tracker of a file name ``<Sequence>_<Tracker>``, without its suffix.
+
+    Both may have underscores (``Jogging_1_CF2``): the longest beginning that is a sequence is it.
+
+    Args:
+        stem: The name.
+        known: The sequences, as ``index`` gives them.
+
+    Returns:
+        The sequence as ``known`` spells it and the tracker as ``stem`` does; None: no sequence.
+    """
+    for match in reversed(list(re.finditer("_", stem))):
+        sequence, tracker = known.get(key(stem[: match.start()])), stem[match.end() :]
+        if sequence is not None and tracker:
+            return sequence, tracker
+    return None
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean ...?)`` where some known names are close; else nothing."""
+    close = difflib.get_close_matches(name, list(known), n=3)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""
+
+
+def listed(names: Iterable[str]) -> str:
+    """All the names that there are."""
+    return f"there are {', '.join(names)}"

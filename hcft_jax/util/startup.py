@@ -1,0 +1,106 @@
+"""How a command starts: compiled programs that are kept, and the processes that share the work."""
+
+import hashlib
+import logging
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax
+from absl import flags
+
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import cache_dir
+
+NONE = "none"
+_WORTH_KEEPING = 0.3  # seconds of compiling
+
+
+@dataclass(frozen=True)
+class Process:
+    """One of the processes that do a job together, each on its own devices."""
+
+    index: int = 1  # from 1
+    count: int = 1
+
+    def wait(self, name: str) -> None:
+        """Until all of them have come here."""
+        if self.count > 1:
+            from jax.experimental import multihost_utils  # takes a second
+
+            multihost_utils.sync_global_devices(name)
+
+
+ALONE = Process()
+
+
+def define(into: flags.FlagValues = flags.FLAGS) -> None:
+    """The flags that ``start`` reads."""
+    flags.DEFINE_string(
+        "compilation_cache",
+        None,
+        f"folder that keeps compiled programs for the next start, or '{NONE}' [{cache_dir()}/xla]",
+        flag_values=into,
+    )
+    flags.DEFINE_string(
+        "distributed",
+        None,
+        "one of several processes that share the runs: auto (Slurm, Open MPI, Cloud TPU), or "
+        "i/n@HOST:PORT, process i of n; they meet at the first one's address",
+        flag_values=into,
+    )
+
+
+def quiet() -> None:
+    """Warnings of JAX alone: it tells of every absent accelerator."""
+    logging.getLogger("jax").setLevel(logging.WARNING)
+
+
+def keep_programs(folder: str | None = None) -> None:
+    """Keeps compiled programs for the next start, in a folder or the cache; not with ``NONE``."""
+    if folder != NONE:
+        place = Path(folder or cache_dir() / "xla") / _host()
+        jax.config.update("jax_compilation_cache_dir", str(place))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+
+
+def start(given: flags.FlagValues = flags.FLAGS) -> Process:
+    """Sets JAX up, before it computes; which of the processes this one is.
+
+    Raises:
+        InputError: ``--distributed`` is malformed, or the processes do not meet.
+    """
+    quiet()
+    keep_programs(given.compilation_cache)
+    if given.distributed is None:
+        return ALONE
+    match = re.fullmatch("([0-9]+)/([0-9]+)@(.+:[0-9]+)", given.distributed)
+    index, count = map(int, match.groups()[:2]) if match else (0, 0)
+    try:
+        if given.distributed == "auto":
+            jax.distributed.initialize()
+        elif match and 1 <= index <= count:
+            jax.distributed.initialize(match[3], count, index - 1)
+        else:
+            raise InputError(
+                f"--distributed: {given.distributed!r} is neither auto nor i/n@HOST:PORT with i "
+                "from 1 to n"
+            )
+    except InputError:
+        raise
+    except (ValueError, RuntimeError) as error:
+        text = str(error).splitlines()[0]
+        raise InputError(f"--distributed={given.distributed}: {text}") from error
+    return Process(jax.process_index() + 1, jax.process_count())
+
+
+def _host() -> str:
+    """The kind of this machine: what is compiled for one CPU may not run on another."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    features = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    kind = hashlib.sha256(f"{platform.processor()} {features}".encode()).hexdigest()[:8]
+    return f"{platform.machine()}-{kind}"

@@ -1,0 +1,148 @@
+"""Videos that ordinary players and browsers play: H.264 in .mp4, written frame by frame."""
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+
+_CLOCK = 60_000  # ticks a second: exact for the usual frame rates, and MPEG-4 takes no more
+# The first one that FFmpeg has here. PyAV's wheels have x264; the last is in every build, but
+# browsers do not play it.
+_ENCODERS = (
+    ("libx264", {"crf": "20", "preset": "veryfast"}),
+    ("libopenh264", {"b": "4M"}),
+    ("mpeg4", {"b": "4M"}),
+)
+
+
+@functools.cache
+def codec() -> str:
+    """The name of the encoder that is used, FFmpeg's."""
+    for name, _ in _ENCODERS:
+        with contextlib.suppress(av.error.FFmpegError, ValueError):
+            return av.codec.Codec(name, "w").name
+    raise InputError("PyAV's FFmpeg can write neither H.264 nor MPEG-4: install PyAV from PyPI")
+
+
+class Film:
+    """An .mp4 in the making.
+
+    ::
+
+        with Film("track.mp4") as film:
+            film.write(picture, time)
+
+    The file appears when the block ends; after an exception there is none, or what there is of it
+    at ``partial``.
+    """
+
+    def __init__(
+        self, path: str | Path, fps: float = 30.0, partial: str | Path | None = None
+    ) -> None:
+        """A video at ``path`` (.mp4) of ``fps`` frames/s, where ``write`` is told no times.
+
+        Raises:
+            InputError: the path does not end in .mp4, or fps is not positive.
+        """
+        self.path = Path(path)
+        if self.path.suffix.lower() != ".mp4":
+            raise InputError(f"{path}: the name of a video must end in .mp4")
+        if not 0 < fps < _CLOCK:
+            raise InputError(f"{path}: cannot write a video of {fps} frames/s")
+        self.codec = codec()
+        self._fps, self._partial = fps, partial
+        self._count, self._last = 0, -1
+        self._shape: tuple[int, ...] | None = None
+        self._container: Any = None
+        self._stream: Any = None
+        self._file = self._open()
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        with replacing(self.path, self._partial) as self._temporary:
+            try:
+                yield
+            finally:
+                if self._container is not None:
+                    with self._errors(), contextlib.closing(self._container):
+                        self._container.mux(self._stream.encode(None))
+            if not self._count:
+                raise InputError(f"{self.path}: the video is empty (it has no frame)")
+
+    def __enter__(self) -> Self:
+        self._file.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.__exit__(kind, error, trace)
+
+    def write(self, picture: npt.NDArray[np.uint8], time: float | None = None) -> None:
+        """Appends a frame.
+
+        Args:
+            picture: RGB uint8 ``[H, W, 3]``, of one size throughout; an odd side gets a black row
+                or column, as the codecs take even sizes only.
+            time: When it is shown, in seconds; later than the frame before. None: 1 / fps after.
+
+        Raises:
+            InputError: the frame has another size than the first, or cannot be written.
+        """
+        self._shape = self._shape or picture.shape
+        if picture.shape != self._shape:
+            raise InputError(
+                f"{self.path}: frame {self._count + 1} is {_size(picture.shape)} pixels, the first "
+                f"was {_size(self._shape)}: a video has one size"
+            )
+        odd = [(0, size % 2) for size in picture.shape[:2]]
+        padded = np.ascontiguousarray(np.pad(picture, [*odd, (0, 0)]))
+        ticks = round((self._count / self._fps if time is None else time) * _CLOCK)
+        self._last = max(ticks, self._last + 1)  # a clock that stands still would be an error
+        self._count += 1
+        with self._errors():
+            if self._container is None:
+                self._start(padded.shape)
+            frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
+            frame.pts, frame.time_base = self._last, Fraction(1, _CLOCK)
+            self._container.mux(self._stream.encode(frame))
+
+    def _start(self, shape: tuple[int, ...]) -> None:
+        # the index comes first, so that a browser need not have the whole file to begin
+        self._container = av.open(
+            str(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
+        )
+        rate = Fraction(self._fps).limit_denominator(1001)
+        options = dict(dict(_ENCODERS)[self.codec])
+        self._stream = self._container.add_stream(self.codec, rate=rate, options=options)
+        self._stream.height, self._stream.width = shape[:2]
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.codec_context.time_base = Fraction(1, _CLOCK)
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except InputError:
+            raise
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{self.path}: cannot write the video ({reason})") from error
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"

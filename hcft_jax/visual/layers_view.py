@@ -1,0 +1,66 @@
+"""What the layers see of a frame: their response maps, and their features as colours."""
+
+from typing import Any
+
+import jax
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import sampling, tracker
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.tracker import State
+from hcft_jax.visual import palette, visualize
+from hcft_jax.visual.palette import Palette
+
+Image = npt.NDArray[np.uint8]
+
+
+class LayersView:
+    """A panel beside the frames of one target.
+
+    The colours are the first three principal components of each layer's features in the first
+    frame; they mean the same in all frames. A view takes a pass of the network more a frame.
+    """
+
+    def __init__(self, params: Params, config: TrackerConfig):
+        """For a target that is tracked with these parameters and constants."""
+        self._params, self._config = params, config
+        self._palettes: dict[str, Palette] = {}
+
+    def panel(self, state: State, image: Image) -> Image:
+        """The response maps and the colours of the search window, as high as the frame is shown.
+
+        Args:
+            state: Before the frame is tracked: where the target was is where it is searched.
+            image: The frame, RGB uint8 ``[H, W, 3]``.
+        """
+        responses, maps = jax.device_get(_look(self._params, self._config, state, image))
+        shown = {}
+        names = sorted(maps, key=lambda name: maps[name].shape[0])  # deepest first, as responses
+        for name in names:
+            values = np.asarray(maps[name], np.float64)
+            if name not in self._palettes:
+                self._palettes[name] = palette.palette([values])
+            shown[name] = self._palettes[name].colours(values)
+        window = np.asarray(state.target.crop.window)
+        aspect = float(window[1] / window[0])
+        height = visualize.enlargement(image) * image.shape[0]
+        columns = [
+            visualize.response_panel(
+                height, tracker.response_names(self._config), responses, aspect
+            ),
+            visualize.colour_panel(height, shown, aspect),
+        ]
+        return np.concatenate(columns, axis=1)
+
+
+@jax.jit
+def _look(
+    params: Params, config: TrackerConfig, state: State, image: jax.Array
+) -> tuple[Any, dict[str, jax.Array]]:
+    patch = sampling.patch(image, state.position, state.target.crop)
+    maps = tracker.features(params, config, patch)
+    z = tracker.spectra(config, state.target, maps)
+    _, output = tracker.detect(config, state, z, with_responses=True)
+    return output.responses, maps

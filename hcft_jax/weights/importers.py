@@ -1,0 +1,337 @@
+"""Readers of other programs' weights files, each brought to this package's convention.
+
+The convention (see ``backbone``): kernels HWIO for cross-correlation, images RGB in [0, 255], and
+the mean and standard deviation that belong to the training. What each source has:
+
+=============  ======  ========  =====================================  ====================
+file           layout  channels  mean (RGB)                             standard deviation
+=============  ======  ========  =====================================  ====================
+MatConvNet     HWIO    RGB       in the file: an image or three values  1
+Keras          HWIO    BGR       123.68, 116.779, 103.939               1
+.npz           HWIO    RGB       ``mean_rgb`` in the file               1, or ``std`` in it
+torchvision    OIHW    RGB       255 * (0.485, 0.456, 0.406)            255 * (0.229, 0.224, 0.225)
+Caffe's .pth   OIHW    BGR       123.68, 116.779, 103.939               1
+=============  ======  ========  =====================================  ====================
+
+Sources: the "normalization" of the models of vlfeat.org/matconvnet/pretrained,
+``keras.applications.imagenet_utils.preprocess_input`` (mode "caffe"), and
+``torchvision.models.VGG19_Weights.IMAGENET1K_V1`` (and ``AlexNet_Weights``). Nothing is
+folded into the kernels; a BGR source only has the input axis of its first kernel reversed.
+
+Which network a file holds is told by the names of its layers. The readers take whatever widths they
+find; ``weights.load`` requires those of the network.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from hcft_jax.backbones.backbone import Backbone, Description, Operation, Params
+from hcft_jax.backbones.registry import BACKBONES
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import matconvnet, torch_file
+from hcft_jax.weights.matconvnet import damaged
+
+OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, [0, 255]
+TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # RGB, [0, 1]
+TORCHVISION_STD = (0.229, 0.224, 0.225)
+
+PRESETS = ("matconvnet", "keras", "npz", "torchvision", "caffe")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """Parameters in this package's convention, and where they came from."""
+
+    params: Params
+    backbone: Backbone
+    preset: str
+    channel_order: str  # of the source
+
+
+def sniff(path: Path) -> str:
+    """The format by content: 'npz' (native files too), 'keras', 'mat' or 'pth'.
+
+    Raises:
+        InputError: missing, a folder, empty, or none of these formats.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give a weights file") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: a folder; give the weights file inside it") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not head:
+        raise InputError(f"{path}: empty; download or convert it again")
+    if head.startswith(b"PK"):
+        return "pth" if torch_file.is_zip(path) else "npz"
+    if head.startswith(b"\x89HDF\r\n\x1a\n"):
+        return "keras"
+    if head.startswith(b"MATLAB 7.3"):
+        raise InputError(f"{path}: a MATLAB 7.3 (HDF5) file; save it again in MATLAB with '-v7'")
+    if head.startswith(b"MATLAB 5.0"):
+        return "mat"
+    if head.startswith(b"\x80"):  # PROTO, the first opcode of a pickle
+        return "pth"
+    if b"ustar" in head:
+        raise InputError(
+            f"{path}: a tar archive (PyTorch before 0.2?); load and save it again with PyTorch"
+        )
+    web = b"<html" in head.lower() or b"<!doctype" in head.lower()
+    what = "a web page (a failed download?)" if web else "not a weights file of a known format"
+    raise InputError(
+        f"{path}: {what}; expected .npz, MatConvNet .mat, Keras .h5 or PyTorch .pth of {_titles()}"
+    )
+
+
+def read(path: str | Path, preset: str | None = None) -> Imported:
+    """Reads a foreign file.
+
+    Args:
+        path: the file; its format and network are found by content, not by name.
+        preset: one of ``PRESETS``; needed for VGG-19's .pth, where torchvision's training and the
+            one converted from Caffe differ in channel order and scale but not in form.
+
+    Raises:
+        InputError: an unreadable or foreign file, a missing or malformed layer, or a preset that is
+            missing or does not fit the file.
+    """
+    path = Path(path)
+    kind = sniff(path)
+    if kind == "pth":
+        return _read_torch(path, preset)
+    own, reader = {
+        "npz": ("npz", _read_npz),
+        "keras": ("keras", _read_keras),
+        "mat": ("matconvnet", _read_matconvnet),
+    }[kind]
+    _fitting(path, preset, (own,))
+    return reader(path)
+
+
+def _fitting(path: Path, preset: str | None, possible: tuple[str, ...]) -> None:
+    if preset is not None and preset not in possible:
+        raise InputError(
+            f"{path}: --preset={preset} does not fit this file; it takes {' or '.join(possible)}"
+        )
+
+
+def open_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz, never unpickling.
+
+    Raises:
+        InputError: truncated, or with Python objects in it.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    # A damaged archive or array header raises any of these; which one depends on the spot.
+    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        raise damaged(path, error) from error
+
+
+def _titles() -> str:
+    return " or ".join(backbone.title for backbone in BACKBONES.values())
+
+
+def _network(
+    path: Path, found: Collection[str], wanted: Callable[[Backbone], Iterable[str]]
+) -> Backbone:
+    """The backbone whose names, as ``wanted`` spells them for the format, are all found.
+
+    Raises:
+        InputError: there is none; it names what the likeliest one lacks.
+    """
+    lacking = []
+    for backbone in BACKBONES.values():
+        if names := list(wanted(backbone)):
+            missing = [name for name in names if name not in found]
+            if not missing:
+                return backbone
+            lacking.append((len(missing) / len(names), missing, backbone.title))
+    share, missing, title = min(lacking, key=lambda entry: entry[0])  # the first of equals
+    some = ", ".join(list(found)[:4]) or "nothing"
+    title = title if share < 1 else _titles()
+    raise InputError(f"{path}: no layer {missing[0]}; not a file of {title} (it has {some}, ...)")
+
+
+def _imported(
+    path: Path,
+    backbone: Backbone,
+    layers: dict[str, tuple[Any, Any]],
+    normalization: dict[str, np.ndarray],
+    preset: str,
+    channel_order: str,
+    operations: Sequence[Operation] | None = None,
+    input_size: int | None = None,
+) -> Imported:
+    """Parameters of the layers' kernels (HWIO) and biases as found."""
+    params: Params = {}
+    for name, shape in backbone.shapes(backbone.architecture).items():
+        params[name] = _layer(*layers[name], name, shape[:2], path, backbone.title)
+    if channel_order == "BGR":
+        first = params[backbone.layers[0]]
+        first["kernel"] = np.ascontiguousarray(first["kernel"][:, :, ::-1])
+    params["normalization"] = normalization
+    if backbone.describe is not None:
+        kernels = {name: params[name]["kernel"].shape for name in backbone.layers}
+        try:
+            params["architecture"] = backbone.describe(Description(kernels, operations, input_size))
+        except InputError:
+            raise
+        except ValueError as error:
+            raise InputError(f"{path}: not {backbone.title}: {error}") from error
+    return Imported(params, backbone, preset, channel_order)
+
+
+def _layer(
+    kernel: Any, bias: Any, name: str, size: tuple[int, ...], path: Path, title: str
+) -> dict[str, np.ndarray]:
+    """float32 HWIO kernel and flat bias; restores the trailing ones of a shape MATLAB drops."""
+    arrays = []
+    for part, value in (("kernel", kernel), ("bias", bias)):
+        array = np.asarray(value)
+        if array.dtype.kind != "f":
+            raise InputError(f"{path}: the {part} of {name} is {array.dtype}, not floating point")
+        with np.errstate(over="ignore"):  # becomes inf, which the validation reports
+            arrays.append(array.astype(np.float32))
+    kernel, bias = arrays[0], arrays[1].ravel()
+    if kernel.ndim < 4:
+        kernel = kernel.reshape(kernel.shape + (1,) * (4 - kernel.ndim))
+    if kernel.ndim != 4 or kernel.shape[:2] != size or kernel.shape[3] != bias.size:
+        raise InputError(
+            f"{path}: {name} has a kernel of shape {kernel.shape} and {bias.size} biases; expected "
+            f"{size[0]} x {size[1]} x inputs x outputs (not {title}, or not this format's layout)"
+        )
+    return {"kernel": kernel, "bias": bias}
+
+
+def _normalization(mean: Any, std: Any, path: Path) -> dict[str, np.ndarray]:
+    """Mean as three numbers where it is constant per channel, else as an image; std as three."""
+    mean, std = np.asarray(mean), np.asarray(std, np.float32)
+    if mean.dtype.kind not in "fiu" or not (mean.size == 3 or mean.shape[2:] == (3,)):
+        raise InputError(
+            f"{path}: its mean has shape {mean.shape} and dtype {mean.dtype}; expected three "
+            "numbers or an image of three channels"
+        )
+    mean = mean.astype(np.float32)
+    if mean.size == 3:
+        mean = mean.ravel()
+    elif np.all(mean == mean[0, 0]):
+        mean = mean[0, 0]
+    return {"mean": mean, "std": std}
+
+
+def _read_npz(path: Path) -> Imported:
+    arrays = open_npz(path)
+    backbone = _network(
+        path,
+        arrays,
+        lambda b: [*(f"{n}/{part}" for n in b.layers for part in ("kernel", "bias")), "mean_rgb"],
+    )
+    layers = {n: (arrays[f"{n}/kernel"], arrays[f"{n}/bias"]) for n in backbone.layers}
+    normalization = _normalization(arrays["mean_rgb"], arrays.get("std", np.ones(3)), path)
+    return _imported(path, backbone, layers, normalization, "npz", "RGB")
+
+
+def _read_keras(path: Path) -> Imported:
+    try:
+        with h5py.File(path, "r") as file:
+            root = file.get("model_weights", file)  # a whole saved model
+            backbone = _network(path, list(root), lambda b: b.keras.values())
+            layers = {
+                name: _keras_arrays(root[group], path) for name, group in backbone.keras.items()
+            }
+    # h5py reports a damaged file by any of these, depending on the spot.
+    except InputError:
+        raise
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+        raise damaged(path, error) from error
+    normalization = _normalization(OXFORD_MEAN, (1, 1, 1), path)
+    return _imported(path, backbone, layers, normalization, "keras", "BGR")
+
+
+def _keras_arrays(group: h5py.Group, path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Kernel and bias of a layer: 'block1_conv1_W_1:0' in 2016, '.../kernel:0' later."""
+    found: list[str] = []
+    if "weight_names" in group.attrs:
+        names = group.attrs["weight_names"]
+        found = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+    else:
+        group.visititems(
+            lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None
+        )
+    if len(found) != 2:
+        raise InputError(f"{path}: {group.name} has {len(found)} arrays, not a kernel and a bias")
+    leaves = [name.rpartition("/")[2] for name in found]
+    is_bias = ["bias" in leaf or "_b_" in leaf or leaf.endswith("_b:0") for leaf in leaves]
+    if is_bias == [True, False]:
+        found.reverse()
+    return group[found[0]][()], group[found[1]][()]
+
+
+def _read_matconvnet(path: Path) -> Imported:
+    network = matconvnet.read(path)
+    names = [operation.name for operation in network.operations]
+    backbone = _network(path, names, lambda b: b.layers)
+    layers = {}
+    for name in backbone.layers:
+        parts = network.weights.get(name, [])
+        if len(parts) != 2:
+            raise InputError(f"{path}: layer {name} has no filters and biases")
+        layers[name] = (parts[0], parts[1])
+    if network.mean is None:
+        raise InputError(f"{path}: no normalization.averageImage; take the original file")
+    normalization = _normalization(network.mean, (1, 1, 1), path)
+    return _imported(
+        path,
+        backbone,
+        layers,
+        normalization,
+        "matconvnet",
+        "RGB",
+        network.operations,
+        network.input_size,
+    )
+
+
+def _read_torch(path: Path, preset: str | None) -> Imported:
+    # the classifiers, many times as large, are left where they are
+    parts = {key.partition(".")[0] for b in BACKBONES.values() for key in b.torch.values()}
+    tensors = torch_file.read(path, lambda name: name.partition(".")[0] in parts)
+    backbone = _network(
+        path,
+        tensors,
+        lambda b: [f"{key}.{part}" for key in b.torch.values() for part in ("weight", "bias")],
+    )
+    _fitting(path, preset, backbone.torch_presets)
+    if preset is None and len(backbone.torch_presets) > 1:
+        first, *others = backbone.torch_presets
+        raise InputError(
+            f"{path}: a .pth of {backbone.title} does not say which training it is; run 'python -m "
+            f"hcft_jax.weights.lookup convert {path} {backbone.name}.npz --preset={first}' "
+            f"(or --preset={' or '.join(others)}) and use the result"
+        )
+    preset = preset or backbone.torch_presets[0]
+    layers = {}
+    for name, key in backbone.torch.items():
+        kernel = tensors[f"{key}.weight"]
+        if kernel.ndim != 4:
+            raise InputError(f"{path}: {key}.weight has shape {kernel.shape}; expected four axes")
+        kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
+        layers[name] = (kernel, tensors[f"{key}.bias"])
+    if preset == "caffe":
+        mean, std, order = np.array(OXFORD_MEAN), np.ones(3), "BGR"
+    else:
+        mean, std, order = 255 * np.array(TORCHVISION_MEAN), 255 * np.array(TORCHVISION_STD), "RGB"
+    normalization = _normalization(mean, std, path)
+    return _imported(path, backbone, layers, normalization, preset, order)

@@ -1,0 +1,187 @@
+"""A backbone's parameters in a file of their own: .npz, never pickled, all or nothing of it.
+
+Parameters are the nested dict of ``backbone``: float32 HWIO kernels and biases of the layers and
+the normalization of their training. The keys are ``conv1_1/kernel``, ...,
+``normalization/mean``, ``normalization/std`` (float32, or float16 where that has all the values)
+and ``metadata``: JSON that says which network it is, its architecture where there are several,
+where the weights came from, and that holds their digest.
+"""
+
+import dataclasses
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.util import files
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import importers
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A network's parameters, where they came from, and a digest that identifies their content."""
+
+    params: Params
+    metadata: dict[str, Any]
+    digest: str
+
+    @property
+    def backbone(self) -> Backbone:
+        """Whose parameters they are."""
+        return registry.BACKBONES[self.metadata["backbone"]]
+
+
+def is_native(path: Path) -> bool:
+    """Whether an .npz is one of these."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return "metadata.npy" in archive.namelist()
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False  # the reader of foreign files says what is wrong
+
+
+def load(path: Path) -> Weights:
+    """Reads such a file.
+
+    Raises:
+        InputError: it cannot be read, is of another version of the format or of no known network,
+            not what its digest says, or as ``validate``.
+    """
+    arrays = importers.open_npz(path)
+    try:
+        metadata = json.loads(str(arrays.pop("metadata")))
+        version, digest = metadata["format_version"], metadata.pop("digest")
+        name, values = metadata["backbone"], metadata.get("architecture")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _unreadable(path, "") from error
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: native format {version}, but this program reads {FORMAT_VERSION}; "
+            "convert it again"
+        )
+    if name not in registry.BACKBONES:
+        raise InputError(f"{path}: weights of {name!r}; there are {', '.join(registry.BACKBONES)}")
+    network = registry.BACKBONES[name]
+    params: Params = {}
+    for key, array in arrays.items():
+        layer, _, part = key.partition("/")
+        whole = array.astype(np.float32) if array.dtype == np.float16 else array
+        params.setdefault(layer, {})[part] = whole
+    try:
+        architecture = network.architecture_of(values)
+    except InputError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise _unreadable(path, f" ({error})") from error
+    if architecture is not None:
+        params["architecture"] = architecture
+    validate(params, network, path)
+    if _digest(params) != digest:
+        raise InputError(f"{path}: its values do not match its digest; fetch or convert it again")
+    return Weights(params, metadata, digest)
+
+
+def _unreadable(path: Path, why: str) -> InputError:
+    return InputError(f"{path}: unreadable metadata{why}; fetch or convert it again")
+
+
+def save(path: str | Path, weights: Weights) -> None:
+    """Writes a native file, whole or not at all.
+
+    Where every value is one of float16, as those of ``halved`` are, it takes half the room.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    metadata = json.dumps({**weights.metadata, "digest": weights.digest})
+    with files.replacing(path) as temporary, temporary.open("wb") as file:
+        arrays: dict[str, Any] = _flat(weights.params)
+        halves = {name: array.astype(np.float16) for name, array in arrays.items()}
+        if all(np.array_equal(halves[name], array) for name, array in arrays.items()):
+            arrays = halves
+        np.savez(file, metadata=np.array(metadata), **arrays)
+
+
+def halved(params: Params) -> Params:
+    """A network's arrays, float32, rounded to values that float16 has."""
+    return {
+        layer: {part: np.asarray(a).astype(np.float16).astype(np.float32) for part, a in of.items()}
+        for layer, of in params.items()
+    }
+
+
+def described(
+    params: Params, network: Backbone, origin: dict[str, Any], channel_order: str
+) -> Weights:
+    """Parameters with their digest and where they came from; of images in that order once."""
+    metadata = {
+        "format_version": FORMAT_VERSION,
+        "backbone": network.name,
+        "origin": origin,
+        "source_channel_order": channel_order,
+        "channel_order": "RGB",
+        "input_range": [0, 255],
+    }
+    if "architecture" in params:
+        metadata["architecture"] = _plain(params["architecture"])
+    return Weights(params, metadata, _digest(params))
+
+
+def validate(params: Params, network: Backbone, path: Path) -> None:
+    """Raises InputError unless ``params`` has exactly the arrays, finite and float32."""
+    expected: dict[str, tuple[int, ...]] = {"normalization/std": (3,)}
+    for name, kernel_shape in network.shapes(params.get("architecture")).items():
+        expected |= {f"{name}/kernel": kernel_shape, f"{name}/bias": kernel_shape[3:]}
+    arrays = _flat(params)
+    for key, shape in [*expected.items(), ("normalization/mean", (3,))]:
+        if key not in arrays:
+            raise InputError(f"{path}: no {key}; not a complete {network.title} weights file")
+        array = arrays[key]
+        image = key == "normalization/mean" and array.ndim == 3 and array.shape[2] == 3
+        if array.shape != shape and not image:
+            raise InputError(f"{path}: {key} has shape {array.shape}; {network.title} has {shape}")
+        if array.dtype != np.float32:
+            raise InputError(f"{path}: {key} is {array.dtype}; expected float32")
+        if not np.isfinite(array).all():
+            raise InputError(f"{path}: {key} holds NaN or infinity; download or convert it again")
+    if unknown := sorted(set(arrays) - set(expected) - {"normalization/mean"}):
+        raise InputError(f"{path}: unknown array {unknown[0]}; not a {network.title} weights file")
+    mean, std = params["normalization"]["mean"], params["normalization"]["std"]
+    if mean.min() < 0 or mean.max() > 255 or std.min() <= 0:
+        raise InputError(f"{path}: mean and std must be in [0, 255] and positive, for RGB images")
+
+
+def _flat(params: Params) -> dict[str, np.ndarray]:
+    """The arrays, by ``<layer>/<part>``."""
+    layers = ((layer, parts) for layer, parts in params.items() if layer != "architecture")
+    return {f"{layer}/{part}": array for layer, parts in layers for part, array in parts.items()}
+
+
+def _plain(architecture: Any) -> dict[str, Any]:
+    """As JSON gives it back."""
+    fields = dataclasses.asdict(architecture)
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
+
+
+def _digest(params: Params) -> str:
+    """SHA-256 over name, dtype, shape and values of every array, in the order of the names.
+
+    An architecture comes first, as JSON.
+    """
+    state = hashlib.sha256()
+    if "architecture" in params:
+        values = json.dumps(_plain(params["architecture"]), sort_keys=True)
+        state.update(f"architecture {values};".encode())
+    for key, array in sorted(_flat(params).items()):
+        state.update(f"{key} {array.dtype.str} {array.shape};".encode())
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()

@@ -1,0 +1,107 @@
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from hcft_jax.core import filters, search, spectrum
+from hcft_jax.core.filters import Filter
+from hcft_jax.core.spectrum import FFT
+from tests import reference
+
+GRIDS = [(6, 5), (5, 6), (7, 7)]
+LAMBDA = 0.05
+UPDATES = ["paper", "cf2"]
+
+
+def transformed(features: np.ndarray) -> jnp.ndarray:
+    return spectrum.split(jnp.fft.rfft2(jnp.asarray(features, jnp.float32), axes=(0, 1)))
+
+
+def shifts(channel: np.ndarray) -> np.ndarray:
+    """Every circular shift of a channel as a row, (m, n) the one that undoes a move by (m, n)."""
+    height, width = channel.shape
+    return np.array(
+        [
+            np.roll(channel, (-m, -n), axis=(0, 1)).ravel()
+            for m in range(height)
+            for n in range(width)
+        ]
+    )
+
+
+def sample(grid: tuple[int, int], channels: int = 3) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(4)
+    x, z = rng.normal(size=(2, *grid, channels))
+    return x, z, reference.gaussian_label((30, 30), grid)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_the_filter_is_ridge_regression_over_all_circular_shifts(
+    maybe_jit: Callable[..., Callable[..., jnp.ndarray]], grid: tuple[int, int], update: str
+) -> None:
+    x, z, label = sample(grid)
+    # min_w |A w - y|^2 + lambda' |w|^2, a row of A for each shift of all channels; the filter's
+    # lambda is relative to gh gw D
+    rows = np.concatenate([shifts(x[..., d]) for d in range(x.shape[2])], axis=1)
+    ridge = LAMBDA * x.size * np.eye(rows.shape[1])
+    w = np.linalg.solve(rows.T @ rows + ridge, rows.T @ label.ravel())
+    expected = np.concatenate([shifts(z[..., d]) for d in range(z.shape[2])], axis=1) @ w
+
+    def respond(x: jnp.ndarray, z: jnp.ndarray, y: jnp.ndarray) -> jnp.ndarray:
+        trained = filters.train(x, y, FFT(grid), LAMBDA, update)
+        return filters.respond(trained, z, y, FFT(grid), LAMBDA, update)
+
+    y = transformed(label[..., None])[..., 0]
+    response = np.fft.ifftshift(maybe_jit(respond)(transformed(x), transformed(z), y))
+    np.testing.assert_allclose(response, expected.reshape(grid), atol=1e-5)
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("grid", GRIDS)
+def test_a_target_moved_by_m_n_cells_is_found_at_m_n(grid: tuple[int, int], update: str) -> None:
+    x, _, label = sample(grid, channels=8)
+    y = transformed(label[..., None])[..., 0]
+    trained = filters.train(transformed(x), y, FFT(grid), 1e-4, update)
+    for m in range(-(grid[0] // 2), (grid[0] + 1) // 2):
+        for n in range(-(grid[1] // 2), (grid[1] + 1) // 2):
+            z = transformed(np.roll(x, (m, n), axis=(0, 1)))
+            peak = search.locate(filters.respond(trained, z, y, FFT(grid), 1e-4, update))
+            found = (int(peak[0]) - grid[0] // 2, int(peak[1]) - grid[1] // 2)
+            assert found == (m, n)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
+def test_update_is_the_running_average(eta: float) -> None:
+    old = Filter(jnp.full((2, 3), 2.0), jnp.full(4, 5.0))
+    new = Filter(jnp.full((2, 3), 8.0), jnp.full(4, -5.0))
+    average = filters.update(old, new, eta)
+    np.testing.assert_allclose(average.model, np.full((2, 3), (1 - eta) * 2 + eta * 8))
+    np.testing.assert_allclose(average.scale, np.full(4, (1 - eta) * 5 - eta * 5), atol=1e-6)
+
+
+def test_papers_update_is_equation_6_per_channel() -> None:
+    grid, eta = (6, 5), 0.2
+    x, second, label = sample(grid)
+    y = np.fft.fft2(label)
+    numerator: Any = 0.0
+    denominator: Any = 0.0
+    state = None
+    for weight, features in ((1.0, x), (eta, second)):  # Eq. 6a, 6b with A^d kept per channel
+        spectra = np.fft.fft2(features, axes=(0, 1))
+        new = y[..., None] * np.conj(spectra), (np.abs(spectra) ** 2).sum(axis=2)
+        numerator = (1 - weight) * numerator + weight * new[0]
+        denominator = (1 - weight) * denominator + weight * new[1]
+        trained = filters.train(
+            transformed(features), transformed(label[..., None])[..., 0], FFT(grid), LAMBDA, "paper"
+        )
+        state = trained if state is None else filters.update(state, trained, eta)
+    w = numerator / (denominator + LAMBDA * x.size)[..., None]
+    expected = np.real(np.fft.ifft2((w * np.fft.fft2(x, axes=(0, 1))).sum(axis=2)))
+    assert state is not None
+    response = filters.respond(
+        state, transformed(x), transformed(label[..., None])[..., 0], FFT(grid), LAMBDA, "paper"
+    )
+    np.testing.assert_allclose(np.fft.ifftshift(response), expected, atol=1e-5)

@@ -1,0 +1,74 @@
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from hcft_jax.core import sampling
+from tests import reference
+
+
+@pytest.mark.parametrize(
+    ("target", "window"),
+    [
+        ((65, 95), (130, 190)),  # more than a twentieth of the image: twice
+        ((46, 31), (128, 86)),  # 2.8 times, rounded down
+        ((45, 31), (125, 86)),  # in double precision 2.8 * 45 is just below 126
+        ((25, 11), (35, 30)),  # more than twice as tall as wide: 1.4 times in height
+        ((24, 12), (67, 33)),  # exactly twice as tall is not tall
+        ((21.5, 20.5), (60, 57)),
+    ],
+)
+def test_search_window_follows_the_authors_rule(
+    target: tuple[float, float], window: tuple[int, int]
+) -> None:
+    assert sampling.geometry(target, (240, 320)).window == window
+    assert reference.search_window(target, (240, 320)) == window
+
+
+@pytest.mark.parametrize(
+    ("target", "grid"), [((46, 31), (32, 21)), ((46, 46), (32, 32)), ((20, 20), (14, 14))]
+)
+def test_the_grid_has_a_cell_for_four_whole_pixels(
+    target: tuple[float, float], grid: tuple[int, int]
+) -> None:
+    assert sampling.geometry(target, (480, 640)).grid == grid
+
+
+@pytest.mark.parametrize("target", [(1, 50), (50, 1), (4, 4)])
+def test_a_target_too_thin_for_a_grid_is_refused(target: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="at least 3 x 3"):
+        sampling.geometry(target, (240, 320))
+
+
+@pytest.mark.parametrize("pad", [0, 5])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize(
+    "position",
+    [(40, 50), (40.5, 50.5), (0, 0), (79, 99), (-200, 50), (40, 900)],
+    ids=["inside", "half pixels", "top left", "bottom right", "above", "far right"],
+)
+def test_patch_is_the_search_window_with_repeated_edges(
+    maybe_jit: Callable[..., Callable[..., jnp.ndarray]],
+    position: tuple[float, float],
+    dtype: type,
+    pad: int,
+) -> None:
+    image: npt.NDArray[Any] = np.random.default_rng(1).integers(0, 256, (80, 100, 3)).astype(dtype)
+    window, size = (31, 60), (48, 48)  # one axis grows, the other shrinks
+    padded = np.pad(image, ((0, pad), (0, 2 * pad), (0, 0)), constant_values=77)
+    geometry = sampling.Geometry((80, 100), window, (7, 15))
+    crop = sampling.crop(geometry, size, (31 + pad, 60 + pad))
+    patch = maybe_jit(sampling.patch)(
+        jnp.asarray(padded), jnp.array(position, jnp.float32), jax.tree.map(jnp.asarray, crop)
+    )
+    expected = reference.subwindow(image, np.array(position) + 1, window)
+    np.testing.assert_allclose(patch, reference.resample(expected, size), rtol=1e-5, atol=1e-3)
+
+
+def test_a_window_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(ValueError, match="does not fit"):
+        sampling.crop(sampling.Geometry((80, 100), (31, 60), (7, 15)), (48, 48), (40, 59))

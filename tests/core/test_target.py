@@ -1,0 +1,62 @@
+"""Buckets: sizes that hold targets with the least padding."""
+
+import itertools
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+
+from hcft_jax.core.sampling import Geometry, geometry
+from hcft_jax.core.target import Bucket, buckets
+
+sides = st.integers(10, 120)
+targets = st.lists(st.tuples(sides, sides), min_size=1, max_size=6)
+
+
+def sized(shapes: list[tuple[int, int]]) -> list[Geometry]:
+    return [geometry(shape, (240 + i, 320 - i)) for i, shape in enumerate(shapes)]
+
+
+def cost(found: list[Bucket], geometries: list[Geometry], frames: list[int]) -> int:
+    """Cells of all frames, each in the first bucket that holds its target."""
+    taken = [next(b for b in found if b.holds(g)) for g in geometries]
+    return sum(b.grid[0] * b.grid[1] * n for b, n in zip(taken, frames, strict=True))
+
+
+@given(targets, st.integers(1, 4))
+def test_every_target_has_a_bucket(shapes: list[tuple[int, int]], most: int) -> None:
+    geometries = sized(shapes)
+    found = buckets(geometries, [1] * len(geometries), most)
+    assert 1 <= len(found) <= most
+    assert all(any(b.holds(g) for b in found) for g in geometries)
+    assert found == sorted(found, key=lambda b: b.grid[0] * b.grid[1])
+
+
+@given(targets, st.lists(st.integers(1, 50), min_size=6, max_size=6))
+def test_two_buckets_are_the_best_of_all_cuts(
+    shapes: list[tuple[int, int]], frames: list[int]
+) -> None:
+    geometries, frames = sized(shapes), frames[: len(shapes)]
+    order = sorted(range(len(shapes)), key=lambda i: geometries[i].grid[0] * geometries[i].grid[1])
+
+    def padded(members: list[int]) -> int:
+        height, width = (max(geometries[i].grid[axis] for i in members) for axis in (0, 1))
+        return height * width * sum(frames[i] for i in members)
+
+    cuts = [padded(order)]
+    cuts += [padded(order[:n]) + padded(order[n:]) for n in range(1, len(order))]
+    assert cost(buckets(geometries, frames, 2), geometries, frames) <= min(cuts)
+
+
+def test_a_bucket_holds_all_windows_of_its_grid() -> None:
+    for height, width in itertools.product(range(28, 32), range(40, 44)):
+        assert Bucket((100, 100), (7, 10)).holds(Geometry((90, 100), (height, width), (7, 10)))
+    assert not Bucket((100, 100), (7, 10)).holds(Geometry((90, 100), (32, 40), (8, 10)))
+
+
+@pytest.mark.parametrize("target", [(20, 20), (31, 77), (90, 30)])
+def test_a_set_grid_covers_the_same_window(target: tuple[int, int]) -> None:
+    own, fixed = geometry(target, (240, 320)), geometry(target, (240, 320), 24)
+    assert fixed.window == own.window
+    assert fixed.grid == (24, 24)
+    assert [n * c for n, c in zip(fixed.grid, fixed.cell, strict=True)] == pytest.approx(own.window)

@@ -1,0 +1,174 @@
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import pytest
+
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.data.synthetic import Synthetic
+from hcft_jax.experiment import config_files
+from hcft_jax.experiment import settings as config
+from hcft_jax.util.errors import InputError
+
+SHIPPED = [
+    *("alex", "alex_c3", "alex_c4", "alex_c5", "alex_c543", "alex_c5_c4"),
+    *("c3", "c4", "c5", "c543", "c5_c4", "cf2", "demo", "first_layer", "hcft", "otb"),
+    *("slow_update", "video"),
+]
+
+
+def test_the_shipped_configurations_are_there() -> None:
+    assert sorted(config_files.available()) == SHIPPED
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_every_shipped_configuration_is_valid(name: str) -> None:
+    experiment = config.load(name)
+    assert experiment.tracker.validate() is experiment.tracker
+    assert experiment.name == name
+
+
+def test_gamma_is_the_authors_order() -> None:
+    tracker = config.load("cf2").tracker
+    assert dict(zip(tracker.layers, tracker.gamma, strict=True)) == {
+        "conv5_4": 1.0,
+        "conv4_4": 0.5,
+        "conv3_4": 0.02,
+    }
+    assert (tracker.eta, tracker.lambda_, tracker.sigma) == (0.01, 1e-4, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"layers": ("conv5_5",)}, r"--layers: no layer 'conv5_5'.*did you mean conv5_4"),
+        ({"backbone": "vgg"}, "--backbone: no 'vgg'; there are vgg19, alexnet"),
+        ({"backbone": "alexnet"}, r"no layer 'conv5_4' in AlexNet .*conv5.*there are conv1, conv2"),
+        ({"layers": ()}, "--layers: name at least one"),
+        ({"layers": ("conv5_4",) * 3}, "twice"),
+        ({"gamma": (1.0, 0.5)}, "--gamma: 2 values for 3 layers"),
+        ({"gamma": (1.0, 0.5, -0.1)}, "--gamma: -0.1"),
+        ({"gamma": (1.0, 0.5, float("nan"))}, "--gamma: nan"),
+        ({"lambda_": -1e-4}, "--lambda: -0.0001"),
+        ({"lambda_": 0.0}, "--lambda: 0.0"),
+        ({"eta": 1.5}, r"--eta: 1.5 .* at most 1"),
+        ({"eta": -0.1}, "--eta"),
+        ({"eta": float("inf")}, "--eta"),
+        ({"sigma": 0.0}, "--sigma"),
+        ({"radius": -1.0}, "--radius"),
+        ({"update": "paperr"}, r"--update: 'paperr' is not one of \('paper', 'cf2'\)"),
+        ({"search": "max"}, "--search"),
+        ({"temperature": 0.0}, "--temperature: 0.0 must be finite, above 0"),
+        ({"eta": (0.1, 0.2)}, "--eta: 2 values for 3 layers"),
+        ({"eta": (0.1, 0.2, 1.2)}, "--eta: 1.2 must be"),
+        ({"eta": (0.1,) * 3, "hypercolumn": True}, "a hypercolumn has one filter"),
+        ({"dft": "slow"}, "--dft"),
+        ({"input_size": 31}, r"--input_size: 31 leaves a map of one cell of conv5_4.*at least 32"),
+        ({"layers": ("conv3_4",), "gamma": (1.0,), "input_size": 7}, "at least 8"),
+        (
+            {"backbone": "alexnet", "layers": ("conv1", "conv5", "conv2"), "input_size": 50},
+            r"--input_size: 50 leaves a map of one cell of conv5.*at least 51",
+        ),
+    ],
+)
+def test_a_value_out_of_range_names_its_flag(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        replace(TrackerConfig(), **changes).validate()
+
+
+def test_constants_are_leaves_and_choices_are_not() -> None:
+    leaves = jax.tree.leaves(TrackerConfig(gamma=(1.0, 2.0, 3.0)))
+    assert leaves == [1.0, 2.0, 3.0, 0.01, 1e-4, 0.1, 8.0, 0.02]
+
+
+def test_an_unknown_configuration_lists_near_and_all_names() -> None:
+    with pytest.raises(InputError, match=r"no 'hcftt' \(did you mean hcft.*c543, c5_c4"):
+        config.load("hcftt")
+
+
+def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from hcft_jax.experiment.settings import derive\n"
+        "def get_config():\n"
+        "    return derive('cf2', eta=0.5, overlay=True)\n"
+    )
+    experiment = config.load(str(path))
+    assert (experiment.name, experiment.overlay) == ("mine", True)
+    assert (experiment.tracker.eta, experiment.tracker.update) == (0.5, "cf2")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "no file"),
+        ("x = 1\n", "AttributeError"),
+        ("def get_config(:\n", "SyntaxError"),
+        ("def get_config():\n    return 3\n", "must return an Experiment"),
+        (
+            "from hcft_jax.experiment.settings import derive\nget_config = lambda: derive('hcft', etta=1)",
+            "etta",
+        ),
+    ],
+)
+def test_a_broken_configuration_file_is_named(
+    tmp_path: Path, text: str | None, message: str
+) -> None:
+    path = tmp_path / "broken.py"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message) as raised:
+        config.load(str(path))
+    assert "broken.py" in str(raised.value)
+
+
+CHANGED: dict[str, Any] = {
+    "backbone": "alexnet",
+    "layers": ("conv5_4", "conv4_4", "conv3_3"),
+    "gamma": (1.0, 0.5, 0.03),
+    "eta": 0.02,
+    "lambda_": 1e-3,
+    "sigma": 0.2,
+    "radius": 9.0,
+    "temperature": 0.03,
+    "update": "cf2",
+    "search": "sum",
+    "hypercolumn": True,
+    "input_size": 225,
+    "grid": 40,
+    "precision": "bfloat16",
+    "dft": "fft",
+    "synthetic": Synthetic(),
+}
+
+
+@pytest.mark.parametrize("field", CHANGED)
+def test_another_setting_is_another_folder(field: str) -> None:
+    experiment = config.load("hcft")
+    changed = config.override(experiment, {field: CHANGED[field]})
+    assert changed.folder("weights") != experiment.folder("weights")
+
+
+def test_no_setting_of_the_tracker_is_left_out_of_that() -> None:
+    assert {f.name for f in fields(TrackerConfig)} <= set(CHANGED)
+
+
+def test_other_weights_are_another_folder() -> None:
+    experiment = config.load("hcft")
+    assert experiment.folder("a") != experiment.folder("b")
+
+
+def test_what_boxes_do_not_depend_on_leaves_the_folder() -> None:
+    experiment = config.load("hcft")
+    changed = config.override(experiment, {"overlay": True, "data_dir": "x", "sequences": ("A",)})
+    assert changed.folder("weights") == experiment.folder("weights")
+
+
+def test_eta_is_one_number_or_one_a_layer() -> None:
+    one, several = (
+        config.override(config.load("hcft"), {"eta": value}).tracker.eta
+        for value in (("0.02",), ("0.02", "0.03", "0.04"))
+    )
+    assert one == 0.02
+    assert several == (0.02, 0.03, 0.04)

@@ -1,0 +1,87 @@
+"""A training that is interrupted ends as one that is not."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.learn_features import training
+from hcft_jax.util.errors import InputError
+
+FIRST = {"a": jnp.ones(3), "b": {"kernel": jnp.full((2, 2), 2.0)}}
+
+
+def step(params: Any, index: int) -> Any:
+    """A quadratic whose minimum depends on the step."""
+    wanted = np.random.default_rng(index).standard_normal(3).astype(np.float32)
+
+    def loss(params: Any) -> tuple[jax.Array, dict[str, jax.Array]]:
+        value = jnp.sum(jnp.square(params["a"] - wanted)) + jnp.sum(
+            jnp.square(params["b"]["kernel"])
+        )
+        return value, {"part": value}
+
+    return jax.value_and_grad(loss, has_aux=True)(params)
+
+
+def run(folder: Path, steps: int, function: Any = step, total: int = 12) -> Any:
+    optimiser = training.adam(0.1, total)
+    return training.run(folder, FIRST, optimiser, function, steps, every=4)
+
+
+def interrupted(at: int) -> Any:
+    def until(params: Any, index: int) -> Any:
+        if index == at:
+            raise KeyboardInterrupt
+        return step(params, index)
+
+    return until
+
+
+@pytest.mark.parametrize("at", [1, 4, 7, 11])
+def test_an_interrupted_training_ends_as_one_that_was_not(tmp_path: Path, at: int) -> None:
+    whole = run(tmp_path / "whole", 12)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "parts", 12, interrupted(at))
+    parts = run(tmp_path / "parts", 12)
+    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(parts), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert not np.array_equal(np.asarray(whole["a"]), np.ones(3))
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    whole = run(tmp_path, 12)
+    again = run(tmp_path, 12, interrupted(0))
+    np.testing.assert_array_equal(np.asarray(whole["a"]), np.asarray(again["a"]))
+
+
+def test_checkpoints_of_another_network_are_refused(tmp_path: Path) -> None:
+    run(tmp_path, 4)
+    other = {"a": jnp.ones(5)}
+    with pytest.raises(InputError, match="of another training"):
+        training.run(tmp_path, other, training.adam(0.1, 12), step, 12)
+
+
+def test_a_loss_that_is_not_finite_stops_it(tmp_path: Path) -> None:
+    def bad(params: Any, index: int) -> Any:
+        (value, parts), slope = step(params, index)
+        return (value * jnp.nan, parts), slope
+
+    with pytest.raises(InputError, match="step 0: the loss is nan"):
+        run(tmp_path, 4, bad)
+
+
+def test_the_log_is_readable_by_tensorboard(tmp_path: Path) -> None:
+    run(tmp_path, 12)
+    (events,) = (tmp_path / "logs").glob("events.out.tfevents.*")
+    assert b"part" in events.read_bytes()
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rate = training.schedule(1.0, 100)
+    assert float(rate(0)) < 0.1
+    assert float(rate(5)) == pytest.approx(1.0)
+    assert float(rate(99)) < 0.1

@@ -1,0 +1,41 @@
+"""Runs that measured different parts, as one document."""
+
+from typing import Any
+
+import pytest
+
+from experiments.throughput import document
+from hcft_jax.util.errors import InputError
+
+MACHINE = {"cpu": "A", "device": "1 x cpu", "cores": 2, "memory_gib": 8.0, "load": 0.1}
+
+
+def run(command: str, **parts: Any) -> dict[str, Any]:
+    common = {"date": "2026-11-25", "notes": [], "rows": []}
+    hardware, versions = dict(MACHINE), {"jax": "0.10.2"}
+    return {**common, "hardware": hardware, "versions": versions, "command": command, **parts}
+
+
+def test_each_run_is_stated_and_the_last_one_counts() -> None:
+    ceiling: dict[str, Any] = {"matmul": {}, "sizes": {}}
+    first = run("one", ceilings=ceiling, rows=[{"name": "old"}])
+    whole = document.merged([first, run("two", rows=[{"name": "new"}]), run("three")])
+    assert whole["ceilings"] == ceiling
+    assert whole["rows"] == [{"name": "new"}]
+    text = document.SECTIONS["setting"](whole)
+    assert [f"`{name}`" in text for name in ("one", "two", "three")] == [True] * 3
+    assert "`two`" in document.SECTIONS["setting"](run("two"))
+
+
+@pytest.mark.parametrize(
+    ("part", "changed", "message"),
+    [
+        ("hardware", {**MACHINE, "cpu": "B"}, "different machines .cpu."),
+        ("versions", {"jax": "0.11"}, "different versions of jax"),
+    ],
+)
+def test_runs_that_cannot_be_compared_are_refused(
+    part: str, changed: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        document.merged([run("one"), run("two", **{part: changed})])

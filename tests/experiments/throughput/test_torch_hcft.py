@@ -1,0 +1,61 @@
+"""The PyTorch competitor tracks as we do."""
+
+import os
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+from hcft_jax.core.config import TrackerConfig
+
+from experiments.throughput import torch_hcft
+from hcft_jax.backbones import registry
+from hcft_jax.data import otb
+from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.run.streaming import track_sequence
+from hcft_jax.weights import lookup as weights
+from tests.conftest import shared
+
+torch = pytest.importorskip(
+    "torch", reason="PyTorch is not installed: pip install 'hcft_jax[torch]'"
+)
+
+SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compiling takes a minute; several threads wait for each other on a busy machine."""
+    monkeypatch.setattr(torch, "compile", lambda function: function)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+
+
+@pytest.mark.parametrize("tuned", [False, True], ids=["plain", "tuned"])
+@pytest.mark.parametrize("target", [(20.0, 20.0), (56.0, 18.0), (9.0, 40.0)])
+def test_boxes_are_ours(tuned: bool, target: tuple[float, float]) -> None:
+    drawn = Synthetic(frames=12, height=96, width=112, target=target, motion=12.0)
+    sequence, params = synthetic(drawn), weights.random().params
+    ours = np.concatenate(
+        [t.boxes for t in track_sequence(jax.device_put(params), SMALL, sequence)]
+    )
+    theirs = torch_hcft.build(params, SMALL, tuned=tuned).track(sequence.frames, sequence.boxes[0])
+    np.testing.assert_array_equal(theirs, ours)
+    assert len(np.unique(ours, axis=0)) > 2  # it moves
+
+
+@pytest.mark.parametrize("tuned", [False, True], ids=["plain", "tuned"])
+def test_boxes_on_a_real_sequence_are_ours(tuned: bool) -> None:
+    file = shared("weights", "vgg19_imagenet.npz")
+    (target,) = otb.find(shared("otb"), ["Deer"])
+    sequence, params = otb.load(target).part(0, 4), weights.load(file).params
+    config = TrackerConfig()
+    placed = registry.get(config.backbone).placed(params)
+    ours = np.concatenate([t.boxes for t in track_sequence(placed, config, sequence)])
+    theirs = torch_hcft.build(params, config, tuned=tuned).track(sequence.frames, sequence.boxes[0])
+    np.testing.assert_array_equal(theirs, ours)
+
+
+@pytest.mark.parametrize("change", [{"update": "cf2"}, {"search": "sum"}, {"hypercolumn": True}])
+def test_other_settings_are_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="paper"):
+        torch_hcft.build(weights.random().params, replace(SMALL, **change), tuned=False)  # type: ignore[arg-type]

@@ -1,0 +1,135 @@
+"""Exported programs, run where this package is not."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hcft_jax.api import Tracker
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.export import exported
+from hcft_jax.export import programs as export
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights import lookup as weights
+
+SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32, eta=0.05)
+
+RUN = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("hcft_jax", "flax"):
+            raise ImportError(name + " must not be needed")
+sys.meta_path.insert(0, Refuse())
+sys.path.insert(0, sys.argv[1])
+import numpy as np
+from exported import Tracker
+tracker = Tracker(sys.argv[1])
+with np.load(sys.argv[2]) as given:
+    images, boxes = given["images"], given["boxes"]
+found = []
+for box in boxes:
+    tracker.init(images[0], box)
+    found.append([tracker.update(image) for image in images[1:]])
+out = np.array([[[*box, psr] for box, psr in of] for of in found])
+np.save(sys.argv[3], out)
+assert not any(name.split(".")[0] == "hcft_jax" for name in sys.modules)
+"""
+
+
+@pytest.fixture(scope="module")
+def sequence() -> Sequence:
+    return synthetic(Synthetic(frames=10, height=64, width=80, target=(24, 24), motion=18.0))
+
+
+@pytest.fixture(scope="module")
+def frames(sequence: Sequence) -> list[Frame]:
+    return [sequence.frames.read(i) for i in range(len(sequence))]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("exported")
+    bucket = export.largest((72, 96), (30, 30))
+    export.write(path, SMALL, weights.random(), bucket, ("cpu", "cuda"))
+    return path
+
+
+def test_a_fresh_process_without_the_package_gives_the_trackers_results(
+    folder: Path, sequence: Sequence, frames: list[Frame], tmp_path: Path
+) -> None:
+    starts = [sequence.boxes[0], np.array([30.0, 20.0, 11.0, 23.0])]  # two sizes, one program
+    np.savez(tmp_path / "given.npz", images=np.stack(frames), boxes=np.stack(starts))
+    command = [sys.executable, "-c", RUN, str(folder), str(tmp_path / "given.npz")]
+    subprocess.run([*command, str(tmp_path / "found.npy")], check=True, cwd=tmp_path)
+    found = np.load(tmp_path / "found.npy")
+    tracker = Tracker(SMALL, weights.random())
+    for start, of in zip(starts, found, strict=True):
+        track = tracker.track(frames, start)
+        np.testing.assert_allclose(of[:, :4], track.boxes[1:], atol=1e-4)
+        if not np.isnan(track.scores[1]):
+            np.testing.assert_allclose(of[:, 4], track.scores[1:], rtol=2e-3)
+    assert len(np.unique(found[0, :, :2], axis=0)) > 1  # it moved
+
+
+def test_the_manifest_says_what_it_is(folder: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["image"] == [72, 96]
+    assert manifest["grid"] == [21, 21]
+    assert manifest["platforms"] == ["cpu", "cuda"]
+    assert manifest["tracker"]["eta"] == 0.05
+    assert manifest["weights"]["digest"] == weights.random().digest
+    assert set(manifest["sha256"]) == {
+        "begin.jaxexport", "init.jaxexport", "step.jaxexport", "exported.py"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("shape", "box", "message"),
+    [
+        ((64, 80), (90, 1, 20, 20), "empty or outside"),
+        ((64, 80), (1, 1, 0, 20), "empty or outside"),
+        ((64, 80), (1, 1, 50, 50), "cells: 3 to"),
+        ((99, 80), (1, 1, 20, 20), "not RGB uint8 of at most"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    shape: tuple[int, int], box: Any, message: str, folder: Path
+) -> None:
+    tracker = exported.Tracker(folder)
+    with pytest.raises(ValueError, match=message):
+        tracker.init(np.zeros((*shape, 3), np.uint8), box)
+
+
+def test_bad_sizes_and_settings_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="larger than --image"):
+        export.largest((100, 100), (200, 50))
+    bucket = export.largest((64, 64), (9, 9))
+    with pytest.raises(InputError, match="--dft=fft"):
+        export.write(tmp_path, TrackerConfig(dft="fft"), weights.random(), bucket)
+    with pytest.raises(InputError, match="--precision=bfloat16"):
+        export.write(tmp_path, TrackerConfig(precision="bfloat16"), weights.random(), bucket)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_command_writes_everything(tmp_path: Path) -> None:
+    arguments = ["--weights=random", "--layers=conv1_2", "--gamma=1", "--input_size=32"]
+    arguments += ["--image=64,80", "--target=24,24", "--platforms=cpu", f"--output_dir={tmp_path}"]
+    command = [sys.executable, "-m", "hcft_jax.export", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "begin.jaxexport", "init.jaxexport", "step.jaxexport", "weights.npz", "manifest.json",
+        "exported.py",
+    }  # fmt: skip
+    wrong = subprocess.run(
+        [*command, "--target=900,9"], capture_output=True, text=True, check=False
+    )
+    assert wrong.returncode == 2
+    assert wrong.stderr.splitlines()[-1].startswith("error: --target")

@@ -1,0 +1,148 @@
+"""Lanes against one sequence after the other."""
+
+from collections.abc import Sequence as Many
+from dataclasses import replace
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+from hcft_jax.core.config import TrackerConfig
+
+from experiments.throughput import material
+from hcft_jax.benchmark import engine
+from hcft_jax.core.target import Bucket
+from hcft_jax.core.tracker import Params
+from hcft_jax.data import otb
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.run.batch import Track, track_many
+from hcft_jax.run.streaming import track_sequence
+from hcft_jax.util import compilation
+from hcft_jax.util.errors import InputError
+from tests.conftest import shared
+from tests.run.test_streaming import Broken
+
+SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
+BUCKET = Bucket(image=(64, 80), grid=(18, 20))
+DRAWN = Synthetic(height=64, width=80, target=(20, 20), motion=12.0)
+
+
+def drawn(seed: int) -> Sequence:
+    """Targets, images and lengths of different sizes."""
+    options = replace(
+        DRAWN,
+        seed=seed,
+        frames=(11, 1, 7, 16, 4)[seed % 5],
+        height=64 - 3 * seed,
+        width=80 - 2 * seed,
+        target=(20.0 - 2 * seed, 14.0 + 2 * seed),
+    )
+    return replace(synthetic(options), name=f"drawn {seed}")
+
+
+def together(
+    params: Params, sequences: Many[Sequence], config: TrackerConfig = SMALL, **how: Any
+) -> list[Track]:
+    tracks = list(track_many(params, config, sequences, bucket=BUCKET, **how))
+    return sorted(tracks, key=lambda track: track.index)
+
+
+def alone(params: Params, sequence: Sequence, config: TrackerConfig = SMALL) -> np.ndarray:
+    return np.concatenate([t.boxes for t in track_sequence(params, config, sequence)])
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["batch", "turns"])
+@pytest.mark.parametrize(("lanes", "passes"), [(1, 3), (2, 4), (3, 8), (8, 2)])
+def test_lanes_give_the_boxes_of_one_after_the_other(
+    params: Params, lanes: int, passes: int, batched: bool
+) -> None:
+    sequences = [drawn(seed) for seed in range(5)]
+    tracks = together(params, sequences, lanes=lanes, passes=passes, batched=batched)
+    assert [track.index for track in tracks] == list(range(5))
+    for track, sequence in zip(tracks, sequences, strict=True):
+        assert track.error is None
+        np.testing.assert_array_equal(track.boxes, alone(params, sequence))
+        assert np.isfinite(track.psr[1:]).all()
+
+
+@pytest.mark.parametrize("change", [{"update": "cf2", "search": "sum"}, {"hypercolumn": True}])
+def test_every_kind_of_filter_can_be_batched(params: Params, change: dict[str, Any]) -> None:
+    config = replace(SMALL, **change)
+    sequence = drawn(3)
+    (track,) = together(params, [sequence], config, lanes=2, passes=4, batched=True)
+    np.testing.assert_array_equal(track.boxes, alone(params, sequence, config))
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["batch", "turns"])
+def test_the_devices_share_the_lanes(params: Params, batched: bool) -> None:
+    assert len(jax.devices()) > 1, "conftest asks for two"
+    sequences = [drawn(seed) for seed in range(5)]
+    devices = jax.devices()
+    tracks = together(params, sequences, lanes=4, passes=4, devices=devices, batched=batched)
+    for track, sequence in zip(tracks, sequences, strict=True):
+        np.testing.assert_array_equal(track.boxes, alone(params, sequence))
+
+
+def test_two_executables_serve_all_sizes(params: Params) -> None:
+    together(params, [drawn(0)], lanes=2, passes=4)
+    before = compilation.total()
+    together(params, [drawn(1), drawn(2), drawn(3), drawn(4)], lanes=2, passes=4)
+    assert (compilation.total() - before).executables == 0
+    together(params, [drawn(1)], lanes=3, passes=4)
+    assert (compilation.total() - before).executables == 2
+
+
+def test_four_executables_serve_the_targets_of_a_benchmark(params: Params) -> None:
+    targets = otb.find(shared("otb"))
+    whole = material.gather([otb.load(t).part(0, 2) for t in targets], SMALL, engine.BUCKETS)
+    assert len({geometry.grid for geometry in whole.geometries}) == len(targets) == 17
+    assert len({geometry.image for geometry in whole.geometries}) == 10
+    before = compilation.total()
+    for bucket, indices in whole.groups():
+        sequences = [whole.sequences[i] for i in indices]
+        for track in track_many(params, SMALL, sequences, bucket=bucket, lanes=3):
+            assert track.error is None
+            assert track.boxes.shape == (3, 4)
+            assert np.isfinite(track.boxes).all()
+    assert (compilation.total() - before).executables <= 4
+
+
+@pytest.mark.parametrize("bad", [0, 1, 5, 10])
+def test_a_frame_that_cannot_be_read_ends_its_track_only(params: Params, bad: int) -> None:
+    broken = drawn(0)
+    broken = replace(broken, frames=Broken(broken.frames, bad))
+    first, second = together(params, [broken, drawn(3)], lanes=2, passes=4)
+    assert "truncated" in str(first.error)
+    np.testing.assert_array_equal(first.boxes, alone(params, drawn(0))[:bad])
+    assert second.error is None
+    np.testing.assert_array_equal(second.boxes, alone(params, drawn(3)))
+
+
+def test_a_box_that_cannot_be_tracked_ends_its_track_only(params: Params) -> None:
+    outside = drawn(0)
+    outside = replace(outside, boxes=outside.boxes + 500)
+    first, second = together(params, [outside, drawn(2)], lanes=1, passes=4)
+    assert isinstance(first.error, InputError)
+    assert len(first.boxes) == 0
+    assert len(second.boxes) == 7
+
+
+def test_progress_counts_every_frame_once(params: Params) -> None:
+    counts = [0, 0]
+
+    def count(index: int, frames: int) -> None:
+        counts[index] += frames
+
+    together(params, [drawn(0), drawn(3)], lanes=2, passes=4, progress=count)
+    assert counts == [10, 15]
+
+
+def test_lanes_must_divide_evenly(params: Params) -> None:
+    with pytest.raises(ValueError, match="evenly"):
+        together(params, [drawn(0)], lanes=3, devices=jax.devices()[:2])
+
+
+def test_a_target_must_fit(params: Params) -> None:
+    with pytest.raises(ValueError, match="cannot be put"):
+        together(params, [synthetic(replace(DRAWN, height=70))], lanes=1)

@@ -1,0 +1,42 @@
+"""How a command ends."""
+
+import pytest
+
+from hcft_jax.util.errors import InputError, command
+
+
+@command("interrupted; nothing is lost")
+def main(argv: list[str], raised: BaseException | None = None, status: int = 0) -> int:
+    if raised is not None:
+        raise raised
+    return status
+
+
+@pytest.mark.parametrize(
+    ("words", "raised", "status", "line"),
+    [
+        ([], None, 0, ""),
+        (["stray"], None, 2, "error: 'stray': only flags (--name=value) are understood\n"),
+        ([], InputError("x.txt, line 3: no box"), 2, "error: x.txt, line 3: no box\n"),
+        ([], KeyboardInterrupt(), 130, "interrupted; nothing is lost\n"),
+    ],
+)
+def test_a_command_ends_with_a_status_and_at_most_a_line(
+    words: list[str],
+    raised: BaseException | None,
+    status: int,
+    line: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["program", *words], raised) == status
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", line)
+
+
+def test_the_status_of_the_work_is_the_commands() -> None:
+    assert main(["program"], status=1) == 1
+
+
+def test_other_errors_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        main(["program"], ZeroDivisionError())

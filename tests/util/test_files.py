@@ -1,0 +1,82 @@
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+
+
+def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "result.txt"
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+        assert not path.exists()
+        assert (temporary.parent, temporary.suffix) == (path.parent, ".txt")
+    assert path.read_text() == "whole"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("interruption", [ValueError, KeyboardInterrupt])
+def test_an_interrupted_write_changes_nothing(
+    tmp_path: Path, interruption: type[BaseException]
+) -> None:
+    path = tmp_path / "result.txt"
+    path.write_text("former")
+
+    def write() -> None:
+        with replacing(path) as temporary:
+            temporary.write_text("half")
+            raise interruption
+
+    with pytest.raises(interruption):
+        write()
+    assert path.read_text() == "former"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_an_interruption_leaves_is_kept_where_it_is_told(tmp_path: Path) -> None:
+    path, partial = tmp_path / "a.csv", tmp_path / "partial" / "a.csv"
+
+    def write(text: str) -> None:
+        with replacing(path, partial) as temporary:
+            temporary.write_text(text)
+            raise KeyboardInterrupt
+
+    for text in ("", "half"):  # nothing is not kept
+        with pytest.raises(KeyboardInterrupt):
+            write(text)
+        assert partial.exists() == bool(text)
+    assert partial.read_text() == "half"
+    assert not path.exists()
+    with replacing(path, partial) as temporary:
+        temporary.write_text("whole")
+    assert path.read_text() == "whole"
+    assert not partial.exists()
+
+
+def test_others_may_read_the_file_as_any_other(tmp_path: Path) -> None:
+    mask = os.umask(0o022)
+    try:
+        with replacing(tmp_path / "result.txt"):
+            pass
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "result.txt").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_full_disk_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "result.txt"
+    with (
+        pytest.raises(InputError, match=r"result\.txt: not written \(No space left"),
+        replacing(path),
+    ):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file/below: cannot write there"):
+        replacing(tmp_path / "file" / "below" / "result.txt").__enter__()
