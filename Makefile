@@ -24,6 +24,7 @@ test: $(VENV)/installed-dev
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(VENV)/bin/lint-imports
 	$(RUN) pytest --numprocesses=2 --dist=worksteal
 
 ## The tests that take minutes each: whole trajectories, long videos, sweeps on a Ray cluster,

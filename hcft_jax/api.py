@@ -27,11 +27,11 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import search, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import video
-from hcft_jax.experiment import settings as configurations
+from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import images
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weight_files
+from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
 
 Floats = npt.NDArray[np.float32]
@@ -113,7 +113,7 @@ class Tracker:
             InputError: no such configuration, a constant out of range, or no usable weights.
         """
         if isinstance(config, str | os.PathLike):
-            config = configurations.load(os.fspath(config))
+            config = settings.load(os.fspath(config))
         if isinstance(config, Experiment):
             weights = config.weights if weights is None else weights
             config = config.tracker
@@ -272,9 +272,7 @@ def shared_network(
     backbone = registry.get(config.backbone)
     with _networks_lock:
         if not isinstance(weights, Weights):
-            weights = weight_files.find(
-                None if weights is None else os.fspath(weights), backbone.name
-            )
+            weights = lookup.find(None if weights is None else os.fspath(weights), backbone.name)
         backbone.require(weights.params)
         key = weights.digest, config.precision
         network = _networks.get(key)

@@ -16,10 +16,9 @@ from absl import app, flags
 
 from hcft_jax.benchmark import baselines, benchmark, jobs
 from hcft_jax.benchmark.outcome import report
-from hcft_jax.experiment import flags as options
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
-from hcft_jax.own_video import tracking as own_video
+from hcft_jax.own_video import tracking
 from hcft_jax.util import startup
 from hcft_jax.util.errors import command
 
@@ -34,7 +33,7 @@ def experiment_of_flags() -> Experiment:
     Raises:
         InputError: an unknown configuration, or a value that no tracker can have.
     """
-    experiment = config.override(config.load(_CONFIG.value), options.changes()).validate()
+    experiment = settings.override(settings.load(_CONFIG.value), options.changes()).validate()
     return options.equipped(experiment)
 
 
@@ -44,7 +43,7 @@ def main(argv: list[str]) -> int:
     experiment = experiment_of_flags()
     process = startup.start()
     if experiment.own is not None:
-        print(own_video.run(experiment))
+        print(tracking.run(experiment))
         return 0
     jobs.find(experiment)  # a wrong folder or name should not wait for the weights
     (weights,) = baselines.weights_of([experiment])

@@ -11,7 +11,7 @@ import jax
 import pytest
 
 from hcft_jax.backbones.vgg import Params
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 # a shell's background job ignores Ctrl-C, which tests send to themselves and to commands
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -34,21 +34,21 @@ def shared(*parts: str) -> Path:
 @pytest.fixture(scope="session")
 def params() -> Params:
     """Untrained VGG-19 parameters, the same everywhere: enough for whatever needs no accuracy."""
-    return jax.device_put(weights.random().params)
+    return jax.device_put(lookup.random().params)
 
 
 @pytest.fixture(scope="module")
 def random_weights_drawn_once() -> Iterator[None]:
     """Drawing the 20 million random parameters once is enough."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(weights, "random", functools.cache(weights.random))
+        patch.setattr(lookup, "random", functools.cache(lookup.random))
         yield
 
 
 @pytest.fixture(scope="session")
 def imagenet() -> Params:
     """The trained parameters."""
-    return jax.device_put(weights.load(shared("weights", "vgg19_imagenet.npz")).params)
+    return jax.device_put(lookup.load(shared("weights", "vgg19_imagenet.npz")).params)
 
 
 @pytest.fixture(params=[True, False], ids=["jit", "eager"])

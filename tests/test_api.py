@@ -23,7 +23,7 @@ from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
@@ -31,7 +31,7 @@ SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_siz
 
 @pytest.fixture(scope="module")
 def untrained() -> Iterator[Weights]:
-    drawn = weights.random()
+    drawn = lookup.random()
     alive = Tracker(SMALL, drawn)  # so that the network is put on the device once
     yield drawn
     del alive

@@ -7,10 +7,10 @@ and one filter on the concatenation of the three (hypercolumn). The experiments 
 configurations, so what ``hcft_jax.main`` has of them is taken, and the other way round.
 """
 
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 
 
 def get_sweep() -> list[Experiment]:
     """Differences are to ``hcft``."""
-    return [config.load(name) for name in ("hcft", "c5", "c4", "c3", "c5_c4", "c543")]
+    return [settings.load(name) for name in ("hcft", "c5", "c4", "c3", "c5_c4", "c543")]

@@ -34,15 +34,14 @@ from absl import app, flags
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.data import otb
-from hcft_jax.evaluation import annotations, bootstrap, plots, summary, tables
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import annotations, bootstrap, plots, result_folders, summary, tables
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.plots import KINDS
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
 from hcft_jax.util.errors import InputError, command
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 from . import NothingToShow, ablation, activations, remedies, scores, tracked
 
@@ -73,7 +72,7 @@ class Material:
     @functools.cached_property
     def results(self) -> Results:
         """Everyone's boxes."""
-        return layouts.load(self.given.results, self.benchmark)
+        return result_folders.load(self.given.results, self.benchmark)
 
     @functools.cached_property
     def chosen(self) -> Results:
@@ -108,7 +107,7 @@ class Material:
     @functools.cached_property
     def params(self) -> Params:
         """The network's parameters."""
-        return jax.device_put(weights.find(self.given.weights).params)
+        return jax.device_put(lookup.find(self.given.weights).params)
 
     def subsets(self, evaluation: Evaluation) -> list[str]:
         """The subsets of which somebody has all targets.

@@ -36,7 +36,7 @@ from hcft_jax.data import sequence as data
 from hcft_jax.evaluation import tables
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.experiment import flags as options
+from hcft_jax.experiment import options
 from hcft_jax.experiment import settings as config
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run import together

@@ -33,19 +33,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PRECISIONS, Backbone
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation.results import write_boxes, write_json
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import startup
 from hcft_jax.util.errors import InputError, command
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 from hcft_jax.weights.native import Weights
 
 from . import crops, features, training
@@ -80,7 +79,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
 
     setting = Setting(seed=given.seed, frames=given.frames)
     prepared = Preparation(folder / "material", videos, setting, given.clips, patch, trainings)
-    found = weights.find(given.weights, TEACHER) if given.taught > 0 else None
+    found = lookup.find(given.weights, TEACHER) if given.taught > 0 else None
     digest = found.digest if found else None
     channels = {name: network.shapes(None)[name][3] for name in network.layers}
     tutor = Teacher(found.params, TEACHER, network.layers) if found else None
@@ -137,7 +136,7 @@ def learned(
         folder, first, optimiser, step, given.steps, every=given.every, title=folder.name
     )
     arrays = features.complete(params)
-    made = weights.made(native.halved(jax.device_get(arrays)), network.name, origin)
+    made = lookup.made(native.halved(jax.device_get(arrays)), network.name, origin)
     path = folder / f"{network.name}.npz"
     native.save(path, made)
     about = {

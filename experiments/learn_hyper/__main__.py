@@ -30,26 +30,25 @@ import jax
 import numpy as np
 import optax
 from absl import app, flags
-from hcft_jax.core.config import TrackerConfig
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
 from hcft_jax.benchmark.outcome import versions
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import datasets, layout, otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import bootstrap, comparison, results, tables
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.experiment import flags as options
+from hcft_jax.experiment import options
 from hcft_jax.experiment import settings as config
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util import startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.util.files import replacing
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 
 from . import held_out, hyper
 from .hyper import Learner, State
@@ -77,7 +76,7 @@ def run(given: flags.FlagValues, words: list[str]) -> int:
     root = Path(given.data_dir) if given.data_dir else drawn(folder / "drawn")
     training, held = divided(root, given.sequences or None, given.held_out or None)
     print(f"learned on {', '.join(t.name for t in training)}; held out: {', '.join(held)}")
-    found = weights.find(base.weights, base.tracker.backbone)
+    found = lookup.find(base.weights, base.tracker.backbone)
 
     start = dataclasses.replace(base.tracker, temperature=TEMPERATURE)
     params = registry.get(start.backbone).placed(found.params, start.precision)

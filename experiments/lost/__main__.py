@@ -25,11 +25,11 @@ from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.results import write_json
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import boxes, files
 from hcft_jax.util.errors import InputError, command
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -166,7 +166,7 @@ def analyse(runs: dict[str, tuple[Floats, Bools]]) -> dict[str, Any]:
 def main(argv: list[str]) -> int:
     """Tracks what is missing, prints and writes the analysis; the exit status."""
     values = flags.FLAGS
-    experiment = config.load(values.config).validate()
+    experiment = settings.load(values.config).validate()
     targets = otb.find(values.data_dir or "", values.sequences or None)
     params = None
     runs: dict[str, list[tuple[Floats, Bools]]] = {}
@@ -175,7 +175,7 @@ def main(argv: list[str]) -> int:
         path = Path(values.output_dir, experiment.name, f"{target.name}-every{step}.npz")
         if not path.exists():
             if params is None:
-                found = weights.find(values.weights, experiment.tracker.backbone)
+                found = lookup.find(values.weights, experiment.tracker.backbone)
                 network = registry.get(experiment.tracker.backbone)
                 params = network.placed(found.params, experiment.tracker.precision)
             sequence = every(otb.load(target), step, values.max_frames)

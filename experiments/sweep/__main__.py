@@ -34,8 +34,7 @@ from hcft_jax.benchmark.plan import Task
 from hcft_jax.benchmark.progress import Line
 from hcft_jax.evaluation import bootstrap, comparison, results, tables
 from hcft_jax.evaluation.protocols import PROTOCOLS
-from hcft_jax.experiment import flags as options
-from hcft_jax.experiment import sweeps
+from hcft_jax.experiment import options, sweeps
 from hcft_jax.experiment.sweeps import Sweep
 from hcft_jax.util import startup
 from hcft_jax.util.errors import InputError, command

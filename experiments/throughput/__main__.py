@@ -31,13 +31,13 @@ from typing import Any
 
 import jax
 from absl import app, flags
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark.engine import BUCKETS
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.util.errors import InputError, command
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 from . import document, growth, machine, material, starts
 from .contenders import Programs
@@ -68,7 +68,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
         gamma=tuple(map(float, given.gamma)),
         input_size=given.input_size,
     ).validate()
-    found = weights.find(given.weights, config.backbone)
+    found = lookup.find(given.weights, config.backbone)
     precisions = choices(given.precisions)
     result: dict[str, Any] = {"rows": [], "notes": []}
 

@@ -14,14 +14,14 @@ from typing import Any
 import jax
 import numpy as np
 from absl import app, flags
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import Params
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.util.errors import InputError, command
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 from . import machine, timing
 
@@ -76,7 +76,7 @@ def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: in
 def main(argv: list[str]) -> int:
     """Measures, prints and writes; the exit status."""
     values = flags.FLAGS
-    params = registry.get(TrackerConfig().backbone).placed(weights.find(values.weights).params)
+    params = registry.get(TrackerConfig().backbone).placed(lookup.find(values.weights).params)
     drawn = Synthetic(
         seed=values.seed,
         frames=60,

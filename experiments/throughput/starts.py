@@ -68,15 +68,15 @@ def main(text: str) -> None:
     begun = time.perf_counter()
     import jax
     import numpy as np
-    from hcft_jax.core.config import TrackerConfig
 
     from hcft_jax.backbones import registry
+    from hcft_jax.core.config import TrackerConfig
     from hcft_jax.core.target import Bucket
     from hcft_jax.data.sequence import Sequence
     from hcft_jax.data.synthetic import Synthetic, synthetic
     from hcft_jax.run.batch import track_many
     from hcft_jax.util import compilation
-    from hcft_jax.weights import lookup as weights
+    from hcft_jax.weights import lookup
 
     hits = 0
 
@@ -92,7 +92,7 @@ def main(text: str) -> None:
     }
     config = TrackerConfig(**fields)
     params = registry.get(config.backbone).placed(
-        weights.find(settings["weights"], config.backbone).params, config.precision
+        lookup.find(settings["weights"], config.backbone).params, config.precision
     )
     jax.block_until_ready(params)
     loaded = time.perf_counter()

@@ -24,7 +24,7 @@ from hcft_jax.benchmark.progress import Advance, Progress
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
 from hcft_jax.core.tracker import Params
-from hcft_jax.data import sequence as data
+from hcft_jax.data import sequence
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run.batch import track_many
 from hcft_jax.run.streaming import Floats
@@ -323,7 +323,7 @@ def _opened(
     progress: Progress,
     stack: contextlib.ExitStack,
     underway: dict[int, _Open],
-) -> Iterator[data.Sequence]:
+) -> Iterator[sequence.Sequence]:
     """The sequences of tasks, which are under way, by their number, from then on."""
     count = itertools.count()
     for task in tasks:

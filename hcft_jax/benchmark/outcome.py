@@ -15,7 +15,6 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-import hcft_jax
 from hcft_jax.benchmark.jobs import Group, Unit
 from hcft_jax.evaluation import metrics, protocols, results
 from hcft_jax.evaluation.metrics import Scores
@@ -23,6 +22,7 @@ from hcft_jax.evaluation.protocols import Judged
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util import boxes as conventions
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.version import __version__
 from hcft_jax.weights.native import Weights
 
 _SHOWN = 8  # sequences that a line names
@@ -189,7 +189,7 @@ def device() -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Of everything that numbers may depend on."""
     return {
-        "hcft_jax": hcft_jax.__version__,
+        "hcft_jax": __version__,
         "python": platform.python_version(),
         "jax": jax.__version__,
         "flax": flax.__version__,

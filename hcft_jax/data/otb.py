@@ -24,7 +24,7 @@ from PIL import Image
 
 from hcft_jax.data import layout
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes as box_conventions
+from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 from hcft_jax.util.names import index, key
@@ -122,7 +122,7 @@ def load(target: Target) -> Sequence:
     """
     folder = target.folder / "img"
     numbered = layout.numbered(folder)
-    rows = box_conventions.parse(target.ground_truth)
+    rows = boxes.parse(target.ground_truth)
     video = target.folder.name.lower()
     if video in RANGES:
         first, last = RANGES[video]
@@ -142,7 +142,7 @@ def load(target: Target) -> Sequence:
             f" {folder}: the ground truth is"
             f" {'shorter' if len(rows) < total else 'longer'} than the frames"
         )
-    return Sequence(target.name, files, box_conventions.from_file(rows), first)
+    return Sequence(target.name, files, boxes.from_file(rows), first)
 
 
 def omitted_folder(annotations: str | Path) -> Path:
@@ -228,7 +228,7 @@ def write(
             Image.fromarray(sequence.frames.read(frame)).save(temporary, quality=95)
     path = folder / "groundtruth_rect.txt"
     with replacing(path) as temporary:
-        np.savetxt(temporary, box_conventions.to_file(sequence.boxes), "%.4f", delimiter=",")
+        np.savetxt(temporary, boxes.to_file(sequence.boxes), "%.4f", delimiter=",")
     return folder
 
 

@@ -26,8 +26,15 @@ from typing import Any
 
 from absl import app, flags
 
-from hcft_jax.evaluation import annotations, bootstrap, plots, report, summary, tables
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import (
+    annotations,
+    bootstrap,
+    plots,
+    report,
+    result_folders,
+    summary,
+    tables,
+)
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.result_folders import Problem, Results
 from hcft_jax.evaluation.results import write_json
@@ -132,12 +139,12 @@ def run(given: flags.FlagValues) -> int:
     start = time.perf_counter()
     benchmark = annotations.load(given.annotations)
     pictures.find(benchmark)  # a wrong folder should not wait for the scores
-    results = layouts.load(given.results, benchmark)
+    results = result_folders.load(given.results, benchmark)
     loaded = time.perf_counter()
     for problem in results.problems:
         print(f"error: {_line(problem)}", file=sys.stderr)
     if given.export:
-        layouts.export(results.boxes, benchmark, given.export, folder)
+        result_folders.export(results.boxes, benchmark, given.export, folder)
         count = sum(map(len, results.boxes.values()))
         print(f"{count} results of {len(results.boxes)} trackers as {given.export}: {folder}")
         return 1 if results.problems else 0
@@ -183,7 +190,9 @@ def define_flags() -> None:
     flags.DEFINE_list("results", None, "folders of results, in any of the known layouts")
     flags.DEFINE_string("annotations", None, "folder of anno/, attributes.csv and initOmit/")
     flags.DEFINE_string("output_dir", None, "where files are written")
-    flags.DEFINE_string("export", None, f"write results instead, as {', '.join(layouts.FORMATS)}")
+    flags.DEFINE_string(
+        "export", None, f"write results instead, as {', '.join(result_folders.FORMATS)}"
+    )
     flags.DEFINE_integer("resamples", bootstrap.RESAMPLES, "bootstrap resamples")
     flags.DEFINE_integer("seed", 0, "seed of the bootstrap")
     flags.DEFINE_bool(

@@ -20,8 +20,7 @@ from hcft_jax.data import otb
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.metrics import valid
 from hcft_jax.evaluation.toolkit import Published
-from hcft_jax.util import boxes as conventions
-from hcft_jax.util import names
+from hcft_jax.util import boxes, names
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -135,7 +134,7 @@ def _target(folder: Path, row: Mapping[str, str]) -> Target:
     name, start, end = row["name"], int(row["startFrame"]), int(row["endFrame"])
     path = folder / "anno" / f"{name}.txt"
     omitted = folder / "initOmit" / f"{name}.txt"
-    rows = conventions.parse(path)
+    rows = boxes.parse(path)
     if len(rows) != end - start + 1:
         raise InputError(f"{path}: {len(rows)} rows, the table says frames {start} to {end}")
     first, last = otb.RANGES.get(name.lower(), (start, end))

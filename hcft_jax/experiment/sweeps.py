@@ -16,8 +16,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.experiment import config_files
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import config_files, settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util.errors import InputError
 
@@ -40,9 +39,9 @@ class Sweep:
             own = hasattr(self.experiments[0].tracker, name)
             values = [getattr(e.tracker if own else e, name) for e in self.experiments]
             if any(value != values[0] for value in values):
-                given = config.flag_of(name) if own else name
+                given = settings.flag_of(name) if own else name
                 raise InputError(f"--{given}: sweep {self.name} gives it different values itself")
-        experiments = (config.override(e, changes) for e in self.experiments)
+        experiments = (settings.override(e, changes) for e in self.experiments)
         return dataclasses.replace(self, experiments=tuple(experiments))
 
     def validate(self) -> "Sweep":
@@ -83,7 +82,7 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
         InputError: an unknown configuration or field, or a value that is no number.
     """
     if isinstance(experiment, str):
-        experiment = config.load(experiment)
+        experiment = settings.load(experiment)
     known = [f.name for f in dataclasses.fields(TrackerConfig)]
     for name in values:
         if name not in known:
@@ -92,7 +91,7 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
                 "experiments one by one: dataclasses.replace(experiment, name=..., ...)"
             )
     return [
-        config.override(experiment, dict(zip(values, combination, strict=True)))
+        settings.override(experiment, dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
     ]
 

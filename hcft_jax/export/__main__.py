@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 from absl import app, flags
 
-from hcft_jax.experiment import flags as options
-from hcft_jax.experiment import settings
+from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.export.programs import PLATFORMS, largest, write
 from hcft_jax.util.errors import InputError, command

@@ -11,7 +11,7 @@ import pytest
 from hcft_jax.backbones import alexnet
 from hcft_jax.backbones.alexnet import LAYERS, ONE_TOWER, TWO_TOWERS, Architecture
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 from tests import reference
 
 CAFFENET = replace(TWO_TOWERS, normalized_first=False, pool_padding=1)
@@ -40,7 +40,7 @@ def drawn(architecture: Architecture) -> Params:
 
 @pytest.fixture(scope="module")
 def untrained_alexnet() -> Params:
-    return weights.random("alexnet").params
+    return lookup.random("alexnet").params
 
 
 @pytest.fixture(scope="module")

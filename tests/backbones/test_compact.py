@@ -8,21 +8,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import compact, registry
 from hcft_jax.backbones.backbone import PRECISIONS, Params
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.experiment.settings import load
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 NETWORK = registry.get("compact")
 
 
 @pytest.fixture(scope="module")
 def drawn() -> Params:
-    found = weights.random("compact").params
+    found = lookup.random("compact").params
     rng = np.random.default_rng(0)
     for name in NETWORK.shapes(None):
         found[name]["bias"] = rng.standard_normal(found[name]["bias"].shape).astype(np.float32)
@@ -138,7 +138,7 @@ def test_parameters_of_the_teacher_are_not_its_own(config: str, loaded: str) -> 
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(InputError, match=rf"params: no \w+, so not {registry.get(config).title}'s"):
         tracker.init(
-            weights.random(loaded).params, TrackerConfig(backbone=config), image, (20, 20, 20, 20)
+            lookup.random(loaded).params, TrackerConfig(backbone=config), image, (20, 20, 20, 20)
         )
 
 
@@ -152,18 +152,18 @@ class TestShipped:
     ) -> None:
         monkeypatch.delenv(NETWORK.environment, raising=False)
         monkeypatch.setenv("HCFT_CACHE", str(tmp_path))
-        assert weights.find(None, "compact").backbone is NETWORK
-        assert weights.at_hand("compact")
+        assert lookup.find(None, "compact").backbone is NETWORK
+        assert lookup.at_hand("compact")
 
     def test_it_passes_its_check(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert NETWORK.shipped is not None
-        assert weights.check(NETWORK.shipped)
+        assert lookup.check(NETWORK.shipped)
         assert "conv5_4" in capsys.readouterr().out
 
     def test_how_it_was_made_is_beside_it(self) -> None:
         assert NETWORK.shipped is not None
         about = json.loads(NETWORK.shipped.with_suffix(".json").read_text())
-        found = weights.load(NETWORK.shipped)
+        found = lookup.load(NETWORK.shipped)
         assert about["digest"] == found.digest
         assert about["command"].startswith("python -m hcft_jax.experiments.learn_features ")
         assert {"seed", "data", "date", "teacher"} <= set(about)

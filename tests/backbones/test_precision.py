@@ -8,7 +8,7 @@ import scipy.signal
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PRECISIONS, Params, operand
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 LAYERS = ("conv1_1", "conv3_2")
 VGG = registry.get("vgg19")
@@ -21,7 +21,7 @@ def image() -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def plain() -> Params:
-    return weights.random().params
+    return lookup.random().params
 
 
 def maps(params: Params, image: np.ndarray, precision: str) -> dict[str, jax.Array]:

@@ -7,16 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params, operand
 from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import selftest
+from hcft_jax.weights import lookup, selftest
 
 
 def edges(
@@ -57,7 +56,7 @@ def edged(monkeypatch: pytest.MonkeyPatch) -> TrackerConfig:
 
 
 def test_a_further_backbone_is_tracked_on(edged: TrackerConfig) -> None:
-    params = jax.device_put(weights.random("edges").params)
+    params = jax.device_put(lookup.random("edges").params)
     sequence = synthetic(Synthetic(frames=4, height=64, width=80, target=(20, 20), motion=12.0))
     state = tracker.init(params, edged, sequence.frames.read(0), sequence.boxes[0])
     assert tracker.input_size(params, edged) == 40
@@ -70,16 +69,16 @@ def test_a_further_backbone_is_tracked_on(edged: TrackerConfig) -> None:
 def test_its_files_are_written_found_and_checked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = weights.random("edges")
+    drawn = lookup.random("edges")
     arrays = {f"edges/{part}": array for part, array in drawn.params["edges"].items()}
     np.savez(tmp_path / "plain.npz", **arrays, mean_rgb=drawn.params["normalization"]["mean"])
-    weights.convert(tmp_path / "plain.npz", tmp_path / "native.npz")
+    lookup.convert(tmp_path / "plain.npz", tmp_path / "native.npz")
     monkeypatch.setenv("HCFT_WEIGHTS_EDGES", str(tmp_path / "native.npz"))
-    found = weights.find(None, "edges")
+    found = lookup.find(None, "edges")
     assert (found.backbone, found.digest) == (EDGES, drawn.digest)
     assert {status for status, _ in selftest.inspect(EDGES, found.params)} <= {"ok", "note"}
     with pytest.raises(InputError, match="no public file of Edges is known"):
-        weights.fetch("edges")
+        lookup.fetch("edges")
 
 
 @pytest.mark.usefixtures("edged")
@@ -100,4 +99,4 @@ def test_parameters_of_another_backbone_are_refused(config: str, loaded: str) ->
     tracking = TrackerConfig(backbone=config, layers=network.layers[-1:], gamma=(1.0,))
     image = np.zeros((64, 64, 3), np.uint8)
     with pytest.raises(InputError, match=rf"params: no conv1.*, so not {network.title}'s"):
-        tracker.init(weights.random(loaded).params, tracking, image, (20, 20, 20, 20))
+        tracker.init(lookup.random(loaded).params, tracking, image, (20, 20, 20, 20))

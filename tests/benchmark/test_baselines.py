@@ -17,7 +17,7 @@ from experiments.exhibits import folders
 from hcft_jax.benchmark import baselines, benchmark, jobs, opencv
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import protocols
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment, OwnVideo
 from hcft_jax.util.boxes import to_file
 from hcft_jax.util.errors import InputError
@@ -178,7 +178,7 @@ def test_an_unknown_tracker_is_an_error(own: str, name: str, message: str) -> No
     [({"eta": 0.5}, "--eta"), ({"weights": "random"}, "--weights"), ({"responses": True}, "--res")],
 )
 def test_what_only_our_tracker_has_is_refused(changes: dict[str, Any], flag: str) -> None:
-    experiment = config.derive("otb", method="opencv:MIL", **changes)
+    experiment = settings.derive("otb", method="opencv:MIL", **changes)
     with pytest.raises(InputError, match=f"opencv:MIL has no .*: leave out {flag}"):
         experiment.validate()
 

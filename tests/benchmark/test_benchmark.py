@@ -2,14 +2,14 @@ import json
 from pathlib import Path
 
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.benchmark import benchmark, jobs
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 SMALL = TrackerConfig(layers=("conv1_2",), gamma=(1.0,), input_size=32)
 DRAWN = Synthetic(frames=11, height=64, width=80, target=(20, 20), motion=12.0)
@@ -29,7 +29,7 @@ def test_a_drawn_sequence_needs_no_data(field: str) -> None:
 
 def test_results_are_where_the_summary_says(tmp_path: Path) -> None:
     experiment = Experiment("x", SMALL, synthetic=DRAWN, output_dir=str(tmp_path))
-    outcome = benchmark.run(experiment, weights.random())
+    outcome = benchmark.run(experiment, lookup.random())
     (folder,) = tmp_path.iterdir()
     summary = json.loads((folder / "summary.json").read_text())
     assert set(summary["sequences"]) == set(outcome.rows("ope")) == {"synthetic-0"}
@@ -56,10 +56,10 @@ def test_results_are_where_the_summary_says(tmp_path: Path) -> None:
 def test_the_ablations_on_alexnet_run(tmp_path: Path, name: str, layers: str) -> None:
     drawn = Synthetic(frames=4, height=64, width=80, target=(20, 20), motion=12.0)
     changes = {"input_size": 67, "synthetic": drawn, "output_dir": str(tmp_path)}
-    experiment = config.override(config.load(name), changes)
+    experiment = settings.override(settings.load(name), changes)
     assert experiment.tracker.layers == tuple(layers.split())
     assert experiment.tracker.hypercolumn == (name == "alex_c543")
-    outcome = benchmark.run(experiment, weights.random("alexnet"))
+    outcome = benchmark.run(experiment, lookup.random("alexnet"))
     summary = json.loads((outcome.folder / "summary.json").read_text())
     assert not outcome.failed
     assert summary["sequences"]["synthetic-0"]["frames"] == 4

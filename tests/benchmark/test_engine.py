@@ -7,17 +7,17 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.benchmark import benchmark, engine
 from hcft_jax.benchmark.outcome import Outcome, Row
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import batch
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 SMALL = TrackerConfig(layers=("conv2_1", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
 FRAMES = (25, 9, 30, 12)
@@ -44,7 +44,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(data: Path, to: Path, *protocols: str, **changes: Any) -> Outcome:
     given: dict[str, Any] = {"tracker": SMALL, "data_dir": str(data), "output_dir": str(to)}
     experiment = Experiment("x", **(given | changes), protocols=protocols or ("ope",))
-    return benchmark.run(experiment, weights.random())
+    return benchmark.run(experiment, lookup.random())
 
 
 def dp20(row: Row) -> float:

@@ -15,7 +15,7 @@ from hcft_jax.core import differentiable, search, spectrum, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 FRAMES = 4
 CONFIG = TrackerConfig(backbone="compact", input_size=48, eta=(0.02, 0.03, 0.05), temperature=0.1)
@@ -26,7 +26,7 @@ HANN = np.array([0.5, -0.5])
 
 @pytest.fixture(scope="module")
 def compact() -> Any:
-    return weights.random("compact").params
+    return lookup.random("compact").params
 
 
 @pytest.fixture

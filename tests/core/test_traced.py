@@ -6,8 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from hcft_jax.core import target as host
-from hcft_jax.core import traced
+from hcft_jax.core import target, traced
 from hcft_jax.core.target import Bucket
 
 PATCH, MAPS = (32, 32), [(32, 32), (16, 16), (2, 2)]
@@ -15,9 +14,9 @@ BUCKET = Bucket((120, 160), (40, 44))
 
 
 def on_host(box: tuple[float, ...], image: tuple[int, int]) -> Any:
-    geometry, position = host.place(box, image)
+    geometry, position = target.place(box, image)
     _, _, w, h = box
-    return host.fixed(geometry, (h, w), PATCH, MAPS, bucket=BUCKET), position
+    return target.fixed(geometry, (h, w), PATCH, MAPS, bucket=BUCKET), position
 
 
 @pytest.mark.parametrize(

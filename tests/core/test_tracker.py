@@ -7,11 +7,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import vgg
 from hcft_jax.backbones.alexnet import ONE_TOWER
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Sequence
@@ -19,7 +19,7 @@ from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.util import compilation
 from hcft_jax.util.boxes import from_file, to_file
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 from tests import reference
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=48)
@@ -42,7 +42,7 @@ def images(sequence: Sequence) -> np.ndarray:
 @pytest.fixture(scope="module")
 def alexnet() -> Params:
     """Untrained parameters of the two-tower network."""
-    return jax.device_put(weights.random("alexnet").params)
+    return jax.device_put(lookup.random("alexnet").params)
 
 
 def relative(actual: Any, expected: np.ndarray) -> float:

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hcft_jax.data import otb, unpacking
-from hcft_jax.data import otb_download as download
-from hcft_jax.util import download as downloads
+from hcft_jax.data import otb, otb_download, unpacking
+from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
 from tests.server import Behaviour, serving
 
@@ -44,7 +43,7 @@ def pack(entries: Entries) -> bytes:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(downloads, "_RETRY_WAIT", 0.0)
+    monkeypatch.setattr(download, "_RETRY_WAIT", 0.0)
     monkeypatch.setenv("no_proxy", "*")
 
 
@@ -58,7 +57,7 @@ def server() -> Iterator[Behaviour]:
 
 def run(server: Behaviour, folder: Path, *sequences: str) -> int:
     wanted = f"--sequences={','.join(sequences)}"
-    return download.main(["otb", wanted, f"--output_dir={folder}", f"--url={server.url}"])
+    return otb_download.main(["otb", wanted, f"--output_dir={folder}", f"--url={server.url}"])
 
 
 def everything(folder: Path) -> set[str]:
@@ -111,13 +110,13 @@ def test_a_wrong_length_leaves_no_broken_sequence(
 def test_a_server_that_sends_without_end_is_cut_off(
     server: Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "MOST", 1000)
+    monkeypatch.setattr(otb_download, "MOST", 1000)
     with pytest.raises(InputError, match=r"Deer\.zip: \d+ bytes are too many, at most 1000"):
-        download.fetch("Deer", tmp_path, server.url)
+        otb_download.fetch("Deer", tmp_path, server.url)
     server.length = 900
     assert server.files is not None
     with pytest.raises(InputError, match="is no whole zip file"):
-        download.fetch("Deer", tmp_path, server.url)
+        otb_download.fetch("Deer", tmp_path, server.url)
     assert everything(tmp_path) <= {".download/Deer.lock"}
 
 
@@ -252,9 +251,9 @@ def test_a_video_of_which_one_target_has_no_truth_is_fetched(
 
 
 def test_names_are_those_of_the_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
-    assert download.videos([]) == list(download.OTB)
-    assert download.videos(["jogging-1", "Jogging.2", "deer"]) == ["Jogging", "Deer"]
-    assert download.main(["otb", "--sequences=Dear"]) == 2
+    assert otb_download.videos([]) == list(otb_download.OTB)
+    assert otb_download.videos(["jogging-1", "Jogging.2", "deer"]) == ["Jogging", "Deer"]
+    assert otb_download.main(["otb", "--sequences=Dear"]) == 2
     assert "no 'Dear' in OTB-100; did you mean Deer" in capsys.readouterr().err
 
 

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hcft_jax.evaluation import annotations, plots, summary
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import annotations, plots, result_folders, summary
 from hcft_jax.evaluation.annotations import Benchmark
 from tests.conftest import shared
 
@@ -33,7 +32,7 @@ def place(small: Benchmark, tmp_path: Path) -> Path:
     """Results of two trackers; one lacks a target."""
     boxes = {t: {n: target.truth for n, target in small.targets.items()} for t in ("a", "b_1")}
     boxes["b_1"] = {n: b + np.array([6, 0, 0, 0]) for n, b in boxes["b_1"].items() if n != "Tiger1"}
-    layouts.export(boxes, small, "plain", tmp_path / "results")
+    result_folders.export(boxes, small, "plain", tmp_path / "results")
     return tmp_path / "results"
 
 
@@ -124,7 +123,7 @@ def test_results_are_exported(place: Path, folder: Path, small: Benchmark, tmp_p
     done = run(results=place, annotations=folder, output_dir=out, export="otb")
     assert (done.returncode, done.stderr) == (0, "")
     assert len(list(out.glob("*.mat"))) == 9
-    one, other = (layouts.load([path], small).boxes for path in (place, out))
+    one, other = (result_folders.load([path], small).boxes for path in (place, out))
     np.testing.assert_array_equal(one["b_1"]["One"], other["b_1"]["One"])
 
 
@@ -192,7 +191,7 @@ def test_the_published_table_is_reproduced_to_the_last_digit(tmp_path: Path) -> 
 
 def test_a_benchmark_is_scored_in_seconds() -> None:
     benchmark = annotations.load(shared("otb_meta"))
-    results = layouts.load([shared("published", "mat")], benchmark)
+    results = result_folders.load([shared("published", "mat")], benchmark)
     start = time.process_time()
     evaluation = summary.evaluate(results, benchmark)
     for part in (summary.summary, summary.by_attribute, summary.by_sequence, summary.intervals):
@@ -207,10 +206,10 @@ def test_published_results_survive_every_layout(tmp_path: Path) -> None:
     mats.mkdir()
     for path in shared("published", "mat").glob("*_MDNet.mat"):  # whose boxes lack last frames
         (mats / path.name).symlink_to(path)
-    boxes = layouts.load([mats], benchmark).boxes
-    for form in layouts.FORMATS:
-        layouts.export(boxes, benchmark, form, tmp_path / form)
-        read = layouts.load([tmp_path / form], benchmark)
+    boxes = result_folders.load([mats], benchmark).boxes
+    for form in result_folders.FORMATS:
+        result_folders.export(boxes, benchmark, form, tmp_path / form)
+        read = result_folders.load([tmp_path / form], benchmark)
         assert not read.problems
         for name, rows in boxes["MDNet"].items():
             np.testing.assert_allclose(

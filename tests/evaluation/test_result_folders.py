@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hcft_jax.evaluation import result_folders as layouts
-from hcft_jax.evaluation import results
+from hcft_jax.evaluation import result_folders, results
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.result_folders import FORMATS
 from hcft_jax.util.boxes import Boxes
@@ -39,8 +38,8 @@ def same(one: Everyone, other: Everyone) -> None:
 def test_what_is_exported_is_read_back(
     form: str, everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
-    layouts.export(everyone, small, form, tmp_path / "out")
-    read = layouts.load([tmp_path / "out"], small)
+    result_folders.export(everyone, small, form, tmp_path / "out")
+    read = result_folders.load([tmp_path / "out"], small)
     assert not read.problems
     same(read.boxes, everyone)
 
@@ -61,12 +60,12 @@ def test_what_is_exported_is_read_back(
 def test_files_lie_where_the_other_program_looks(
     form: str, path: str, rows: int, everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
-    layouts.export(everyone, small, form, tmp_path)
+    result_folders.export(everyone, small, form, tmp_path)
     assert np.loadtxt(tmp_path / path, delimiter=",").shape == (rows, 4)
 
 
 def test_the_toolkit_gets_its_fields(everyone: Everyone, small: Benchmark, tmp_path: Path) -> None:
-    layouts.export(everyone, small, "otb", tmp_path)
+    result_folders.export(everyone, small, "otb", tmp_path)
     struct = scipy.io.loadmat(tmp_path / "Tiger1_CNN-SVM.mat")["results"][0, 0][0, 0]
     fields = {name: struct[name].ravel()[0] for name in ("type", "len", "annoBegin", "startFrame")}
     assert fields == {"type": "rect", "len": 4, "annoBegin": 1, "startFrame": 6}
@@ -75,10 +74,10 @@ def test_the_toolkit_gets_its_fields(everyone: Everyone, small: Benchmark, tmp_p
 def test_one_tracker_may_be_given_alone(
     everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
-    layouts.export(everyone, small, "hcft", tmp_path)
-    layouts.export(everyone, small, "plain", tmp_path / "plain")
+    result_folders.export(everyone, small, "hcft", tmp_path)
+    result_folders.export(everyone, small, "plain", tmp_path / "plain")
     for folder in (tmp_path / "CNN-SVM", tmp_path / "plain" / "CNN-SVM"):
-        read = layouts.load([folder], small)
+        read = result_folders.load([folder], small)
         same(read.boxes, {"CNN-SVM": everyone["CNN-SVM"]})
 
 
@@ -89,7 +88,7 @@ def test_files_of_this_program_are_read(small: Benchmark, tmp_path: Path) -> Non
     (tmp_path / "otb-1a2b" / "partial" / "Two-1.txt").write_text("1,2,3,4\n")
     results.write_json(tmp_path / "otb-1a2b" / "summary.json", {})
     (tmp_path / "otb-1a2b" / "ope" / ".x1.tmp.txt").touch()  # a killed process leaves such a file
-    read = layouts.load([tmp_path], small)
+    read = result_folders.load([tmp_path], small)
     assert not read.problems
     same(read.boxes, {"otb-1a2b": {"One": truth}})
 
@@ -102,26 +101,26 @@ def test_any_spelling_and_separator_is_read(
     rows = [separator.join(["1", "2.5", "3", "4e0"])] * 6
     (tmp_path / "KCF").mkdir()
     (tmp_path / "KCF" / f"{name}.txt").write_text("\n".join(rows))
-    read = layouts.load([tmp_path], small)
+    read = result_folders.load([tmp_path], small)
     same(read.boxes, {"KCF": {"Two-1": np.tile([1, 2.5, 3, 4], (6, 1))}})
 
 
 def test_times_are_no_results(everyone: Everyone, small: Benchmark, tmp_path: Path) -> None:
-    layouts.export(everyone, small, "got10k", tmp_path)
+    result_folders.export(everyone, small, "got10k", tmp_path)
     folder = tmp_path / "OTB2015" / "CNN-SVM"
     (folder / "times").mkdir()
     for path in (folder / "times" / "One_time.txt", folder / "One_time.txt"):
         path.write_text("0.1\n" * 4)
-    assert not layouts.load([tmp_path], small).problems
+    assert not result_folders.load([tmp_path], small).problems
 
 
 def test_results_on_other_data_sets_are_passed_by(
     everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
-    layouts.export(everyone, small, "pysot", tmp_path)
+    result_folders.export(everyone, small, "pysot", tmp_path)
     (tmp_path / "VOT2018" / "CNN-SVM").mkdir(parents=True)
     (tmp_path / "VOT2018" / "CNN-SVM" / "ants1.txt").write_text("1\n")
-    read = layouts.load([tmp_path], small)
+    read = result_folders.load([tmp_path], small)
     assert not read.problems
     same(read.boxes, everyone)
 
@@ -145,9 +144,9 @@ def broken(folder: Path) -> dict[str, str]:
 def test_bad_files_are_one_line_each_and_the_others_are_read(
     everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
-    layouts.export(everyone, small, "plain", tmp_path)
+    result_folders.export(everyone, small, "plain", tmp_path)
     expected = broken(tmp_path / "CNN-SVM")
-    read = layouts.load([tmp_path], small)
+    read = result_folders.load([tmp_path], small)
     assert list(read.boxes["CNN-SVM"]) == ["Tiger1"]
     same({"my_tracker": read.boxes["my_tracker"]}, {"my_tracker": everyone["my_tracker"]})
     assert len(read.problems) == len(expected)
@@ -162,7 +161,7 @@ def test_bad_files_are_one_line_each_and_the_others_are_read(
 def test_bad_mat_files_are_one_line_each(
     everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
-    layouts.export(everyone, small, "otb", tmp_path)
+    result_folders.export(everyone, small, "otb", tmp_path)
     good = (tmp_path / "One_CNN-SVM.mat").read_bytes()
     (tmp_path / "One_CNN-SVM.mat").write_bytes(good[: len(good) // 2])
     (tmp_path / "Two-1_CNN-SVM.mat").write_text("not MATLAB")
@@ -170,7 +169,7 @@ def test_bad_mat_files_are_one_line_each(
     cell = np.empty((1, 12), object)
     cell[0, :] = [{"type": "rect", "res": everyone["CNN-SVM"]["Two-2"]}] * 12
     scipy.io.savemat(tmp_path / "Two-2_CNN-SVM.mat", {"results": cell})
-    read = layouts.load([tmp_path], small)
+    read = result_folders.load([tmp_path], small)
     assert list(read.boxes["CNN-SVM"]) == ["Human4-2", "Tiger1"]
     lines = {Path(p.line.split(": ")[0]).name: p for p in read.problems}
     assert sorted(lines) == [
@@ -187,10 +186,10 @@ def test_bad_mat_files_are_one_line_each(
 def test_two_files_of_one_sequence_are_both_left_out(
     everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
-    layouts.export(everyone, small, "plain", tmp_path)
+    result_folders.export(everyone, small, "plain", tmp_path)
     folder = tmp_path / "CNN-SVM"
     (folder / "two.1.txt").write_bytes((folder / "Two-1.txt").read_bytes())
-    read = layouts.load([tmp_path], small)
+    read = result_folders.load([tmp_path], small)
     assert "Two-1" not in read.boxes["CNN-SVM"]
     (problem,) = read.problems
     assert "both are Two-1" in problem.line
@@ -200,20 +199,20 @@ def test_trackers_of_one_name_are_called_by_their_paths(
     everyone: Everyone, small: Benchmark, tmp_path: Path
 ) -> None:
     for folder in ("a", "b"):
-        layouts.export(everyone, small, "plain", tmp_path / folder)
-    read = layouts.load([tmp_path / "a", tmp_path / "b"], small)
+        result_folders.export(everyone, small, "plain", tmp_path / folder)
+    read = result_folders.load([tmp_path / "a", tmp_path / "b"], small)
     assert list(read.boxes) == [
         str(tmp_path / f / t) for f in "ab" for t in ("CNN-SVM", "my_tracker")
     ]
     with pytest.raises(InputError, match="another tracker is called CNN-SVM"):
-        layouts.export(read.boxes, small, "otb", tmp_path / "out")
+        result_folders.export(read.boxes, small, "otb", tmp_path / "out")
     with pytest.raises(InputError, match="given twice"):
-        layouts.load([tmp_path / "a", tmp_path / "a"], small)
+        result_folders.load([tmp_path / "a", tmp_path / "a"], small)
 
 
 def test_a_folder_without_results_is_refused(small: Benchmark, tmp_path: Path) -> None:
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(InputError, match=str(folder)):
-            layouts.load([folder], small)
+            result_folders.load([folder], small)
     with pytest.raises(InputError, match="'vot': not a format"):
-        layouts.export({}, small, "vot", tmp_path)
+        result_folders.export({}, small, "vot", tmp_path)

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from hcft_jax.evaluation import annotations, protocols, summary
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import annotations, protocols, result_folders, summary
 from hcft_jax.evaluation.annotations import ATTRIBUTES, Benchmark
 from hcft_jax.evaluation.protocols import SRE
 from hcft_jax.util.boxes import Boxes
@@ -83,7 +82,7 @@ def test_both_layouts_score_what_the_runs_score(
     benchmark: Benchmark,
     tmp_path: Path,
 ) -> None:
-    results = layouts.load([write(benchmark, tmp_path / "out")], benchmark)
+    results = result_folders.load([write(benchmark, tmp_path / "out")], benchmark)
     assert not results.problems
     assert not results.boxes
     evaluation = summary.evaluate(results, benchmark, protocol)
@@ -102,7 +101,9 @@ def test_both_layouts_score_what_the_runs_score(
 
 
 def test_omitted_frames_move_the_starts(benchmark: Benchmark, tmp_path: Path) -> None:
-    runs = layouts.load([write_text(benchmark, tmp_path / "out")], benchmark).runs["tre"]["still"]
+    runs = result_folders.load([write_text(benchmark, tmp_path / "out")], benchmark).runs["tre"][
+        "still"
+    ]
     firsts = {name: [run.first for run, _ in of] for name, of in runs.items()}
     assert firsts["Long"][0] == 4
     assert firsts["Other-1"][0] == 0
@@ -110,7 +111,7 @@ def test_omitted_frames_move_the_starts(benchmark: Benchmark, tmp_path: Path) ->
 
 
 def test_unscaling_reaches_the_runs(benchmark: Benchmark, tmp_path: Path) -> None:
-    results = layouts.load([write_text(benchmark, tmp_path / "out")], benchmark)
+    results = result_folders.load([write_text(benchmark, tmp_path / "out")], benchmark)
     plain, undone = (
         summary.evaluate(results, benchmark, "sre", unscale=u).curves["still"]["Long"].auc
         for u in (False, True)
@@ -136,7 +137,7 @@ def test_an_incomplete_or_bad_protocol_is_one_line(
         file.unlink()
     else:
         file.write_text(content)
-    results = layouts.load([tmp_path / "out"], benchmark)
+    results = result_folders.load([tmp_path / "out"], benchmark)
     (problem,) = results.problems
     assert (problem.tracker, problem.sequence) == ("still", "Long")
     assert problem.protocol == path[:3]
@@ -149,18 +150,18 @@ def test_an_incomplete_or_bad_protocol_is_one_line(
 def test_a_mat_file_of_another_count_is_one_line(benchmark: Benchmark, tmp_path: Path) -> None:
     place = write_mat(benchmark, tmp_path / "out")
     shutil.copy(place / "results_SRE_CVPR13" / "Long_still.mat", place / "results_TRE_CVPR13")
-    (problem,) = layouts.load([place], benchmark).problems
+    (problem,) = result_folders.load([place], benchmark).problems
     assert "12 results, want 20 for tre" in problem.line
 
 
 def test_protocols_of_one_tracker_may_lie_apart(benchmark: Benchmark, tmp_path: Path) -> None:
     one = tmp_path / "results_OPE_CVPR13"
     boxes = {"still": {name: benchmark.targets[name].truth for name in NAMES}}
-    layouts.export(boxes, benchmark, "otb", one)
-    results = layouts.load([one, write_mat(benchmark, tmp_path / "out")], benchmark)
+    result_folders.export(boxes, benchmark, "otb", one)
+    results = result_folders.load([one, write_mat(benchmark, tmp_path / "out")], benchmark)
     assert list(results.boxes) == list(results.runs["tre"]) == list(results.runs["sre"])
     with pytest.raises(InputError, match="given twice"):
-        layouts.load([tmp_path / "out", tmp_path / "out"], benchmark)
+        result_folders.load([tmp_path / "out", tmp_path / "out"], benchmark)
 
 
 def test_the_command_writes_each_protocol(
@@ -168,7 +169,7 @@ def test_the_command_writes_each_protocol(
 ) -> None:
     place = write_text(benchmark, tmp_path / "results")
     boxes = {"still": {name: benchmark.targets[name].truth for name in NAMES}}
-    layouts.export(boxes, benchmark, "hcft", place)
+    result_folders.export(boxes, benchmark, "hcft", place)
     flags = [f"--results={place}", f"--annotations={folder}", f"--output_dir={tmp_path / 'out'}"]
     command = [sys.executable, "-m", "hcft_jax.evaluation", *flags, "--resamples=50"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,8 +7,7 @@ import pytest
 
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
-from hcft_jax.experiment import config_files
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import config_files, settings
 from hcft_jax.util.errors import InputError
 
 SHIPPED = [
@@ -24,13 +23,13 @@ def test_the_shipped_configurations_are_there() -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_every_shipped_configuration_is_valid(name: str) -> None:
-    experiment = config.load(name)
+    experiment = settings.load(name)
     assert experiment.tracker.validate() is experiment.tracker
     assert experiment.name == name
 
 
 def test_gamma_is_the_authors_order() -> None:
-    tracker = config.load("cf2").tracker
+    tracker = settings.load("cf2").tracker
     assert dict(zip(tracker.layers, tracker.gamma, strict=True)) == {
         "conv5_4": 1.0,
         "conv4_4": 0.5,
@@ -84,7 +83,7 @@ def test_constants_are_leaves_and_choices_are_not() -> None:
 
 def test_an_unknown_configuration_lists_near_and_all_names() -> None:
     with pytest.raises(InputError, match=r"no 'hcftt' \(did you mean hcft.*c543, c5_c4"):
-        config.load("hcftt")
+        settings.load("hcftt")
 
 
 def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
@@ -94,7 +93,7 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
         "def get_config():\n"
         "    return derive('cf2', eta=0.5, overlay=True)\n"
     )
-    experiment = config.load(str(path))
+    experiment = settings.load(str(path))
     assert (experiment.name, experiment.overlay) == ("mine", True)
     assert (experiment.tracker.eta, experiment.tracker.update) == (0.5, "cf2")
 
@@ -119,7 +118,7 @@ def test_a_broken_configuration_file_is_named(
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=message) as raised:
-        config.load(str(path))
+        settings.load(str(path))
     assert "broken.py" in str(raised.value)
 
 
@@ -145,8 +144,8 @@ CHANGED: dict[str, Any] = {
 
 @pytest.mark.parametrize("field", CHANGED)
 def test_another_setting_is_another_folder(field: str) -> None:
-    experiment = config.load("hcft")
-    changed = config.override(experiment, {field: CHANGED[field]})
+    experiment = settings.load("hcft")
+    changed = settings.override(experiment, {field: CHANGED[field]})
     assert changed.folder("weights") != experiment.folder("weights")
 
 
@@ -155,19 +154,19 @@ def test_no_setting_of_the_tracker_is_left_out_of_that() -> None:
 
 
 def test_other_weights_are_another_folder() -> None:
-    experiment = config.load("hcft")
+    experiment = settings.load("hcft")
     assert experiment.folder("a") != experiment.folder("b")
 
 
 def test_what_boxes_do_not_depend_on_leaves_the_folder() -> None:
-    experiment = config.load("hcft")
-    changed = config.override(experiment, {"overlay": True, "data_dir": "x", "sequences": ("A",)})
+    experiment = settings.load("hcft")
+    changed = settings.override(experiment, {"overlay": True, "data_dir": "x", "sequences": ("A",)})
     assert changed.folder("weights") == experiment.folder("weights")
 
 
 def test_eta_is_one_number_or_one_a_layer() -> None:
     one, several = (
-        config.override(config.load("hcft"), {"eta": value}).tracker.eta
+        settings.override(settings.load("hcft"), {"eta": value}).tracker.eta
         for value in (("0.02",), ("0.02", "0.03", "0.04"))
     )
     assert one == 0.02

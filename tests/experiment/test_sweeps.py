@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 from absl import flags
-from hcft_jax.core.config import TrackerConfig
 
-from hcft_jax.experiment import flags as options
-from hcft_jax.experiment import settings as config
-from hcft_jax.experiment import sweeps
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.experiment import options, settings, sweeps
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.experiment.sweeps import Sweep, product
 from hcft_jax.util.errors import InputError
@@ -52,12 +50,12 @@ def test_labels_say_flag_and_value(field: str, value: Any, label: str) -> None:
 
 
 def test_the_same_settings_have_the_same_folder_whoever_makes_them() -> None:
-    once = config.override(config.load("hcft"), {"update": "cf2", "eta": 0.02})
-    (twice,) = product(config.derive("hcft", update="cf2"), eta=[np.float64(0.02)])
-    back = config.override(twice, {"update": "paper", "eta": 0.01})
+    once = settings.override(settings.load("hcft"), {"update": "cf2", "eta": 0.02})
+    (twice,) = product(settings.derive("hcft", update="cf2"), eta=[np.float64(0.02)])
+    back = settings.override(twice, {"update": "paper", "eta": 0.01})
     assert twice.folder("w") == once.folder("w")
     assert once.folder("w").startswith("hcft,eta=0.02,update=cf2-")
-    assert back.folder("w") == config.load("hcft").folder("w")
+    assert back.folder("w") == settings.load("hcft").folder("w")
 
 
 def test_integers_and_floats_are_one_setting() -> None:
@@ -72,7 +70,7 @@ def test_folders_are_names_of_files_however_long_the_label() -> None:
         folder = experiment.folder("w")
         assert len(folder.encode()) < 200
         assert not set(folder) & set('/\\:*?"<>|')
-    other = config.override(long, {"dft": "fft"})  # its name is cut off, its hash is not
+    other = settings.override(long, {"dft": "fft"})  # its name is cut off, its hash is not
     assert other.folder("w") != long.folder("w")
 
 
@@ -80,7 +78,7 @@ def test_folders_are_names_of_files_however_long_the_label() -> None:
 def test_shipped_sweeps_are_valid_and_begin_with_the_paper(name: str) -> None:
     sweep = sweeps.load(name).validate()
     assert sweep.name == name
-    assert sweep.experiments[0].folder("w") == config.load("hcft").folder("w")
+    assert sweep.experiments[0].folder("w") == settings.load("hcft").folder("w")
 
 
 def test_all_shipped_sweeps_are_known() -> None:
@@ -89,7 +87,7 @@ def test_all_shipped_sweeps_are_known() -> None:
 
 def test_the_ablation_is_made_of_the_shipped_configurations() -> None:
     for experiment in sweeps.load("ablation").experiments:
-        assert experiment.folder("w") == config.load(experiment.name).folder("w")
+        assert experiment.folder("w") == settings.load(experiment.name).folder("w")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -103,8 +101,8 @@ def test_the_command_of_a_row_gives_its_folder(name: str) -> None:
         values = flags.FlagValues()
         options.define(values)
         values(["main", *rest])
-        again = config.load(configuration.removeprefix("--config="))
-        assert config.override(again, options.changes(values)) == given
+        again = settings.load(configuration.removeprefix("--config="))
+        assert settings.override(again, options.changes(values)) == given
 
 
 def test_experiments_that_main_does_not_know_have_no_command() -> None:

@@ -13,10 +13,9 @@ from hcft_jax.api import Tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.export import exported
-from hcft_jax.export import programs as export
+from hcft_jax.export import exported, programs
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32, eta=0.05)
 
@@ -56,8 +55,8 @@ def frames(sequence: Sequence) -> list[Frame]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exported")
-    bucket = export.largest((72, 96), (30, 30))
-    export.write(path, SMALL, weights.random(), bucket, ("cpu", "cuda"))
+    bucket = programs.largest((72, 96), (30, 30))
+    programs.write(path, SMALL, lookup.random(), bucket, ("cpu", "cuda"))
     return path
 
 
@@ -69,7 +68,7 @@ def test_a_fresh_process_without_the_package_gives_the_trackers_results(
     command = [sys.executable, "-c", RUN, str(folder), str(tmp_path / "given.npz")]
     subprocess.run([*command, str(tmp_path / "found.npy")], check=True, cwd=tmp_path)
     found = np.load(tmp_path / "found.npy")
-    tracker = Tracker(SMALL, weights.random())
+    tracker = Tracker(SMALL, lookup.random())
     for start, of in zip(starts, found, strict=True):
         track = tracker.track(frames, start)
         np.testing.assert_allclose(of[:, :4], track.boxes[1:], atol=1e-4)
@@ -84,7 +83,7 @@ def test_the_manifest_says_what_it_is(folder: Path) -> None:
     assert manifest["grid"] == [21, 21]
     assert manifest["platforms"] == ["cpu", "cuda"]
     assert manifest["tracker"]["eta"] == 0.05
-    assert manifest["weights"]["digest"] == weights.random().digest
+    assert manifest["weights"]["digest"] == lookup.random().digest
     assert set(manifest["sha256"]) == {
         "begin.jaxexport", "init.jaxexport", "step.jaxexport", "exported.py"
     }  # fmt: skip
@@ -109,12 +108,12 @@ def test_what_does_not_fit_is_refused(
 
 def test_bad_sizes_and_settings_are_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="larger than --image"):
-        export.largest((100, 100), (200, 50))
-    bucket = export.largest((64, 64), (9, 9))
+        programs.largest((100, 100), (200, 50))
+    bucket = programs.largest((64, 64), (9, 9))
     with pytest.raises(InputError, match="--dft=fft"):
-        export.write(tmp_path, TrackerConfig(dft="fft"), weights.random(), bucket)
+        programs.write(tmp_path, TrackerConfig(dft="fft"), lookup.random(), bucket)
     with pytest.raises(InputError, match="--precision=bfloat16"):
-        export.write(tmp_path, TrackerConfig(precision="bfloat16"), weights.random(), bucket)
+        programs.write(tmp_path, TrackerConfig(precision="bfloat16"), lookup.random(), bucket)
     assert not list(tmp_path.iterdir())
 
 

@@ -22,10 +22,10 @@ from hcft_jax.data import otb, video
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.data.video import Moment, Video
-from hcft_jax.experiment import settings as configurations
+from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import boxes
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 from tests import films
 from tests.conftest import shared
 from tests.system.test_main import QUICK, Run
@@ -304,7 +304,7 @@ def test_a_sweep_refuses_a_video() -> None:
     from hcft_jax.benchmark import jobs
     from hcft_jax.util.errors import InputError
 
-    experiment = configurations.override(configurations.load("video"), {"video": "a.mp4"})
+    experiment = settings.override(settings.load("video"), {"video": "a.mp4"})
     with pytest.raises(InputError, match=r"--video: hcft_jax\.main tracks in one's own video"):
         jobs.find(experiment)
 
@@ -318,8 +318,8 @@ def test_the_trained_network_on_a_lossless_video_gives_the_boxes_of_the_benchmar
     part = otb.load(target).part(0, 19)
     images = [part.frames.read(i) for i in range(20)]
     clip = films.write(tmp_path / "deer.mkv", images)
-    usual = configurations.load("hcft").tracker
-    params = registry.get("vgg19").placed(weights.load(trained).params)
+    usual = settings.load("hcft").tracker
+    params = registry.get("vgg19").placed(lookup.load(trained).params)
     tracked = np.concatenate([t.boxes for t in track_sequence(params, usual, part)])
     done = run(
         f"--video={clip}",

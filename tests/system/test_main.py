@@ -22,8 +22,7 @@ from hcft_jax import main
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.util import download
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 
 QUICK = [
     "--compilation_cache=none",
@@ -157,7 +156,7 @@ def test_the_backbone_is_a_flag(run: Command, tmp_path: Path) -> None:
     done = run(*alexnet)
     assert done.status == 0
     assert done.summary["weights"]["backbone"] == "alexnet"
-    native.save(tmp_path / "vgg.npz", weights.random())
+    native.save(tmp_path / "vgg.npz", lookup.random())
     done = run(*alexnet, f"--weights={tmp_path / 'vgg.npz'}")
     (line,) = done.error_lines
     assert "vgg.npz: weights of VGG-19, but the backbone is AlexNet" in line

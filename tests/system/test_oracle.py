@@ -9,7 +9,7 @@ import pytest
 from hcft_jax.core.tracker import Params
 from hcft_jax.data import otb
 from hcft_jax.data.frames import ImageFiles
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util.boxes import parse, to_file
 from tests.conftest import SHARED, shared
@@ -25,7 +25,7 @@ def deviations(params: Params, name: str, frames: int | None = None) -> np.ndarr
     assert isinstance(sequence.frames, ImageFiles)
     files = ImageFiles(sequence.frames.paths[: len(expected)])
     sequence = replace(sequence, frames=files, boxes=sequence.boxes[: len(expected)])
-    chunks = track_sequence(params, config.load("cf2").tracker, sequence)
+    chunks = track_sequence(params, settings.load("cf2").tracker, sequence)
     boxes = to_file(np.concatenate([chunk.boxes for chunk in chunks]))
     assert boxes.shape == expected.shape
     np.testing.assert_array_equal(boxes[:, 2:], expected[:, 2:])

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.benchmark import benchmark, engine, recording
 from hcft_jax.benchmark.outcome import Outcome, report
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
@@ -19,8 +19,7 @@ from hcft_jax.evaluation.protocols import PROTOCOLS, SRE
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util import boxes as conventions
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 
 SMALL = TrackerConfig(layers=("conv1_2",), gamma=(1.0,), input_size=32)
 DRAWN = Synthetic(frames=23, height=64, width=80, target=(20, 20), motion=12.0)
@@ -33,7 +32,7 @@ Start = Callable[..., Outcome]
 
 @pytest.fixture(scope="module")
 def drawn() -> native.Weights:
-    return weights.random()
+    return lookup.random()
 
 
 @pytest.fixture

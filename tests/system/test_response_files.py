@@ -5,16 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.benchmark import benchmark
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import responses
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 
 DRAWN = Synthetic(frames=8, height=64, width=80, target=(20, 24), motion=12.0)
 CONFIG = TrackerConfig(
@@ -24,7 +23,7 @@ CONFIG = TrackerConfig(
 
 @pytest.fixture(scope="module")
 def drawn() -> native.Weights:
-    return weights.random()
+    return lookup.random()
 
 
 @pytest.fixture

@@ -8,20 +8,19 @@ import pytest
 
 from hcft_jax.backbones import vgg
 from hcft_jax.backbones.registry import BACKBONES
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 from tests.conftest import shared
 from tests.weights.test_importers import tiny, write_npz
 
 
 @pytest.fixture(scope="package")
 def untrained() -> native.Weights:
-    return weights.random()
+    return lookup.random()
 
 
 @pytest.fixture(scope="package")
 def oxford() -> native.Weights:
-    return weights.load(shared("weights", "vgg19_imagenet.npz"))
+    return lookup.load(shared("weights", "vgg19_imagenet.npz"))
 
 
 @pytest.fixture
@@ -37,5 +36,5 @@ def set_shapes(monkeypatch: pytest.MonkeyPatch, shapes: dict[str, Any]) -> None:
 
 
 def native_file(path: Path) -> Path:
-    native.save(path, weights.load(write_npz(path.with_name("source.npz"), tiny())))
+    native.save(path, lookup.load(write_npz(path.with_name("source.npz"), tiny())))
     return path

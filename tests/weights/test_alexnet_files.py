@@ -17,8 +17,7 @@ from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import __main__ as command
-from hcft_jax.weights import importers, torch_file
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import importers, lookup, torch_file
 from tests.backbones.test_alexnet import narrow
 from tests.server import Behaviour, serving
 from tests.weights.test_importers import CAFFE_MEAN, DATA, Params, assert_same, cell, write_npz
@@ -237,8 +236,8 @@ def test_a_plain_npz_is_the_network_that_its_groups_say(
 @pytest.mark.parametrize("architecture", [TWO, ONE], ids=["two towers", "one tower"])
 def test_a_native_file_keeps_everything(tmp_path: Path, architecture: Architecture) -> None:
     source = write_alexnet_npz(tmp_path / "source.npz", architecture)
-    first = weights.convert(source, tmp_path / "alex.npz")
-    again = weights.load(tmp_path / "alex.npz")
+    first = lookup.convert(source, tmp_path / "alex.npz")
+    again = lookup.load(tmp_path / "alex.npz")
     assert_same(without_architecture(again.params), arrays(architecture))
     assert again.params["architecture"] == architecture
     assert (again.metadata, again.digest) == (first.metadata, first.digest)
@@ -250,7 +249,7 @@ def test_the_digest_depends_on_the_architecture(tmp_path: Path) -> None:
     digests = set()
     for end in (0, 1):
         layers = operations(arrays(TWO), architecture=replace(TWO, pool_padding=end))
-        digests.add(weights.load(write_mat(tmp_path / "alex.mat", layers)).digest)
+        digests.add(lookup.load(write_mat(tmp_path / "alex.mat", layers)).digest)
     assert len(digests) == 2
 
 
@@ -270,14 +269,14 @@ def test_a_changed_architecture_is_an_error(
     tmp_path: Path, architecture: Any, message: str
 ) -> None:
     path = tmp_path / "alex.npz"
-    weights.convert(write_alexnet_npz(tmp_path / "source.npz", TWO), path)
+    lookup.convert(write_alexnet_npz(tmp_path / "source.npz", TWO), path)
     rewrite(path, {"metadata": {"architecture": architecture}})
     with pytest.raises(InputError, match=rf"alex\.npz: {message}"):
-        weights.load(path)
+        lookup.load(path)
 
 
 def test_random_weights_are_the_same_everywhere() -> None:
-    drawn = weights.random("alexnet")
+    drawn = lookup.random("alexnet")
     assert drawn.digest[:16] == "32459e119dcd7b6b"
     assert drawn.params["architecture"] == TWO_TOWERS
     kernel = drawn.params["conv4"]["kernel"]
@@ -303,14 +302,14 @@ def test_each_backbone_has_its_variable_and_file_in_the_cache(
     named = write_alexnet_npz(tmp_path / "named.npz", TWO)
     monkeypatch.setenv("HCFT_WEIGHTS", str(vgg_file))
     (tmp_path / "cache").mkdir()
-    cached = weights.convert(
+    cached = lookup.convert(
         write_alexnet_npz(tmp_path / "one.npz", ONE), tmp_path / "cache" / "alexnet.npz"
     )
-    assert weights.find(None, "alexnet").digest == cached.digest
+    assert lookup.find(None, "alexnet").digest == cached.digest
     monkeypatch.setenv("HCFT_WEIGHTS_ALEXNET", str(named))
-    assert weights.find(None, "alexnet").metadata["origin"]["file"] == "named.npz"
-    assert weights.find(None, "vgg19").metadata["origin"]["file"] == "vgg.npz"
-    assert weights.find("random", "alexnet").digest == weights.random("alexnet").digest
+    assert lookup.find(None, "alexnet").metadata["origin"]["file"] == "named.npz"
+    assert lookup.find(None, "vgg19").metadata["origin"]["file"] == "vgg.npz"
+    assert lookup.find("random", "alexnet").digest == lookup.random("alexnet").digest
 
 
 @pytest.mark.parametrize("named_by", ["flag", "environment", "cache"])
@@ -324,13 +323,13 @@ def test_weights_of_another_network_are_one_clear_error(
         if named_by == "environment":
             monkeypatch.setenv(network.environment, str(files[given]))
         if named_by == "cache":
-            weights.convert(files[given], tmp_path / "cache" / f"{wanted}.npz")
+            lookup.convert(files[given], tmp_path / "cache" / f"{wanted}.npz")
         message = (
             rf"npz: weights of {other.title}, but the backbone is {network.title}: "
             rf"give a file of {network.title}, or --backbone={given}"
         )
         with pytest.raises(InputError, match=message) as raised:
-            weights.find(str(files[given]) if named_by == "flag" else None, wanted)
+            lookup.find(str(files[given]) if named_by == "flag" else None, wanted)
         assert ("named by HCFT" in str(raised.value)) == (named_by == "environment")
         assert ("the cached copy" in str(raised.value)) == (named_by == "cache")
 
@@ -338,7 +337,7 @@ def test_weights_of_another_network_are_one_clear_error(
 def test_without_weights_and_network_the_ways_are_listed() -> None:
     ways = r"no AlexNet weights: .*HCFT_WEIGHTS_ALEXNET=FILE.* fetch --backbone=alexnet"
     with pytest.raises(InputError, match=ways):
-        weights.find(None, "alexnet")
+        lookup.find(None, "alexnet")
 
 
 @pytest.fixture
@@ -354,7 +353,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Behaviour]:
 
 
 def test_the_public_file_is_fetched_once_and_found(server: Behaviour, tmp_path: Path) -> None:
-    found = [weights.find(None, "alexnet") for _ in range(2)]
+    found = [lookup.find(None, "alexnet") for _ in range(2)]
     assert found[0].digest == found[1].digest
     assert len(server.requests) == 1
     assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [
@@ -368,7 +367,7 @@ def test_the_public_file_is_fetched_once_and_found(server: Behaviour, tmp_path: 
 def test_another_content_is_not_used(server: Behaviour) -> None:
     server.content = b"<html>Log in</html>"
     with pytest.raises(InputError, match="another checksum than sha256:"):
-        weights.fetch("alexnet")
+        lookup.fetch("alexnet")
 
 
 # Command line
@@ -383,7 +382,7 @@ def test_convert_and_check_say_what_the_file_is(
     out = capsys.readouterr().out
     assert "AlexNet, matconvnet, channels RGB -> RGB, mean [123.6" in out
     assert "normalization=(5, 1.0, 2e-05, 0.75), normalized_first=True" in out
-    assert weights.load(dest).digest in out
+    assert lookup.load(dest).digest in out
     command.main(["check", str(dest)])
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok    file: AlexNet, complete and finite")
@@ -403,5 +402,5 @@ def test_check_fails_a_dead_network(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.usefixtures("server")
 def test_fetch_takes_the_backbone(capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(["fetch", "--backbone=alexnet"]) == 0
-    where = weights.cache_dir() / "alexnet.npz"
+    where = lookup.cache_dir() / "alexnet.npz"
     assert capsys.readouterr().out == f"AlexNet is in {where}\n"

@@ -12,8 +12,7 @@ from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import __main__ as command
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 from tests.conftest import shared
 from tests.server import Behaviour, serving
 from tests.weights.conftest import native_file, set_shapes
@@ -53,7 +52,7 @@ def test_random_weights_have_the_full_widths_and_say_so(untrained: native.Weight
 
 @pytest.mark.usefixtures("small")
 def test_random_weights_are_always_the_same() -> None:
-    assert weights.random().digest == weights.random().digest
+    assert lookup.random().digest == lookup.random().digest
 
 
 @pytest.mark.usefixtures("small")
@@ -69,7 +68,7 @@ def test_the_flag_precedes_the_environment_and_that_the_cache(
     native_file(tmp_path / "cache" / "vgg19.npz")
     if environment:
         monkeypatch.setenv("HCFT_WEIGHTS", str(paths["environment"]))
-    found = weights.find(str(paths["flag"]) if explicit else None).metadata["origin"]["file"]
+    found = lookup.find(str(paths["flag"]) if explicit else None).metadata["origin"]["file"]
     expected = "flag.npz" if explicit else "environment.npz" if environment else "source.npz"
     assert found == expected
 
@@ -79,8 +78,8 @@ def test_the_flag_precedes_the_environment_and_that_the_cache(
 def test_random_is_chosen_by_name(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     if source == "environment":
         monkeypatch.setenv("HCFT_WEIGHTS", "random")
-    found = weights.find("random" if source == "flag" else None)
-    assert found.digest == weights.random().digest
+    found = lookup.find("random" if source == "flag" else None)
+    assert found.digest == lookup.random().digest
 
 
 @pytest.mark.parametrize("source", ["flag", "environment"])
@@ -90,12 +89,12 @@ def test_named_weights_that_are_missing_are_not_replaced_by_others(
     monkeypatch.setenv("HCFT_WEIGHTS", "/nowhere/environment.npz")
     expected = "flag.npz: no such file" if source == "flag" else "no such file.*HCFT_WEIGHTS"
     with pytest.raises(InputError, match=expected):
-        weights.find("/nowhere/flag.npz" if source == "flag" else None)
+        lookup.find("/nowhere/flag.npz" if source == "flag" else None)
 
 
 def test_without_weights_and_network_the_ways_are_listed() -> None:
     with pytest.raises(InputError, match=r"--weights=FILE.*HCFT_WEIGHTS=FILE.*fetch.*cannot conn"):
-        weights.find(None)
+        lookup.find(None)
 
 
 @pytest.mark.usefixtures("small")
@@ -103,7 +102,7 @@ def test_a_damaged_cache_says_that_it_is_the_cache(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "vgg19.npz").write_bytes(b"PK truncated")
     with pytest.raises(InputError, match=r"vgg19\.npz: .*the cached copy: delete it"):
-        weights.find(None)
+        lookup.find(None)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +120,7 @@ def test_the_cache_follows_the_environment(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert weights.cache_dir() == Path(expected)
+    assert lookup.cache_dir() == Path(expected)
 
 
 # Download
@@ -137,14 +136,14 @@ def server(tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 def assert_fetched(path: Path) -> None:
-    assert_same(weights.load(path).params, tiny())
+    assert_same(lookup.load(path).params, tiny())
     assert sorted(file.name for file in path.parent.iterdir()) == ["vgg19.lock", "vgg19.npz"]
 
 
 def test_a_fetched_file_is_kept_as_native_file(server: Behaviour) -> None:
-    path = weights.fetch()
+    path = lookup.fetch()
     assert_fetched(path)
-    assert weights.load(path).metadata["origin"] == {
+    assert lookup.load(path).metadata["origin"] == {
         "preset": "keras",
         "file": "vgg19.h5",
         "sha256": hashlib.sha256(server.content).hexdigest(),
@@ -152,14 +151,14 @@ def test_a_fetched_file_is_kept_as_native_file(server: Behaviour) -> None:
 
 
 def test_weights_are_found_by_fetching(server: Behaviour) -> None:
-    digests = {weights.find(None).digest for _ in range(2)}
+    digests = {lookup.find(None).digest for _ in range(2)}
     assert (len(digests), len(server.requests)) == (1, 1)
 
 
 def test_a_cache_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(InputError, match="cache: cannot write there"):
-        weights.fetch()
+        lookup.fetch()
 
 
 # Command line
@@ -193,16 +192,16 @@ def test_convert_writes_a_native_file_and_says_what_it_did(
     out = capsys.readouterr().out
     order = "BGR" if preset == "caffe" else "RGB"
     assert f"{preset}, channels {order} -> RGB, mean [123.6" in out
-    assert weights.load(dest).digest in out
+    assert lookup.load(dest).digest in out
 
 
 def test_convert_refuses_the_oxford_training_with_a_wrong_preset(
     tmp_path: Path, oxford: native.Weights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = replace(oxford, params=bgr(oxford.params))
-    monkeypatch.setattr(weights, "_load", lambda path, preset: wrong)
+    monkeypatch.setattr(lookup, "_load", lambda path, preset: wrong)
     with pytest.raises(InputError, match=r"vgg\.pth: fails the self-test \(conv1_1.*preset"):
-        weights.convert("vgg.pth", tmp_path / "vgg.npz", "torchvision")
+        lookup.convert("vgg.pth", tmp_path / "vgg.npz", "torchvision")
     assert not (tmp_path / "vgg.npz").exists()
 
 
@@ -230,4 +229,4 @@ def test_fetch_takes_a_mirror_and_prints_where_the_file_is(
 ) -> None:
     set_release(monkeypatch, "http://127.0.0.1:1/vgg19.h5", server.checksum)
     assert command.main(["fetch", "--url", server.url]) == 0
-    assert str(weights.cache_dir() / "vgg19.npz") in capsys.readouterr().out
+    assert str(lookup.cache_dir() / "vgg19.npz") in capsys.readouterr().out

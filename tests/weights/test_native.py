@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from hcft_jax.util.errors import InputError
-from hcft_jax.weights import lookup as weights
-from hcft_jax.weights import native
+from hcft_jax.weights import lookup, native
 from tests.weights.conftest import native_file
 from tests.weights.test_importers import (
     Params,
@@ -35,9 +34,9 @@ def rewrite(path: Path, changes: dict[str, Any]) -> Path:
 
 @pytest.mark.usefixtures("small")
 def test_a_saved_file_is_read_back(tmp_path: Path) -> None:
-    first = weights.load(write_npz(tmp_path / "source.npz", tiny()))
+    first = lookup.load(write_npz(tmp_path / "source.npz", tiny()))
     native.save(tmp_path / "new" / "vgg.bin", first)
-    again = weights.load(tmp_path / "new" / "vgg.bin")
+    again = lookup.load(tmp_path / "new" / "vgg.bin")
     assert_same(again.params, tiny())
     assert (again.metadata, again.digest) == (first.metadata, first.digest)
 
@@ -51,7 +50,7 @@ def test_metadata_say_where_the_weights_came_from(
     tmp_path: Path, writer: Callable[[Path, Params], Path], preset: str, order: str
 ) -> None:
     path = writer(tmp_path / "source.npz", tiny())
-    assert weights.load(path).metadata == {
+    assert lookup.load(path).metadata == {
         "format_version": 1,
         "backbone": "vgg19",
         "origin": {
@@ -67,9 +66,9 @@ def test_metadata_say_where_the_weights_came_from(
 
 @pytest.mark.usefixtures("small")
 def test_the_digest_depends_on_the_content_only(tmp_path: Path) -> None:
-    keras = weights.load(write_keras(tmp_path / "vgg.h5", tiny()))
-    matlab = weights.load(write_mat(tmp_path / "vgg.mat", tiny()))
-    other = weights.load(write_npz(tmp_path / "vgg.npz", tiny(seed=1)))
+    keras = lookup.load(write_keras(tmp_path / "vgg.h5", tiny()))
+    matlab = lookup.load(write_mat(tmp_path / "vgg.mat", tiny()))
+    other = lookup.load(write_npz(tmp_path / "vgg.npz", tiny(seed=1)))
     assert keras.digest == matlab.digest != other.digest
 
 
@@ -102,7 +101,7 @@ def test_a_changed_native_file_is_an_error(
 ) -> None:
     path = rewrite(native_file(tmp_path / "vgg.npz"), changes)
     with pytest.raises(InputError, match=rf"vgg\.npz: .*{message}"):
-        weights.load(path)
+        lookup.load(path)
 
 
 @pytest.mark.usefixtures("small")
@@ -112,7 +111,7 @@ def test_a_truncated_native_file_is_an_error(tmp_path: Path, fraction: float) ->
     data = path.read_bytes()
     path.write_bytes(data[: int(fraction * len(data))])
     with pytest.raises(InputError, match=r"vgg\.npz: truncated or damaged"):
-        weights.load(path)
+        lookup.load(path)
 
 
 @pytest.mark.parametrize("writer", [write_npz, write_mat, write_keras])
@@ -120,17 +119,17 @@ def test_a_network_of_other_widths_is_an_error(
     tmp_path: Path, writer: Callable[[Path, Params], Path]
 ) -> None:
     with pytest.raises(InputError, match=r"vgg\.npz: .* has shape .*; VGG-19 has"):
-        weights.load(writer(tmp_path / "vgg.npz", tiny()))
+        lookup.load(writer(tmp_path / "vgg.npz", tiny()))
 
 
 @pytest.mark.usefixtures("small")
 def test_values_too_large_for_float32_are_an_error(tmp_path: Path) -> None:
     path = write_npz(tmp_path / "vgg.npz", tiny(), **{"conv1_1/bias": np.array([1e300])})
     with pytest.raises(InputError, match="conv1_1/bias holds NaN or infinity"):
-        weights.load(path)
+        lookup.load(path)
 
 
 @pytest.mark.usefixtures("small")
 def test_a_destination_that_is_a_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not written"):
-        native.save(tmp_path, weights.random())
+        native.save(tmp_path, lookup.random())

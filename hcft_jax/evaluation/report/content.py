@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-import hcft_jax
 from hcft_jax.evaluation import bootstrap
 from hcft_jax.evaluation.annotations import ATTRIBUTES
 from hcft_jax.evaluation.metrics import MEASURES
@@ -19,6 +18,7 @@ from hcft_jax.evaluation.report.encoding import rounded
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation, having
 from hcft_jax.evaluation.tables import TITLES
+from hcft_jax.util.version import __version__
 
 _DIGITS = 6  # decimals of scores: those of a fraction of any video's frames
 _CURVE_DIGITS = 5
@@ -42,7 +42,7 @@ def content(
         for tracker, of in evaluation.curves.items()
     }
     return {
-        "version": hcft_jax.__version__,
+        "version": __version__,
         "level": intervals["level"],
         "resamples": intervals["resamples"],
         "seed": intervals["seed"],

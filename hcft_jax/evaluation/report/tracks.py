@@ -13,8 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from hcft_jax.data import otb, sequence
-from hcft_jax.evaluation import metrics
-from hcft_jax.evaluation import responses as files
+from hcft_jax.evaluation import metrics, responses
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.report import sources
 from hcft_jax.evaluation.report.encoding import compressed, pack
@@ -136,7 +135,7 @@ def _webp(frame: sequence.Frame, side: int) -> str:
 
 
 def _responses(path: Path, frames: int, shown: list[int]) -> dict[str, Any]:
-    read = files.read(path)
+    read = responses.read(path)
     if len(read.maps) != frames:
         raise InputError(f"{path}: {len(read.maps)} frames, but the annotations have {frames}")
     return {

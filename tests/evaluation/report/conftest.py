@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hcft_jax.evaluation import report, responses, summary
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import report, responses, result_folders, summary
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
@@ -138,7 +137,7 @@ def setting(small: Benchmark, tmp_path: Path) -> Setting:
     (folder / OURS / "summary.json").write_text(json.dumps(ours))
     write_responses(folder / OURS / "responses" / "One.npz", len(small.targets["One"].truth))
     write_frames(frames, small)
-    results = layouts.load([folder], small)
+    results = result_folders.load([folder], small)
     assert not results.problems
     evaluation = summary.evaluate(results, small)
     return Setting(small, results, evaluation, summary.intervals(evaluation, 50, 3), folder, frames)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from experiments.exhibits import NothingToShow, ablation, folders
-from hcft_jax.evaluation import bootstrap
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import bootstrap, result_folders
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.experiment import settings as config
 from hcft_jax.util.errors import InputError
@@ -61,7 +60,7 @@ def write_all(small: Benchmark, write: Write) -> Path:
 
 
 def test_rows_differ_in_their_features_alone(small: Benchmark, write: Write) -> None:
-    results = layouts.load([write_all(small, write)], small)
+    results = result_folders.load([write_all(small, write)], small)
     rows = ablation.find(results.origins)
     assert rows == {
         "VGG-19 C5": "q",
@@ -77,18 +76,18 @@ def test_other_weights_are_not_compared(small: Benchmark, write: Write) -> None:
     write("p", off(small, 0))
     folder = write("q", off(small, 4), weights="others", **SINGLE["C5"]).parent
     with pytest.raises(NothingToShow, match="no features to compare"):
-        ablation.evaluate(layouts.load([folder], small), small)
+        ablation.evaluate(result_folders.load([folder], small), small)
 
 
 def test_two_of_one_row_are_refused(small: Benchmark, write: Write) -> None:
     write_all(small, write)
     folder = write("again", off(small, 0), gamma=[1.0, 1.0, 1.0]).parent
     with pytest.raises(InputError, match="again and p: both are VGG-19 all"):
-        ablation.find(layouts.load([folder], small).origins)
+        ablation.find(result_folders.load([folder], small).origins)
 
 
 def test_only_the_targets_that_all_have_count(small: Benchmark, write: Write) -> None:
-    results = layouts.load([write_all(small, write)], small)
+    results = result_folders.load([write_all(small, write)], small)
     evaluation = ablation.evaluate(results, small)
     assert evaluation.subsets == {"common": ["One", "Two-1", "Two-2", "Tiger1"]}
     assert ablation.title(evaluation) == "Features, 4 of 5 targets"
@@ -100,11 +99,11 @@ def test_only_the_targets_that_all_have_count(small: Benchmark, write: Write) ->
         path.unlink()
     np.savetxt(tmp / "Human4-2.txt", small.targets["Human4-2"].truth, delimiter=",")
     with pytest.raises(NothingToShow, match="no target that all of them have"):
-        ablation.evaluate(layouts.load([tmp.parent.parent], small), small)
+        ablation.evaluate(result_folders.load([tmp.parent.parent], small), small)
 
 
 def test_differences_are_paired_and_to_the_same_network(small: Benchmark, write: Write) -> None:
-    evaluation = ablation.evaluate(layouts.load([write_all(small, write)], small), small)
+    evaluation = ablation.evaluate(result_folders.load([write_all(small, write)], small), small)
     table = ablation.table7(evaluation, resamples=200, seed=3)
     assert table.header[1:5] == ["DP@20 (%)", "95 % interval", "minus all", "95 % interval"]
     rows = {row[0]: row[1:] for row in table.rows}

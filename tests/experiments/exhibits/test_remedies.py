@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from experiments.exhibits import NothingToShow, remedies
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import result_folders
 from hcft_jax.evaluation.annotations import Benchmark
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import settings
 from hcft_jax.util.errors import InputError
 from tests.experiments.exhibits.conftest import Write, off
 
@@ -12,20 +12,20 @@ FIRST = {"layers": ["conv1_1"], "gamma": [1.0]}
 
 
 def test_both_remedies_differ_from_the_original_as_the_paper_says() -> None:
-    original = config.load("hcft").tracker
-    first, slow = (config.load(of.config).tracker for of in remedies.REMEDIES.values())
+    original = settings.load("hcft").tracker
+    first, slow = (settings.load(of.config).tracker for of in remedies.REMEDIES.values())
     assert set(first.layers) == {"conv1_1"}
     assert isinstance(slow.eta, float)
     assert isinstance(original.eta, float)
     assert 0 < slow.eta < original.eta
-    assert config.override(config.load("hcft"), {"eta": slow.eta}).tracker == slow
+    assert settings.override(settings.load("hcft"), {"eta": slow.eta}).tracker == slow
 
 
 def test_trackers_are_found_by_their_settings(small: Benchmark, write: Write) -> None:
     write("p", off(small, 30))
     write("q", off(small, 0), eta=0.005)
     folder = write("r", off(small, 2), **FIRST).parent
-    origins = layouts.load([folder], small).origins
+    origins = result_folders.load([folder], small).origins
     assert [remedies.find(origins, name) for name in ("hcft", "slow_update", "first_layer")] == [
         "p",
         "q",
@@ -35,14 +35,14 @@ def test_trackers_are_found_by_their_settings(small: Benchmark, write: Write) ->
         remedies.find(origins, "c5")
     write("again", off(small, 0), eta=0.005, weights="others")
     with pytest.raises(InputError, match="again and q: both are slow_update"):
-        remedies.find(layouts.load([folder], small).origins, "slow_update")
+        remedies.find(result_folders.load([folder], small).origins, "slow_update")
 
 
 def test_the_better_one_is_marked_and_errors_are_drawn(small: Benchmark, write: Write) -> None:
     truth = small.targets["One"].truth
     write("p", {"One": truth + np.array([30, 0, 0, 0]), "Two-1": small.targets["Two-1"].truth})
     folder = write("q", {"One": truth + np.array([0, 3, 0, 0])}, **FIRST).parent
-    results = layouts.load([folder], small)
+    results = result_folders.load([folder], small)
     trackers = {"hcft": "p", "first_layer": "q"}
     held = remedies.shared(results, ["p", "q"], ["Two-1", "One", "Tiger1"])
     assert held == ["One"]
@@ -64,5 +64,5 @@ def test_the_better_one_is_marked_and_errors_are_drawn(small: Benchmark, write: 
 def test_a_tie_marks_nobody(small: Benchmark, write: Write) -> None:
     write("p", off(small, 3))
     folder = write("q", off(small, 3), **FIRST).parent
-    results = layouts.load([folder], small)
+    results = result_folders.load([folder], small)
     assert not remedies.table(results, small, {"a": "p", "b": "q"}, ["One"]).places

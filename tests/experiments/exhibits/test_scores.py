@@ -6,8 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from experiments.exhibits import NothingToShow, scores
-from hcft_jax.evaluation import annotations, summary, tables
-from hcft_jax.evaluation import result_folders as layouts
+from hcft_jax.evaluation import annotations, result_folders, summary, tables
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
@@ -33,7 +32,7 @@ def legends(figure: Figure) -> list[list[str]]:
 def test_table_1_has_every_measure_on_both_benchmarks(small: Benchmark, write: Write) -> None:
     write("fast", off(small, 2), speed=(100, 4.0))
     write("part", off(small, 30, "Human4-2"))
-    results = layouts.load([write("fast", {}).parent], small)
+    results = result_folders.load([write("fast", {}).parent], small)
     table = scores.table1(summary.evaluate(results, small), results.origins)
     assert [h.split(",")[0] for h in table.header[1:]] == [
         title for title in ("DP@20 (%)", "OS@0.5 (%)", "CLE (px)", "frames/s") for _ in range(3)
@@ -104,7 +103,7 @@ def test_table_1_of_the_published_results_is_the_papers(tmp_path: Path) -> None:
     for tracker in ("CF2", "MEEM"):
         for path in shared("published", "mat").glob(f"*_{tracker}.mat"):
             (tmp_path / path.name).symlink_to(path)
-    results = layouts.load([tmp_path], benchmark)
+    results = result_folders.load([tmp_path], benchmark)
     table = scores.table1(summary.evaluate(results, benchmark), results.origins)
     assert table.title == "Table 1: CVPR 2013 (51 targets), OTB-100 (100 targets)"
     ours = ["CF2", "89.1", "83.7", "74.0", "65.5", "15.7", "22.8", "-", "-"]

@@ -8,17 +8,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.inspect_filter import inspection
 from experiments.inspect_filter.inspection import ALL, Look
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import resize, sampling, tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.differentiable import cast
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.together import track_together
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 CONFIG = TrackerConfig(backbone="compact", input_size=32)
 DRAWN = Synthetic(frames=4, height=64, width=80, target=(16, 12), motion=12.0)
@@ -26,7 +26,7 @@ DRAWN = Synthetic(frames=4, height=64, width=80, target=(16, 12), motion=12.0)
 
 @pytest.fixture(scope="module")
 def compact() -> Params:
-    return weights.random("compact").params
+    return lookup.random("compact").params
 
 
 @pytest.fixture(scope="module")

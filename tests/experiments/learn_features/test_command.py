@@ -17,7 +17,7 @@ from absl import flags
 from experiments.learn_features import __main__ as learn_features
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 TINY = ["--drawn=2", "--clips=8", "--batch=2", "--steps=5", "--every=2", "--taught=0"]
 
@@ -37,7 +37,7 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_learned_is_a_file_of_the_backbone_and_says_how(once: Path) -> None:
-    found = weights.load(once / "all" / "compact.npz")
+    found = lookup.load(once / "all" / "compact.npz")
     assert found.backbone.name == "compact"
     assert (once / "all" / "compact.npz").stat().st_size <= 2 * 2**20
     about = json.loads((once / "all" / "compact.json").read_text())
@@ -49,7 +49,7 @@ def test_what_is_learned_is_a_file_of_the_backbone_and_says_how(once: Path) -> N
 
 def test_it_is_not_what_it_began_with(once: Path, tmp_path: Path) -> None:
     assert command(*TINY, "--learning_rate=1e-12", f"--output_dir={tmp_path}") == 0
-    one, other = (weights.load(f / "all" / "compact.npz").params for f in (once, tmp_path))
+    one, other = (lookup.load(f / "all" / "compact.npz").params for f in (once, tmp_path))
     assert np.abs(one["block3_3"]["kernel"] - other["block3_3"]["kernel"]).max() > 1e-4
 
 
@@ -57,8 +57,8 @@ def test_the_same_seed_learns_the_same_and_another_one_does_not(once: Path, tmp_
     digests = []
     for seed in (0, 1):
         assert command(*TINY, f"--seed={seed}", f"--output_dir={tmp_path / str(seed)}") == 0
-        digests.append(weights.load(tmp_path / str(seed) / "all" / "compact.npz").digest)
-    whole = weights.load(once / "all" / "compact.npz").digest
+        digests.append(lookup.load(tmp_path / str(seed) / "all" / "compact.npz").digest)
+    whole = lookup.load(once / "all" / "compact.npz").digest
     assert digests[0] == whole != digests[1]
 
 
@@ -80,7 +80,7 @@ def test_a_killed_training_goes_on_to_the_same_parameters(once: Path, tmp_path: 
         os.kill(process.pid, signal.SIGKILL)
     assert not (tmp_path / "all" / "compact.npz").exists()
     subprocess.run(whole, cwd=root, env=environment, check=True, stderr=subprocess.DEVNULL)
-    killed, never = (weights.load(f / "all" / "compact.npz").digest for f in (tmp_path, once))
+    killed, never = (lookup.load(f / "all" / "compact.npz").digest for f in (tmp_path, once))
     assert killed == never
 
 

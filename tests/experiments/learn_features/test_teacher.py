@@ -5,14 +5,14 @@ import pytest
 
 from experiments.learn_features import teacher
 from experiments.learn_features.teacher import Teacher
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 LAYERS = ("conv1_2", "conv2_2")
 
 
 @pytest.fixture(scope="module")
 def tutor() -> Teacher:
-    return Teacher(weights.random().params, "vgg19", LAYERS)
+    return Teacher(lookup.random().params, "vgg19", LAYERS)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from hcft_jax.benchmark import benchmark, recording
 from hcft_jax.experiment import sweeps
 from hcft_jax.experiment.settings import override
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 from tests.experiments.conftest import LABELS, Command, draw
 
 NAMES = ("synthetic-0", "synthetic-1")
@@ -75,7 +75,7 @@ def test_the_main_job_and_the_sweep_share_results(
 ) -> None:
     _, experiment, _ = sweeps.load(str(command.folder / "grid.py")).experiments
     places = {"data_dir": str(command.data), "output_dir": str(command.folder / "out")}
-    benchmark.run(override(experiment, places), weights.random())
+    benchmark.run(override(experiment, places), lookup.random())
     before = command.boxes()
     tracked.clear()
     assert command() == 0

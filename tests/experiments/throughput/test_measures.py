@@ -6,21 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.throughput import ceilings, contenders, growth, material, networks, stages
 from experiments.throughput.contenders import Programs
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import geometry
 from hcft_jax.core.target import Bucket
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
 
 
 @pytest.fixture(scope="module")
 def network() -> Any:
-    return weights.random().params
+    return lookup.random().params
 
 
 @pytest.fixture(scope="module")

@@ -6,14 +6,14 @@ from dataclasses import replace
 import jax
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.throughput import torch_hcft
 from hcft_jax.backbones import registry
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 from tests.conftest import shared
 
 torch = pytest.importorskip(
@@ -34,7 +34,7 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("target", [(20.0, 20.0), (56.0, 18.0), (9.0, 40.0)])
 def test_boxes_are_ours(tuned: bool, target: tuple[float, float]) -> None:
     drawn = Synthetic(frames=12, height=96, width=112, target=target, motion=12.0)
-    sequence, params = synthetic(drawn), weights.random().params
+    sequence, params = synthetic(drawn), lookup.random().params
     ours = np.concatenate(
         [t.boxes for t in track_sequence(jax.device_put(params), SMALL, sequence)]
     )
@@ -47,7 +47,7 @@ def test_boxes_are_ours(tuned: bool, target: tuple[float, float]) -> None:
 def test_boxes_on_a_real_sequence_are_ours(tuned: bool) -> None:
     file = shared("weights", "vgg19_imagenet.npz")
     (target,) = otb.find(shared("otb"), ["Deer"])
-    sequence, params = otb.load(target).part(0, 4), weights.load(file).params
+    sequence, params = otb.load(target).part(0, 4), lookup.load(file).params
     config = TrackerConfig()
     placed = registry.get(config.backbone).placed(params)
     ours = np.concatenate([t.boxes for t in track_sequence(placed, config, sequence)])
@@ -58,4 +58,4 @@ def test_boxes_on_a_real_sequence_are_ours(tuned: bool) -> None:
 @pytest.mark.parametrize("change", [{"update": "cf2"}, {"search": "sum"}, {"hypercolumn": True}])
 def test_other_settings_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="paper"):
-        torch_hcft.build(weights.random().params, replace(SMALL, **change), tuned=False)  # type: ignore[arg-type]
+        torch_hcft.build(lookup.random().params, replace(SMALL, **change), tuned=False)  # type: ignore[arg-type]

@@ -11,10 +11,9 @@ from absl import flags
 
 from hcft_jax.backbones import registry
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.experiment import config_files
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import config_files, settings
 from hcft_jax.experiment.settings import Experiment, OwnVideo
-from hcft_jax.weights import lookup as weights
+from hcft_jax.weights import lookup
 
 
 def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
@@ -68,7 +67,7 @@ def equipped(experiment: Experiment) -> Experiment:
     """
     own = experiment.tracker.backbone
     chosen = experiment.weights is not None or "backbone" in experiment.changes
-    if experiment.otherwise is None or chosen or weights.at_hand(own):
+    if experiment.otherwise is None or chosen or lookup.at_hand(own):
         return experiment
     other, network = registry.get(experiment.otherwise), registry.get(own)
     print(
@@ -85,7 +84,7 @@ def command(experiment: Experiment) -> str | None:
     """The command that runs one experiment; None where it is not of a shipped configuration."""
     if experiment.name not in config_files.available():
         return None
-    shipped = config.load(experiment.name)
+    shipped = settings.load(experiment.name)
     if (experiment.base, experiment.synthetic) != (shipped.tracker, shipped.synthetic):
         return None
     words = ["python", "-m", "hcft_jax.main", f"--config={experiment.name}"]
