@@ -4,7 +4,6 @@ python -m hcft_jax.main --config=hcft --data_dir=OTB100
 """
 
 from hcft_jax.core.config import TrackerConfig
-
 from hcft_jax.experiment.settings import Experiment
 
 

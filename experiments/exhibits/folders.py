@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from hcft_jax.core.config import TrackerConfig
-
 from hcft_jax.evaluation import results
 from hcft_jax.util import names
 from hcft_jax.util.errors import InputError

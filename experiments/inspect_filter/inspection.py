@@ -16,17 +16,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import filters, search, spectrum, tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.tracker import Output, State
 from hcft_jax.data import frames, sequence
 from hcft_jax.data.sequence import Frame
 from hcft_jax.evaluation import metrics, protocols
 from hcft_jax.evaluation.metrics import Scores
-from hcft_jax.run.together import Seen
+from hcft_jax.run.together import FrameResults
 from hcft_jax.util.boxes import to_file
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -55,7 +55,7 @@ class Look:
         """The weighted sum ``[gh, gw]``, and the cell in which the target was found (Eq. 5)."""
         total, peak = search.combine(
             [jnp.asarray(response) for response in self.responses],
-            tracker.response_weights(self.config),
+            self.config.response_weights,
             None if self.config.search == "sum" else self.config.radius,
             self.state.target.transform.grid,
         )
@@ -141,7 +141,7 @@ def _gradients(
 
 def summed(config: TrackerConfig, of_layers: Floats) -> Floats:
     """Eq. 5's weighted sum over the first axis, ``[L, ...]``."""
-    weights = np.asarray(tracker.response_weights(config), of_layers.dtype)
+    weights = np.asarray(config.response_weights, of_layers.dtype)
     return np.asarray(np.tensordot(weights, of_layers, axes=1))
 
 
@@ -211,7 +211,7 @@ def variants(config: TrackerConfig) -> dict[str, TrackerConfig]:
     A layer is left out altogether, since a deepest one of weight 0 would still decide where the
     others look (Eq. 5). Of two layers, one without the other is the other alone.
     """
-    names = tracker.response_names(replace(config, hypercolumn=False))
+    names = replace(config, hypercolumn=False).response_names
     found = {ALL: config}
     if len(names) > 2:
         for name in names:
@@ -243,7 +243,7 @@ class Effect(NamedTuple):
 
 
 def effects(
-    settings: Mapping[str, TrackerConfig], of: sequence.Sequence, seen: Sequence[Seen]
+    settings: Mapping[str, TrackerConfig], of: sequence.Sequence, seen: Sequence[FrameResults]
 ) -> dict[str, Effect]:
     """What ``together.track_together`` saw of a sequence, setting by setting.
 

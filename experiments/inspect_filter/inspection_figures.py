@@ -14,7 +14,6 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import ScalarFormatter
 
-from hcft_jax.core import tracker
 from hcft_jax.evaluation import plots
 
 from . import inspection
@@ -31,7 +30,7 @@ _SYMBOL: dict[str, Any] = {"linestyle": "none", "markersize": 10, "markeredgewid
 
 def responses(look: Look, title: str) -> Figure:
     """The frame, its search window, the layers' responses over the window and their sum."""
-    names, weights = tracker.response_names(look.config), tracker.response_weights(look.config)
+    names, weights = look.config.response_names, look.config.response_weights
     total, peak = look.combined
     figure, (whole, plain, together, *rest) = _panels(look, 3 + _several(names), title)
     _draw_frame(whole, look)
@@ -78,7 +77,7 @@ def gradients(look: Look, of_layers: Floats, title: str) -> Figure:
         of_layers: ``inspection.gradients`` of it.
         title: stands above.
     """
-    names = tracker.response_names(look.config)
+    names = look.config.response_names
     total = inspection.summed(look.config, of_layers)
     figure, (plain, pixels, *rest) = _panels(look, 3 + _several(names), title)
     _draw_frame(plain, look)
@@ -106,7 +105,7 @@ def filters(look: Look, of_layers: Sequence[Floats], title: str) -> Figure:
         of_layers: ``inspection.templates`` of its state.
         title: stands above.
     """
-    names = tracker.response_names(look.config)
+    names = look.config.response_names
     _, _, width, height = look.window
     wide, tall = _shape(look, 2.4, 3.0)
     across, down = max(wide + 0.2, 1.9), tall + 0.5
@@ -150,7 +149,7 @@ def layers(found: Mapping[str, Effect], title: str) -> Figure:
     figure = Figure(figsize=(12, 5), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    looks = plots.colours(tracker.response_names(replace(found[ALL].config, hypercolumn=False)))
+    looks = plots.colours(replace(found[ALL].config, hypercolumn=False).response_names)
     for name, effect in found.items():
         label = name
         if effect.scores is not None:

@@ -36,7 +36,6 @@ from absl import app, flags
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PRECISIONS, Backbone
-from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence
@@ -75,7 +74,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     chosen = [numbers[name] for name in given.only or numbers]
     config = TrackerConfig(backbone=network.name, precision=given.precision).validate()
     first = features.initial(network, given.seed)
-    patch = tracker.input_size(features.complete(first), config)
+    patch = config.input_side(features.complete(first))
 
     setting = Setting(seed=given.seed, frames=given.frames)
     prepared = Preparation(folder / "material", videos, setting, given.clips, patch, trainings)

@@ -15,12 +15,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.backbones.compact import normalised
 from hcft_jax.core import differentiable, filters, spectrum, target, tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import PADDED, Geometry
 from hcft_jax.core.target import Target
 
@@ -83,7 +83,7 @@ def complete(params: Params) -> Params:
 
 def geometry(config: TrackerConfig, params: Params) -> Target:
     """The operators of a target whose search window is a patch, whatever its size was."""
-    side = tracker.input_size(params, config)
+    side = config.input_side(params)
     grid = side // CELL
     sizes = Geometry((side, side), (side, side), (grid, grid))
     maps = tracker.map_sizes(params, config)
@@ -145,7 +145,7 @@ def loss(
     )
     displacements = -offsets.astype(jnp.float32) / CELL
     apart = jax.vmap(functools.partial(_followed, config, fixed))(found, more, displacements)
-    for index, name in enumerate([*tracker.response_names(config), "all"]):
+    for index, name in enumerate([*config.response_names, "all"]):
         parts[f"tracked/{name}"] = jnp.mean(apart[:, index])
 
     def mean(kind: str) -> jax.Array:

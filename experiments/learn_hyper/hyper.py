@@ -23,11 +23,11 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import optax
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import differentiable, tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 

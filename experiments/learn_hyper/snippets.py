@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark.engine import BUCKETS
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, Target, buckets, place
 from hcft_jax.data.sequence import Sequence

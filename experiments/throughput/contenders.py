@@ -9,11 +9,11 @@ from typing import Any
 import jax
 import numpy as np
 import numpy.typing as npt
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.run.batch import ring_of, track_many, usual_passes
 from hcft_jax.run.lanes import empty

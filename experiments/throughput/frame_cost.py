@@ -35,7 +35,7 @@ def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: in
     here, there = sequence.frames.read(0), sequence.frames.read(drawn.frames // 2)
     first = tracker.init(params, config, here, sequence.boxes[0])
     network = jax.jit(registry.get(config.backbone).features, static_argnums=2)
-    side = tracker.input_size(params, config)
+    side = config.input_side(params)
     patch = np.zeros((side, side, 3), np.float32)
 
     def track(images: list[np.ndarray]) -> Callable[[], Any]:

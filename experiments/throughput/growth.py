@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hcft_jax.core.config import TrackerConfig
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.util.files import replacing
 

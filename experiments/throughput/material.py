@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hcft_jax.core.config import TrackerConfig
-
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
 from hcft_jax.data import otb

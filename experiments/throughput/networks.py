@@ -6,11 +6,11 @@ from typing import Any
 
 import jax
 import numpy as np
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 
 from . import torch_hcft
 from .timing import in_turn, ratios, spread
@@ -37,7 +37,7 @@ def measure(
         budget: seconds for a batch size, after which no further repeat begins.
         competitors: with the same parameters and configuration.
     """
-    side = tracker.input_size(network, config)
+    side = config.input_side(network)
     ours = {
         "placed": registry.get(config.backbone).placed(network),
         "direct": jax.device_put(network),

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import State
 from hcft_jax.data import frames
 from hcft_jax.data.sequence import Sequence

@@ -10,9 +10,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones.backbone import Params
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import geometry
 from hcft_jax.core.target import Bucket
 

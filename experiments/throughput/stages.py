@@ -19,11 +19,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, Target
 from hcft_jax.core.tracker import State
 from hcft_jax.data.sequence import Sequence

@@ -21,11 +21,11 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.backbones import registry, vgg
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import resize
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import CELL
 from hcft_jax.core.spectrum import distances
 from hcft_jax.core.target import place

@@ -18,10 +18,10 @@ from typing import Any
 import jax
 import numpy as np
 from absl import app, flags
-from hcft_jax.core.config import TrackerConfig
 
 from hcft_jax.api import Tracker
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import video
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.several import Several

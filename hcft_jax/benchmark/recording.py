@@ -11,7 +11,7 @@ from hcft_jax.benchmark import baselines
 from hcft_jax.benchmark.jobs import Unit
 from hcft_jax.benchmark.outcome import Speed
 from hcft_jax.benchmark.progress import Advance
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import sampling
 from hcft_jax.core.tracker import Params
 from hcft_jax.data import sequence as data
 from hcft_jax.evaluation import responses, results
@@ -72,7 +72,7 @@ def track(experiment: Experiment, params: Params, unit: Unit, advance: Advance) 
         video = maps = None
         if experiment.overlay:
             ours = experiment.method == METHOD
-            layers = tracker.response_names(experiment.tracker) if ours else []
+            layers = experiment.tracker.response_names if ours else []
             writer = visualize.OverlayWriter(unit.overlay, layers=layers)
             video = stack.enter_context(writer)
         try:
@@ -139,8 +139,8 @@ def _responses(
     return responses.writing(
         unit.responses,
         unit.run.frames,
-        layers=tracker.response_names(experiment.tracker),
-        gamma=[float(weight) for weight in tracker.response_weights(experiment.tracker)],
+        layers=experiment.tracker.response_names,
+        gamma=[float(weight) for weight in experiment.tracker.response_weights],
         grid=geometry.grid,
         window=geometry.window,
         cell=geometry.cell,

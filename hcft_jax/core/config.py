@@ -13,9 +13,9 @@ from typing import Any
 import jax
 
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import PRECISIONS
+from hcft_jax.backbones.backbone import PRECISIONS, Backbone, Params
 from hcft_jax.core.sampling import LEAST_GRID
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import SettingError
 from hcft_jax.util.names import listed, near
 
 
@@ -40,10 +40,10 @@ class TrackerConfig:
         ("conv5_4", "conv4_4", "conv3_4"), "the backbone's layers, after their ReLU, in any order"
     )
     gamma: tuple[float, ...] = traced(
-        (1.0, 0.5, 0.02), "weight of each layer's response, in the order of --layers (Eq. 5)"
+        (1.0, 0.5, 0.02), "weight of each layer's response, in the order of the layers (Eq. 5)"
     )
     eta: float | tuple[float, ...] = traced(
-        0.01, "learning rate in [0, 1] (Eq. 6): one, or one a layer in the order of --layers"
+        0.01, "learning rate in [0, 1] (Eq. 6): one value, or one per layer in their order"
     )
     lambda_: float = traced(1e-4, "regularisation, > 0 (Eq. 3)", flag="lambda")
     sigma: float = traced(0.1, "label width: times sqrt(w h) / cell, in cells")
@@ -62,90 +62,131 @@ class TrackerConfig:
         choices=("paper", "sum", "soft"),
     )
     temperature: float = traced(
-        0.02, "of --search=soft, > 0: cells count by the softmax of response / temperature"
+        0.02, "of the soft search, > 0: cells count by the softmax of response / temperature"
     )
     hypercolumn: bool = static(
-        False, "one filter on the concatenated layers; gamma has no response to weigh then"
+        False, "one filter on the concatenated layers; gamma then has no response to weigh"
     )
     input_size: int | None = static(
         None, "side of the network's input in pixels; by default that of its training"
     )
     grid: int | None = static(
         None,
-        "cells a side of every target's response map: one grid for all, an approximation; by "
-        "default a cell is 4 px and each target has its own",
+        "cells per side of every target's response map: one grid for all, an approximation; by "
+        "default a cell is 4 px and each target has a grid of its own",
     )
     precision: str = static(
         "float32",
-        "of the network: float32 in full; tf32 where the device has it (else float32); bfloat16",
+        "of the network: full float32; tf32 where the device has it (else float32); bfloat16",
         choices=tuple(PRECISIONS),
     )
     dft: str = static(
         "matmul",
-        "matmul: grid, window and DFT as one small matrix an axis; fft: one after the other",
+        "matmul: grid, window and DFT as one small matrix per axis; fft: one after the other",
         choices=("matmul", "fft"),
     )
 
+    @property
+    def network(self) -> Backbone:
+        """The backbone whose maps are tracked on."""
+        return registry.get(self.backbone)
+
+    @property
+    def deepest_first(self) -> tuple[str, ...]:
+        """The layers in the order of the search (Eq. 5), whatever order they were given in."""
+        return tuple(sorted(self.layers, key=self.network.layers.index, reverse=True))
+
+    @property
+    def response_names(self) -> tuple[str, ...]:
+        """What each filter and response map comes from: the layers, deepest first."""
+        return ("hypercolumn",) if self.hypercolumn else self.deepest_first
+
+    @property
+    def response_weights(self) -> tuple[float, ...]:
+        """Eq. 5's gamma, in the order of ``response_names``; a hypercolumn has nothing to weigh."""
+        return (1.0,) if self.hypercolumn else self._sorted(self.gamma)
+
+    @property
+    def learning_rates(self) -> tuple[float, ...]:
+        """Eq. 6's eta of each filter, in the order of ``response_names``."""
+        if isinstance(self.eta, tuple):
+            return self._sorted(self.eta)
+        return (self.eta,) * len(self.response_names)
+
+    def input_side(self, params: Params) -> int:
+        """Return the side of the network's input in pixels: as set, or as it was trained with."""
+        return self.input_size or self.network.input_size(params)
+
+    def _sorted(self, values: tuple[float, ...]) -> tuple[float, ...]:
+        """Put values that are in the order of ``layers`` into that of ``deepest_first``."""
+        by_name = dict(zip(self.layers, values, strict=True))
+        return tuple(by_name[name] for name in self.deepest_first)
+
     def validate(self) -> "TrackerConfig":
-        """Itself, when every field is in range.
+        """Return the configuration itself if every field is in its range.
 
         Raises:
-            InputError: names the flag, its value and what is allowed.
+            InputError: a ``SettingError`` that names the field, its value and what is allowed.
         """
-        network = registry.get(self.backbone)
+        network = self.network
         if not self.layers:
-            raise InputError("--layers: name at least one layer")
+            raise SettingError("layers", "name at least one layer")
         for name in self.layers:
             if name not in network.layers:
-                raise InputError(
-                    f"--layers: no layer {name!r} in {network.title}{near(name, network.layers)}; "
-                    f"{listed(network.layers)}"
+                raise SettingError(
+                    "layers",
+                    f"no layer {name!r} in {network.title}{near(name, network.layers)}; "
+                    f"{listed(network.layers)}",
                 )
         if len(set(self.layers)) < len(self.layers):
-            raise InputError(f"--layers: {','.join(self.layers)} names a layer twice")
+            raise SettingError("layers", f"{','.join(self.layers)} names a layer twice")
         if len(self.gamma) != len(self.layers):
-            raise InputError(
-                f"--gamma: {len(self.gamma)} values for {len(self.layers)} layers "
-                f"({','.join(self.layers)}): give one a layer, in that order"
+            raise SettingError(
+                "gamma",
+                f"{len(self.gamma)} values for {len(self.layers)} layers "
+                f"({','.join(self.layers)}): give one value per layer, in that order",
             )
-        for name in ("update", "search", "precision", "dft"):
-            choices = _field(name).metadata["choices"]
-            if getattr(self, name) not in choices:
-                raise InputError(f"--{name}: {getattr(self, name)!r} is not one of {choices}")
-        self._in_range("gamma", self.gamma, 0.0, math.inf)
+        for field_ in fields(self):
+            choices = field_.metadata.get("choices")
+            if choices and getattr(self, field_.name) not in choices:
+                value = getattr(self, field_.name)
+                raise SettingError(field_.name, f"{value!r} is not one of {choices}")
+        _in_range("gamma", self.gamma, 0.0, math.inf)
         rates = self.eta if isinstance(self.eta, tuple) else (self.eta,)
         if isinstance(self.eta, tuple) and (self.hypercolumn or len(rates) != len(self.layers)):
-            raise InputError(
-                f"--eta: {len(rates)} values for {len(self.layers)} layers: give one, or one a "
-                "layer (a hypercolumn has one filter, hence one)"
+            raise SettingError(
+                "eta",
+                f"{len(rates)} values for {len(self.layers)} layers: give one value, or one per "
+                "layer (a hypercolumn has one filter, hence one value)",
             )
-        self._in_range("eta", rates, 0.0, 1.0)
-        self._in_range("temperature", (self.temperature,), 0.0, math.inf, above=True)
-        self._in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
-        self._in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
-        self._in_range("radius", (self.radius,), 0.0, math.inf)
+        _in_range("eta", rates, 0.0, 1.0)
+        _in_range("temperature", (self.temperature,), 0.0, math.inf, above=True)
+        _in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
+        _in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
+        _in_range("radius", (self.radius,), 0.0, math.inf)
         if self.grid is not None and self.grid < LEAST_GRID:
-            raise InputError(f"--grid: {self.grid} must be at least {LEAST_GRID} cells")
-        deepest = max(self.layers, key=network.layers.index)
+            raise SettingError("grid", f"{self.grid} must be at least {LEAST_GRID} cells")
+        deepest = self.deepest_first[0]
         least = network.least_input(deepest)
         if self.input_size is not None and self.input_size < least:
-            raise InputError(
-                f"--input_size: {self.input_size} leaves a map of one cell of {deepest}, which "
-                f"cannot say where the target is; at least {least}"
+            raise SettingError(
+                "input_size",
+                f"{self.input_size} leaves a map of one cell of {deepest}, which cannot say where "
+                f"the target is; give at least {least}",
             )
         return self
 
-    @staticmethod
-    def _in_range(
-        flag: str, values: Iterable[Any], low: float, high: float, above: bool = False
-    ) -> None:
-        for value in values:
-            if isinstance(value, jax.core.Tracer | jax.Array):
-                continue  # inside a transformation: the caller's values, not a flag's
-            if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
-                bound = f"above {low:g}" if above else f"at least {low:g}"
-                upper = f" and at most {high:g}" if math.isfinite(high) else ""
-                raise InputError(f"--{flag}: {value!r} must be finite, {bound}{upper}")
+
+def _in_range(
+    name: str, values: Iterable[Any], low: float, high: float, above: bool = False
+) -> None:
+    for value in values:
+        if isinstance(value, jax.core.Tracer | jax.Array):
+            continue  # inside a transformation: the values are the caller's, not a user's
+        if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
+            bound = f"above {low:g}" if above else f"at least {low:g}"
+            upper = f" and at most {high:g}" if math.isfinite(high) else ""
+            raise SettingError(name, f"{value!r} must be finite, {bound}{upper}")
 
 
 jax.tree_util.register_dataclass(
@@ -153,7 +194,3 @@ jax.tree_util.register_dataclass(
     data_fields=[f.name for f in fields(TrackerConfig) if f.metadata["traced"]],
     meta_fields=[f.name for f in fields(TrackerConfig) if not f.metadata["traced"]],
 )
-
-
-def _field(name: str) -> Any:
-    return next(f for f in fields(TrackerConfig) if f.name == name)

@@ -1,12 +1,13 @@
-"""The tracker under ``jax.grad``: K frames unrolled, and a loss on what they respond.
+"""The tracker under ``jax.grad``: K frames unrolled, and a loss on their responses.
 
-Nothing is done here a second time. ``unroll`` is a scan of ``tracker.step``, recomputed backwards
-instead of stored, and gradients flow from responses to the constants of ``TrackerConfig`` (its
-leaves), the network's parameters and, by ``windowed``, the window. The choice of a maximum has no
-gradient: a loss is on the response maps (``cross_entropy``) or, with ``search="soft"``, on boxes.
-Where a patch is cropped is a choice, too; the crop passes gradients on to the image only.
+Nothing of the tracker is restated here. ``unroll`` is a scan of ``tracker.step``, recomputed
+backwards instead of stored, and gradients flow from responses to the constants of
+``TrackerConfig`` (its leaves), the network's parameters and, by ``windowed``, the window. The
+choice of a maximum has no gradient: a loss is on the response maps (``cross_entropy``) or, with
+``search="soft"``, on boxes. The place of a crop is a choice, too; the crop passes gradients on to
+the image only.
 
-Example (``WORKSPACE.md`` has a whole experiment)::
+Example (the guide to differentiable experiments has a whole one)::
 
     def loss(config):
         state = tracker.start(params, config, target, images[0], position)
@@ -36,19 +37,19 @@ from hcft_jax.core.tracker import Output, State
 LABEL = 0.05  # temperature of the softmax of labels, whose peak is 1
 
 
-class Seen(NamedTuple):
-    """What K unrolled frames give."""
+class Unrolled(NamedTuple):
+    """The result of K unrolled frames."""
 
     state: State  # after the last one
     output: Output  # with a leading axis of frames, and responses
     searched: jax.Array  # [K, 2] (row, column) that each frame's search window was centred at
 
 
-def unroll(params: Params, config: TrackerConfig, state: State, images: jax.Array) -> Seen:
-    """``tracker.step`` over K frames, to be differentiated.
+def unroll(params: Params, config: TrackerConfig, state: State, images: jax.Array) -> Unrolled:
+    """Scan ``tracker.step`` over K frames, to be differentiated.
 
-    Backwards each frame is computed once more (``jax.checkpoint``), so that memory grows by a state
-    a frame and not by a network's maps.
+    Backwards each frame is computed once more (``jax.checkpoint``), so that memory grows by one
+    state per frame and not by a network's maps.
 
     Args:
         params: the network's, as they are (not ``Backbone.prepared``, which has other kernels).
@@ -63,27 +64,27 @@ def unroll(params: Params, config: TrackerConfig, state: State, images: jax.Arra
         return after, (output, state.position)
 
     state, (output, searched) = jax.lax.scan(frame, state, images)
-    return Seen(state, output, searched)
+    return Unrolled(state, output, searched)
 
 
 def total(config: TrackerConfig, responses: jax.Array) -> jax.Array:
-    """Eq. 5's weighted sum of the layers' responses ``[..., L, gh, gw]``: ``[..., gh, gw]``."""
-    weights = tracker.response_weights(config)
+    """Return Eq. 5's weighted sum ``[..., gh, gw]`` of responses ``[..., L, gh, gw]``."""
+    weights = config.response_weights
     parts = (weight * responses[..., layer, :, :] for layer, weight in enumerate(weights))
     return functools.reduce(jnp.add, parts)
 
 
 def cross_entropy(
-    config: TrackerConfig, target: Target, seen: Seen, centres: jax.Array
+    config: TrackerConfig, target: Target, seen: Unrolled, centres: jax.Array
 ) -> jax.Array:
-    """How far the responses are from the label laid where the target is: a loss a frame, ``[K]``.
+    """Return how far the responses are from the label laid where the target is, ``[K]``.
 
     Args:
         config: the tracker's constants; ``temperature`` is that of the softmax.
         target: the track's operators.
         seen: K frames.
-        centres: (row, column) of the target in them, ``[K, 2]`` in pixels. A frame in which it is
-            out of the search window, or NaN (unknown), counts nothing.
+        centres: (row, column) of the target in them, ``[K, 2]`` in pixels. The loss is 0 for a
+            frame in which it is outside the search window, or NaN (unknown).
     """
     cell = jnp.asarray(target.cell)
     moved = (centres - seen.searched) / jnp.broadcast_to(cell, centres.shape)
@@ -94,17 +95,18 @@ def cross_entropy(
 def divergence(
     config: TrackerConfig, target: Target, response: jax.Array, displacement: jax.Array
 ) -> jax.Array:
-    """Kullback-Leibler divergence of softmax(response / temperature) from the label's, >= 0.
+    """Return the Kullback-Leibler divergence of softmax(response / temperature) from the label.
 
     The label is softmax(y / LABEL), with y the Gaussian in [0, 1] that filters are trained on
-    (``sigma``), its peak moved. So it says in which cell the target is. (A distribution as wide as
+    (``sigma``), its peak moved: it says in which cell the target is. (A distribution as wide as
     y itself would ask for responses that hardly fall off within a cell or two.)
 
     Args:
         config: the tracker's constants.
         target: the track's operators.
         response: ``[gh, gw]``, padded or not.
-        displacement: (rows, columns) in cells, any real number; not finite or outside: 0 results.
+        displacement: (rows, columns) in cells, any real numbers; the result is 0 where they are
+            not finite or lie outside the grid.
     """
     transform = target.transform
     grid = jnp.asarray(transform.grid, jnp.int32)
@@ -133,14 +135,14 @@ def windows(
     orders: int = 2,
     bucket: Bucket | None = None,
 ) -> list[Matrices]:
-    """A target's operators with each of the cosines 0, 1, ... as window (``spectrum.cosine``).
+    """Return a target's operators with each of the cosines 0, 1, ... as window.
 
     Args:
         params: the network's.
         config: the tracker's constants.
         box: x, y, w, h of the target in the first frame.
         image: its (H, W).
-        orders: how many cosines.
+        orders: how many cosines (``spectrum.cosine``).
         bucket: sizes to pad to.
 
     Raises:
@@ -158,15 +160,15 @@ def windows(
 
 
 def windowed(target: Target, basis: Sequence[Matrices], weights: jax.Array) -> Target:
-    """The target with a weighted sum of the windows of ``basis``, ``[len(basis)]`` weights.
+    """Return the target with a weighted sum of the windows of ``basis``, ``[len(basis)]`` weights.
 
-    With weights (0.5, -0.5) it is Hann's, hence the target itself.
+    With weights (0.5, -0.5) the window is Hann's, hence the target is unchanged.
     """
     return dataclasses.replace(target, transform=spectrum.blend(basis, weights))
 
 
 def cast(tree: Any, dtype: type[np.floating[Any]]) -> Any:
-    """A pytree whose floating arrays and numbers are of another dtype, as for checks in float64."""
+    """Return a pytree with its floating arrays and numbers cast, as for checks in float64."""
 
     def one(leaf: Any) -> jax.Array:
         array = jnp.asarray(leaf)

@@ -1,69 +1,75 @@
 """From an image and a position to the network's input: search window, crop, resize."""
 
 import functools
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from hcft_jax.core import resize
+from hcft_jax.core.arrays import Array, namespace
 
-CELL = 4  # pixels a cell of the response grid
+CELL = 4  # pixels per cell of the response grid
 PADDED = 2.8  # search window, in target sizes
 PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
 PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
 LEAST_GRID = 3  # cells: a symmetric Hann window of two is zero everywhere
 
-Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
+Pair = tuple[Any, Any]  # (height, width): numbers, or traced float64
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """The static sizes of one target's track, all (height, width)."""
+    """The sizes of one target's track, all (height, width): numbers, or traced float64."""
 
-    image: tuple[int, int]  # pixels
-    window: tuple[int, int]  # search window, pixels
-    grid: tuple[int, int]  # cells: floor(window / 4), or as set
-    cell: tuple[float, float] = (CELL, CELL)  # pixels
+    image: Pair  # pixels
+    window: Pair  # search window, pixels
+    grid: Pair  # cells: floor(window / 4), or as set
+    cell: Pair = (CELL, CELL)  # pixels
 
 
 def geometry(
     target: tuple[float, float], image: tuple[int, int], grid: int | None = None
 ) -> Geometry:
-    """Search window and grid of a target (h, w) in an image (H, W), by the authors' rule.
+    """Return the search window and the grid of a target (h, w) in an image (H, W).
 
-    The window follows from the first frame and stays (github.com/jbhuang0604/CF2, commit 4b895b5).
-    ``grid`` lays so many cells a side over the window instead of cells of 4 px.
+    The window follows from the first frame and stays. ``grid`` lays so many cells per side over the
+    window instead of cells of 4 px.
 
     Raises:
         ValueError: the target is too thin for a grid of three cells.
     """
-    h, w = target
-    factors = padding(target, image)
-    window = (math.floor(h * factors[0]), math.floor(w * factors[1]))
-    own = (window[0] // CELL, window[1] // CELL)
+    height, width = (int(side) for side in search_window(target, image))
+    own = (height // CELL, width // CELL)
     if min(own) < LEAST_GRID:
         raise ValueError(
-            f"its search window of {window[1]} x {window[0]} px has a grid of {own[1]} x "
-            f"{own[0]} cells, and the tracker needs at least {LEAST_GRID} x {LEAST_GRID}"
+            f"its search window of {width} x {height} px has a grid of {own[1]} x {own[0]} cells, "
+            f"and the tracker needs at least {LEAST_GRID} x {LEAST_GRID}"
         )
     if grid is None:
-        return Geometry(image, window, own)
-    return Geometry(image, window, (grid, grid), (window[0] / grid, window[1] / grid))
+        return Geometry(image, (height, width), own)
+    return Geometry(image, (height, width), (grid, grid), (height / grid, width / grid))
 
 
-def padding(target: tuple[float, float], image: tuple[int, int]) -> tuple[float, float]:
-    """The search window's height and width, in those of a target (h, w) in an image (H, W)."""
+def search_window(target: Pair, image: Pair) -> Pair:
+    """Return the search window's (height, width) in whole pixels, by the authors' rule.
+
+    (github.com/jbhuang0604/CF2, commit 4b895b5)
+    """
+    floor = namespace(*target).floor
+    vertical, horizontal = padding(target, image)
+    return floor(target[0] * vertical), floor(target[1] * horizontal)
+
+
+def padding(target: Pair, image: Pair) -> Pair:
+    """Return the search window of a target (h, w) in an image (H, W), in the target's sizes."""
+    where = namespace(*target).where
     (h, w), (height, width) = target, image
-    if h / w > 2:
-        return PADDED_TALL, PADDED
-    if h * w / (height * width) > 0.05:
-        return PADDED_LARGE, PADDED_LARGE
-    return PADDED, PADDED
+    tall = h / w > 2
+    usual = where(h * w / (height * width) > 0.05, PADDED_LARGE, PADDED)
+    return where(tall, PADDED_TALL, usual), where(tall, PADDED, usual)
 
 
 @functools.partial(
@@ -82,7 +88,7 @@ class Crop:
 
 
 def crop(geometry: Geometry, size: tuple[int, int], padded: tuple[int, int] | None = None) -> Crop:
-    """The operator of a target's search window, in NumPy.
+    """Return the operator of a target's search window.
 
     Args:
         geometry: the target's.
@@ -92,20 +98,23 @@ def crop(geometry: Geometry, size: tuple[int, int], padded: tuple[int, int] | No
     Raises:
         ValueError: the window does not fit into that.
     """
-    operators = []
-    for m, n, p in zip(geometry.window, size, padded or geometry.window, strict=True):
-        if m > p:
-            raise ValueError(f"a search window of {geometry.window} px does not fit into {padded}")
-        operators.append(np.pad(resize.matrix(m, n), ((0, 0), (0, p - m))).astype(np.float32))
-    return Crop(np.array(geometry.image, np.int32), np.array(geometry.window, np.int32), *operators)
+    xp, shape = namespace(*geometry.window), padded or geometry.window
+    if xp is np and any(m > p for m, p in zip(geometry.window, shape, strict=True)):
+        raise ValueError(f"a search window of {geometry.window} px does not fit into {padded}")
+    vertical, horizontal = (
+        resize.matrix(m, n, (n, p)).astype(xp.float32)
+        for m, n, p in zip(geometry.window, size, shape, strict=True)
+    )
+    image, window = (xp.stack(pair).astype(xp.int32) for pair in (geometry.image, geometry.window))
+    return Crop(image, window, vertical, horizontal)
 
 
 def patch(image: jax.Array, position: jax.Array, crop: Crop) -> jax.Array:
-    """The search window around a position, resized.
+    """Return the search window around a position, resized.
 
     Args:
-        image: RGB ``[>= H, >= W, 3]`` in [0, 255], uint8 or float; what is below and to the right
-            of the H x W pixels is not looked at.
+        image: RGB ``[>= H, >= W, 3]`` in [0, 255], uint8 or float; pixels below and to the right
+            of the H x W are padding, and are not used.
         position: (row, column), 0-based pixels, ``[2]``.
         crop: the window's operator.
 

@@ -19,19 +19,29 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
 from hcft_jax.core import resize
+from hcft_jax.core.arrays import Array, index, namespace, product
+from hcft_jax.core.sampling import Pair
 
 _HIGHEST = jax.lax.Precision.HIGHEST
 FAR = 1e6  # cells: where the label is zero, and its derivative too
 
-Array = jax.Array | npt.NDArray[Any]  # built on the host, traced in the tracker
+Window = Callable[[Array], Array]  # of k / (size - 1), the place of each cell in [0, 1]
 
 
-def hann(size: int) -> npt.NDArray[np.float64]:
-    """The symmetric Hann window, ``[size]``: 0.5 (1 - cos(2 pi k / (size - 1))), ends zero."""
-    return np.hanning(size)
+def cosine(order: int) -> Window:
+    """Return the window cos(2 pi m k / (size - 1)) of order m."""
+    return lambda turns: namespace(turns).cos(2 * np.pi * order * turns)
+
+
+def hann(turns: Array) -> Array:
+    """Return the symmetric Hann window, 0.5 - 0.5 cos(2 pi k / (size - 1)), whose ends are zero.
+
+    Args:
+        turns: k / (size - 1) of each cell, in [0, 1].
+    """
+    return 0.5 - 0.5 * cosine(1)(turns)
 
 
 @functools.partial(jax.tree_util.register_dataclass, data_fields=[], meta_fields=["grid"])
@@ -54,7 +64,7 @@ class FFT:
     def spectrum(self, features: jax.Array) -> jax.Array:
         """A feature map ``[fh, fw, D]`` on the grid, windowed: ``[2, gh, gw // 2 + 1, D]``."""
         vertical, horizontal = (
-            (hann(n)[:, None] * resize.matrix(m, n)).astype(features.dtype)
+            (hann(index(n, np) / (n - 1))[:, None] * resize.matrix(m, n)).astype(features.dtype)
             for m, n in zip(features.shape[:2], self.grid, strict=True)
         )
         x = jnp.einsum("iy,yxd,jx->ijd", vertical, features, horizontal, precision=_HIGHEST)
@@ -134,58 +144,56 @@ Transform = FFT | Matrices
 
 
 def matrices(
-    grid: tuple[int, int],
+    grid: Pair,
     maps: Iterable[tuple[int, int]],
     padded: tuple[int, int] | None = None,
-    window: Callable[[int], npt.NDArray[np.float64]] = hann,
+    window: Window = hann,
 ) -> Matrices:
-    """The operators of a grid (gh, gw), in NumPy.
+    """Return the operators of a grid (gh, gw).
 
     Args:
-        grid: cells of the target's response map.
+        grid: cells of the target's response map: integers, or traced float64.
         maps: the (height, width) of the feature maps.
-        padded: cells of the map that is to hold it, at least as many. None: as many.
-        window: that features are multiplied with along an axis, by its number of cells.
+        padded: cells of the map that holds it, at least as many. None: as many.
+        window: that features are multiplied with along an axis.
 
     Raises:
         ValueError: the padded grid is smaller than the grid.
     """
-    size = padded or grid
-    if any(p < g for p, g in zip(size, grid, strict=True)):
+    xp, size = namespace(*grid), padded or grid
+    if xp is np and any(p < g for p, g in zip(size, grid, strict=True)):
         raise ValueError(f"a grid of {grid} cells does not fit into {size}")
-    half, whole = size[1] // 2 + 1, size
+    half = size[1] // 2 + 1
+    kept = xp.floor(grid[1] / 2) + 1  # frequencies: the left half, of the others the grid's
+    rows = _dft(grid[0], (size[0], size[0]), grid[0])
+    columns = _dft(grid[1], (half, size[1]), kept)
     left: dict[str, Array] = {}
     right: dict[str, Array] = {}
     for shape in maps:
         vertical, horizontal = (
-            window(n)[:, None] * resize.matrix(m, n) for m, n in zip(shape, grid, strict=True)
+            window(index(p, xp) / (g - 1))[:, None] * resize.matrix(m, g, (p, m))
+            for m, g, p in zip(shape, grid, size, strict=True)
         )
-        left[_key(shape)] = _padded(
-            _product(np.fft.fft(vertical, axis=0)), (2, 2, whole[0], shape[0])
-        )
-        right[_key(shape)] = _padded(split(np.fft.rfft(horizontal, axis=0)), (2, half, shape[1]))
-    forth = _inverse(grid[1])[: grid[1] // 2 + 1]
+        left[_key(shape)] = _product(product(rows, vertical))
+        right[_key(shape)] = product(columns, horizontal)
+    back = _inverse(grid[0], (size[0], size[0]), grid[0])
     # the half that is not kept mirrors the other one: all but the ends count twice
-    forth[1 : (grid[1] + 1) // 2] *= 2.0
-    return Matrices(
-        grid=np.array(grid, np.int32),
+    frequency = index(half, xp)[:, None]
+    twice = xp.where((frequency > 0) & (frequency < xp.floor((grid[1] + 1) / 2)), 2.0, 1.0)[None]
+    real, imaginary = twice * _inverse(grid[1], (half, size[1]), kept)
+    # Re((a + ib)(c + id)) = a c - b d
+    operators = Matrices(
+        grid=xp.stack(grid),
         left=left,
         right=right,
-        distance=(
-            _padded(distances(grid[0]), whole[:1], FAR),
-            _padded(distances(grid[1]), whole[1:], FAR),
-        ),
-        rows=_padded(split(np.fft.fft(np.eye(grid[0]))), (2, whole[0], whole[0])),
-        columns=_padded(split(np.fft.rfft(np.eye(grid[1]), axis=0)), (2, half, whole[1])),
-        back=_padded(_product(_inverse(grid[0]).T), (2, 2, whole[0], whole[0])),
-        # Re((a + ib)(c + id)) = a c - b d
-        forth=_padded(np.stack([forth.real, -forth.imag]), (2, half, whole[1])),
+        distance=(_far(grid[0], size[0]), _far(grid[1], size[1])),
+        rows=rows,
+        columns=columns,
+        back=_product(xp.swapaxes(back, 1, 2)),
+        forth=xp.stack([real, -imaginary]),
     )
-
-
-def cosine(order: int) -> Callable[[int], npt.NDArray[np.float64]]:
-    """The window cos(2 pi m k / (size - 1)) of order m; Hann's is 0.5 of order 0 - 0.5 of 1."""
-    return lambda size: np.cos(2 * np.pi * order * np.arange(size) / (size - 1))
+    single = jax.tree.map(lambda a: a.astype(xp.float32), operators)
+    return dataclasses.replace(single, grid=operators.grid.astype(xp.int32))
 
 
 def blend(basis: Sequence[Matrices], weights: jax.Array) -> Matrices:
@@ -220,34 +228,53 @@ def gaussian(distance: Array, deviation: jax.Array) -> jax.Array:
     return jnp.exp(-0.5 * jnp.square(jnp.asarray(distance, deviation.dtype) / deviation))
 
 
-def distances(size: int) -> npt.NDArray[np.float32]:
-    """Of the cells of an axis from the label's peak at index 0, in cells, ``[size]``."""
+def distances(size: Any, count: int | None = None) -> Array:
+    """Return the distance of each cell of an axis from the label's peak at index 0, in cells.
+
+    Args:
+        size: number of cells, an integer or a traced float64.
+        count: number of values; those beyond ``size`` mean nothing. None: ``size``.
+    """
+    xp = namespace(size)
     # MATLAB's (1:n) - floor(n/2), rolled: an odd grid reaches one cell further to the right
-    return np.roll(np.arange(1, size + 1) - size // 2, 1 - size // 2).astype(np.float32)
+    before = xp.floor(size / 2)
+    return xp.mod(index(count or size, xp) - 1 + before, size) + 1 - before
 
 
 def split(values: Any) -> Any:
-    """A complex array, NumPy's or JAX's, as real and imaginary parts on a new first axis."""
-    stack = jnp.stack if isinstance(values, jax.Array) else np.stack
-    return stack([values.real, values.imag])
+    """Return a complex array, NumPy's or JAX's, as real and imaginary part on a new first axis."""
+    return namespace(values).stack([values.real, values.imag])
 
 
-def _inverse(size: int) -> npt.NDArray[np.complex128]:
-    """The inverse DFT of an axis, [frequency, cell], cell 0 moved to the centre."""
-    return np.fft.fftshift(np.fft.ifft(np.eye(size)), axes=1)
+def _far(size: Any, count: int) -> Array:
+    """``distances``, and ``FAR`` beyond the cells."""
+    xp = namespace(size)
+    return xp.where(index(count, xp) < size, distances(size, count), FAR)
 
 
-def _product(values: npt.NDArray[np.complex128]) -> npt.NDArray[np.float64]:
-    """The product with a + ib as a matrix on (c, d): both parts come out of one real product."""
-    return np.stack([split(values), split(1j * values)], axis=1)
+def _dft(size: Any, shape: tuple[int, int], frequencies: Any) -> Array:
+    """Return the DFT of an axis, [2, frequency, cell], zero beyond both."""
+    xp = namespace(size)
+    k, i = index(shape[0], xp)[:, None], index(shape[1], xp)[None, :]
+    angle = 2 * np.pi * (xp.mod(k * i, size) / size)
+    inside = ((k < frequencies) & (i < size))[None]
+    return xp.where(inside, xp.stack([xp.cos(angle), -xp.sin(angle)]), 0.0)
 
 
-def _padded(
-    values: npt.NDArray[Any], shape: tuple[int, ...], fill: float = 0.0
-) -> npt.NDArray[np.float32]:
-    result = np.full(shape, fill, np.float32)
-    result[tuple(map(slice, values.shape))] = values
-    return result
+def _inverse(size: Any, shape: tuple[int, int], frequencies: Any) -> Array:
+    """Return the inverse DFT, [2, frequency, cell], with cell 0 moved to the centre."""
+    xp = namespace(size)
+    k, i = index(shape[0], xp)[:, None], index(shape[1], xp)[None, :]
+    angle = 2 * np.pi * (xp.mod(k * (i - xp.floor(size / 2)), size) / size)
+    inside = ((k < frequencies) & (i < size))[None]
+    return xp.where(inside, xp.stack([xp.cos(angle), xp.sin(angle)]) / size, 0.0)
+
+
+def _product(values: Array) -> Array:
+    """Return the product with a + ib as a matrix on (c, d), from (a, b) on the first axis."""
+    real, imaginary = values
+    stack = namespace(real).stack
+    return stack([stack([real, -imaginary]), stack([imaginary, real])])
 
 
 def _key(shape: tuple[int, ...]) -> str:

@@ -8,13 +8,16 @@ import functools
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.core import sampling, spectrum
-from hcft_jax.core.sampling import CELL, Array, Crop, Geometry
+from hcft_jax.core.arrays import Array, namespace
+from hcft_jax.core.sampling import CELL, Crop, Geometry, Pair
 from hcft_jax.core.spectrum import FFT, Transform
 from hcft_jax.util.errors import InputError
 
@@ -101,7 +104,7 @@ class Target:
 
 def place(
     box: npt.ArrayLike, image: tuple[int, int], grid: int | None = None
-) -> tuple[Geometry, npt.NDArray[np.float32]]:
+) -> tuple[Geometry, Any]:
     """The sizes that follow from a first box, and the position (row, column) of its centre.
 
     Args:
@@ -117,20 +120,31 @@ def place(
         geometry = sampling.geometry((h, w), image, grid)
     except ValueError as error:
         raise InputError(f"first box: {w:g} x {h:g} px is too thin to track: {error}") from None
-    # the centre as the authors' program has it: half sizes are rounded down
-    return geometry, np.array([y + h // 2, x + w // 2], np.float32)
+    return geometry, centre((x, y, w, h))
+
+
+def centre(box: tuple[Any, Any, Any, Any]) -> Array:
+    """Return the centre (row, column) of a box (x, y, w, h) as the authors' program has it.
+
+    Half of each size is rounded down; float32 ``[2]``.
+    """
+    x, y, w, h = box
+    xp = namespace(x)
+    return xp.stack([y + xp.floor(h / 2), x + xp.floor(w / 2)]).astype(xp.float32)
 
 
 def fixed(
     geometry: Geometry,
-    size: tuple[float, float],
+    size: Pair,
     patch: tuple[int, int],
     maps: Collection[tuple[int, int]],
     *,
     dft: str = "matmul",
     bucket: Bucket | None = None,
 ) -> Target:
-    """The operators of a track.
+    """Return the operators of a track, in NumPy, or traced where the geometry is.
+
+    Of traced sizes nothing can be checked: a target beyond the bucket has useless operators.
 
     Args:
         geometry: of the target.
@@ -138,23 +152,51 @@ def fixed(
         patch: (height, width) of the network's input.
         maps: (height, width) of the network's maps.
         dft: as in ``TrackerConfig``.
-        bucket: the sizes to be padded to. None: none.
+        bucket: the sizes to pad to; needed for traced sizes. None: no padding.
 
     Raises:
         ValueError: the target does not fit into the bucket, or ``dft="fft"`` with a bucket.
     """
-    if bucket is not None and (dft == "fft" or not bucket.holds(geometry)):
+    xp = namespace(*geometry.window)
+    if bucket is not None and (dft == "fft" or (xp is np and not bucket.holds(geometry))):
         raise ValueError(f"{geometry} cannot be put into {bucket} with dft={dft!r}")
     transform: Transform = FFT(geometry.grid)
     if dft != "fft":
         transform = spectrum.matrices(geometry.grid, maps, bucket.grid if bucket else None)
     return Target(
-        size=np.array(size, np.float32),
+        size=xp.stack(size).astype(xp.float32),
         cell=np.array(geometry.cell, np.float32),
         crop=sampling.crop(geometry, patch, bucket.window if bucket else None),
         transform=transform,
         image=bucket.image if bucket else geometry.image,
     )
+
+
+def placed_and_fixed(
+    box: jax.Array,
+    image: jax.Array,
+    patch: tuple[int, int],
+    maps: Collection[tuple[int, int]],
+    bucket: Bucket,
+) -> tuple[Target, Any]:
+    """Return what a traced box fixes, and its position: ``place`` and ``fixed`` in one program.
+
+    Nothing is checked: a target of a larger window than the bucket's has a ``transform.grid``
+    beyond it, and its operators are useless. To be traced under ``jax.enable_x64``.
+
+    Args:
+        box: (x, y, w, h), 0-based pixels, ``[4]``.
+        image: (H, W), ``[2]``.
+        patch: (height, width) of the network's input.
+        maps: (height, width) of the network's maps.
+        bucket: the sizes to pad to.
+    """
+    x, y, w, h = box.astype(jnp.float64)
+    height, width = image.astype(jnp.float64)
+    window = sampling.search_window((h, w), (height, width))
+    grid = (jnp.floor(window[0] / CELL), jnp.floor(window[1] / CELL))
+    target = fixed(Geometry((height, width), window, grid), (h, w), patch, maps, bucket=bucket)
+    return target, centre((x, y, w, h))
 
 
 def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float, float, float]:

@@ -1,7 +1,8 @@
 """The tracker as pure functions of arrays: ``init``, ``step``, and ``track``, a scan of steps.
 
-Read downwards: a frame becomes spectra at the old position, responses, a displacement, spectra at
-the new position, new filters. Boxes and positions are 0-based (``hcft_jax.util.boxes``).
+Read downwards: a frame is observed at the old position (``observe``), its responses tell the new
+position (``detect``), and the filters learn from what is observed there (``learn``). Boxes and
+positions are 0-based (``hcft_jax.util.boxes``).
 """
 
 import functools
@@ -12,7 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import filters, sampling, search, spectrum
 from hcft_jax.core.config import TrackerConfig
@@ -20,6 +20,8 @@ from hcft_jax.core.filters import Filter
 from hcft_jax.core.sampling import CELL, LEAST_GRID, Geometry
 from hcft_jax.core.target import Bucket, Target, fixed, place
 from hcft_jax.util.errors import InputError
+
+Spectra = tuple[jax.Array, ...]  # [2, gh, gw // 2 + 1, D] per filter, deepest layer first
 
 
 @functools.partial(
@@ -32,7 +34,7 @@ class State:
     """What a track carries from frame to frame."""
 
     position: jax.Array  # [2] centre of the target (row, column) in pixels
-    filters: tuple[Filter, ...]  # one a layer, deepest first; one in all for a hypercolumn
+    filters: tuple[Filter, ...]  # one per layer, deepest first; a single one for a hypercolumn
     target: Target  # the same in every frame
 
 
@@ -43,7 +45,7 @@ class State:
 )
 @dataclass(frozen=True)
 class Output:
-    """What a frame gives; ``track`` adds a leading axis of frames."""
+    """The result of one frame; ``track`` adds a leading axis of frames."""
 
     box: jax.Array  # [4] x, y, w, h in pixels
     peak: jax.Array  # [] the combined response where the target was found
@@ -59,7 +61,7 @@ def init(
     *,
     bucket: Bucket | None = None,
 ) -> State:
-    """The state after the first frame: filters trained on the given box.
+    """Return the state after the first frame: filters trained on the given box.
 
     Args:
         params: the backbone's, ``{"conv1_1": {"kernel", "bias"}, ..., "normalization": ...}``.
@@ -67,7 +69,7 @@ def init(
         image: RGB ``[H, W, 3]`` in [0, 255], uint8 or float.
         box: (x, y, w, h), 0-based pixels; concrete numbers, since the window's size follows.
         bucket: sizes to pad to, so that targets share an executable; later images are then padded
-            to ``bucket.image`` below and to the right. None: each size has its own.
+            to ``bucket.image`` below and to the right. None: each size has its own executable.
 
     Raises:
         InputError: a constant out of range, parameters of another backbone, an image of another
@@ -75,8 +77,7 @@ def init(
             it, or too thin to track.
         ValueError: the target does not fit into the bucket.
     """
-    config.validate()
-    registry.get(config.backbone).require(params)
+    config.validate().network.require(params)
     shape = np.shape(image)
     if len(shape) != 3 or shape[2] != 3:
         raise InputError(f"image: shape {shape} is not [height, width, 3]")
@@ -94,44 +95,31 @@ def begin(
     image: tuple[int, int],
     bucket: Bucket | None = None,
 ) -> tuple[Target, npt.NDArray[np.float32]]:
-    """What a first box (x, y, w, h) in an image (H, W) fixes, and its position (row, column).
+    """Return what a first box (x, y, w, h) in an image (H, W) fixes, and the target's position.
 
     Raises:
         InputError, ValueError: as ``init``.
     """
-    side = input_size(params, config)
     geometry, position = place(box, image, config.grid)
     _, _, w, h = np.asarray(box, np.float64)
-    target = fixed(
-        geometry,
-        (h, w),
-        (side, side),
-        map_sizes(params, config),
-        dft=config.dft,
-        bucket=bucket,
-    )
-    return target, position
+    maps = map_sizes(params, config)
+    side = (config.input_side(params),) * 2
+    return fixed(geometry, (h, w), side, maps, dft=config.dft, bucket=bucket), position
 
 
 def blank(params: Params, config: TrackerConfig, bucket: Bucket) -> Target:
-    """A target of the bucket's shapes that nothing is tracked with."""
-    side = input_size(params, config)
+    """Return a target of the bucket's shapes that nothing is tracked with."""
     least = Geometry(bucket.image, (CELL * LEAST_GRID,) * 2, (LEAST_GRID,) * 2)
-    return fixed(least, (1.0, 1.0), (side, side), map_sizes(params, config), bucket=bucket)
+    side = (config.input_side(params),) * 2
+    return fixed(least, (1.0, 1.0), side, map_sizes(params, config), bucket=bucket)
 
 
 def map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
-    """(height, width) of the network's maps."""
-    side = input_size(params, config)
+    """Return the (height, width) of each of the network's maps."""
+    side = config.input_side(params)
     patch = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
     maps = jax.eval_shape(features, params, config, patch)
     return {(m.shape[0], m.shape[1]) for m in maps.values()}
-
-
-@jax.jit
-def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
-    """The configured layers' maps, float32, of a patch ``[..., size, size, 3]``."""
-    return registry.get(config.backbone).maps(params, patch, config.layers, config.precision)
 
 
 @jax.jit
@@ -142,7 +130,7 @@ def start(
     image: npt.ArrayLike | jax.Array,
     position: npt.ArrayLike | jax.Array,
 ) -> State:
-    """``init`` for what ``begin`` gave: all of it arrays, so it can be traced and batched.
+    """Do ``init`` for what ``begin`` returned: all of it arrays, so it can be traced and batched.
 
     Args:
         params: the network's parameters.
@@ -152,8 +140,7 @@ def start(
         position: (row, column) of the target's centre.
     """
     image, position = jnp.asarray(image), jnp.asarray(position)
-    patch = sampling.patch(image, position, target.crop)
-    trained = train(config, target, spectra(config, target, features(params, config, patch)))
+    trained = train(config, target, observe(params, config, target, image, position))
     return State(position, trained, jax.tree.map(jnp.asarray, target))
 
 
@@ -166,7 +153,7 @@ def step(
     *,
     with_responses: bool = False,
 ) -> tuple[State, Output]:
-    """One frame: detect at the old position (Eq. 4, 5), learn at the new one (Eq. 6).
+    """Track one frame: detect at the old position (Eq. 4, 5), learn at the new one (Eq. 6).
 
     Args:
         params: the network's parameters.
@@ -174,43 +161,73 @@ def step(
         state: after the previous frame.
         image: RGB ``[H, W, 3]`` in [0, 255], of the first frame's size.
         with_responses: also return every layer's response map.
+
+    Raises:
+        InputError: the image has another size.
     """
     target = state.target
     if image.shape[:2] != target.image:
         raise InputError(f"image: {image.shape[:2]} px, but the first one had {target.image}")
-
-    def observed(position: jax.Array) -> tuple[jax.Array, ...]:
-        patch = sampling.patch(image, position, target.crop)
-        return spectra(config, target, features(params, config, patch))
-
-    z = observed(state.position)
+    z = observe(params, config, target, image, state.position)
     position, output = detect(config, state, z, with_responses=with_responses)
     # where the target stayed, the features at the new position are those at the old one
-    x = jax.lax.cond(jnp.any(position != state.position), lambda: observed(position), lambda: z)
-    learned = average(config, state.filters, train(config, target, x))
-    return State(position, learned, target), output
+    x = jax.lax.cond(
+        jnp.any(position != state.position),
+        lambda: observe(params, config, target, image, position),
+        lambda: z,
+    )
+    return State(position, learn(config, target, state.filters, x), target), output
 
 
-def spectra(
-    config: TrackerConfig, target: Target, maps: dict[str, jax.Array]
-) -> tuple[jax.Array, ...]:
-    """Spectra ``[2, gh, gw // 2 + 1, D]`` of the search window's features, a filter each."""
-    parts = tuple(target.transform.spectrum(maps[name]) for name in _deepest_first(config))
+def observe(
+    params: Params, config: TrackerConfig, target: Target, image: jax.Array, position: jax.Array
+) -> Spectra:
+    """Return the spectra of the search window around a position (Eq. 1): patch, features, DFT.
+
+    Args:
+        params: the network's parameters.
+        config: the tracker's constants.
+        target: the operators.
+        image: RGB ``[H, W, 3]`` in [0, 255].
+        position: (row, column) in pixels, ``[2]``.
+    """
+    patch = sampling.patch(image, position, target.crop)
+    return spectra(config, target, features(params, config, patch))
+
+
+@jax.jit
+def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
+    """Return the configured layers' maps, float32, of a patch ``[..., size, size, 3]``."""
+    return config.network.maps(params, patch, config.layers, config.precision)
+
+
+def spectra(config: TrackerConfig, target: Target, maps: dict[str, jax.Array]) -> Spectra:
+    """Return the spectra ``[2, gh, gw // 2 + 1, D]`` of a search window's features, per filter."""
+    parts = tuple(target.transform.spectrum(maps[name]) for name in config.deepest_first)
     return (jnp.concatenate(parts, axis=-1),) if config.hypercolumn else parts
 
 
+def label(config: TrackerConfig, target: Target) -> jax.Array:
+    """Return Y, the spectrum of the Gaussian label that filters are trained on.
+
+    Its shape is ``[2, gh, gw // 2 + 1]``.
+    """
+    size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
+    return target.transform.label(spectrum.deviation(size, config.sigma, cell))
+
+
 def detect(
-    config: TrackerConfig, state: State, z: tuple[jax.Array, ...], *, with_responses: bool = False
+    config: TrackerConfig, state: State, z: Spectra, *, with_responses: bool = False
 ) -> tuple[jax.Array, Output]:
-    """The new position ``[2]`` by Eq. 4 and 5, from the spectra at the old one."""
+    """Return the new position ``[2]`` by Eq. 4 and 5, from the spectra at the old one."""
     transform = state.target.transform
-    y = _label(config, state.target)
+    y = label(config, state.target)
     responses = [
         filters.respond(f, spectra, y, transform, config.lambda_, config.update)
         for f, spectra in zip(state.filters, z, strict=True)
     ]
     radius = None if config.search == "sum" else config.radius
-    total, peak = search.combine(responses, response_weights(config), radius, transform.grid)
+    total, peak = search.combine(responses, config.response_weights, radius, transform.grid)
     found = peak.astype(state.position.dtype)
     if config.search == "soft":
         found = search.expect(total, peak, config.temperature, transform.grid)
@@ -225,9 +242,9 @@ def detect(
     return position, output
 
 
-def train(config: TrackerConfig, target: Target, x: tuple[jax.Array, ...]) -> tuple[Filter, ...]:
-    """The filters of one frame, from its spectra (Eq. 2, 3)."""
-    y = _label(config, target)
+def train(config: TrackerConfig, target: Target, x: Spectra) -> tuple[Filter, ...]:
+    """Return the filters of one frame, from its spectra (Eq. 2, 3)."""
+    y = label(config, target)
     return tuple(
         filters.train(spectra, y, target.transform, config.lambda_, config.update) for spectra in x
     )
@@ -236,9 +253,16 @@ def train(config: TrackerConfig, target: Target, x: tuple[jax.Array, ...]) -> tu
 def average(
     config: TrackerConfig, old: tuple[Filter, ...], new: tuple[Filter, ...]
 ) -> tuple[Filter, ...]:
-    """The filters after Eq. 6."""
-    rates = learning_rates(config)
+    """Return the running average of filters (Eq. 6)."""
+    rates = config.learning_rates
     return tuple(filters.update(o, n, eta) for o, n, eta in zip(old, new, rates, strict=True))
+
+
+def learn(
+    config: TrackerConfig, target: Target, old: tuple[Filter, ...], x: Spectra
+) -> tuple[Filter, ...]:
+    """Return the filters after learning from spectra: trained on them and averaged (Eq. 3, 6)."""
+    return average(config, old, train(config, target, x))
 
 
 @functools.partial(jax.jit, static_argnames="with_responses", donate_argnames="state")
@@ -251,7 +275,7 @@ def track(
     *,
     with_responses: bool = False,
 ) -> tuple[State, Output]:
-    """``lax.scan`` of ``step`` over a chunk of frames; the given state's memory is reused.
+    """Scan ``step`` over a chunk of frames; the given state's memory is reused.
 
     A video is tracked chunk by chunk, so that memory does not grow with its length. Every chunk has
     the same length, so that one executable serves them all; of the last one only ``count`` frames
@@ -277,7 +301,7 @@ def track(
 
 
 def box(state: State) -> jax.Array:
-    """The target's box (x, y, w, h), ``[4]``, around its centre: half pixels occur."""
+    """Return the target's box (x, y, w, h), ``[4]``, around its centre: half pixels occur."""
     return _box(state.position, state.target)
 
 
@@ -285,42 +309,3 @@ def _box(position: jax.Array, target: Target) -> jax.Array:
     size = jnp.asarray(target.size)
     corner = position - 0.5 * size
     return jnp.concatenate([corner[::-1], size[::-1]])
-
-
-def input_size(params: Params, config: TrackerConfig) -> int:
-    """Side of the network's input in pixels: as set, or that of the network's training."""
-    return config.input_size or registry.get(config.backbone).input_size(params)
-
-
-def response_names(config: TrackerConfig) -> list[str]:
-    """What the response maps of ``Output`` come from, in their order: layers, deepest first."""
-    return ["hypercolumn"] if config.hypercolumn else _deepest_first(config)
-
-
-def response_weights(config: TrackerConfig) -> list[float]:
-    """Eq. 5's gamma, in the order of ``response_names``; a hypercolumn has nothing to weigh."""
-    return [1.0] if config.hypercolumn else _in_order(config, config.gamma)
-
-
-def learning_rates(config: TrackerConfig) -> list[float]:
-    """Eq. 6's eta of each filter, in the order of ``response_names``."""
-    if isinstance(config.eta, tuple):
-        return _in_order(config, config.eta)
-    return [config.eta] * len(response_names(config))
-
-
-def _in_order(config: TrackerConfig, values: tuple[float, ...]) -> list[float]:
-    """Values given in the order of ``config.layers``, deepest layer first."""
-    by_name = dict(zip(config.layers, values, strict=True))
-    return [by_name[name] for name in _deepest_first(config)]
-
-
-def _label(config: TrackerConfig, target: Target) -> jax.Array:
-    """Y, the label's spectrum, ``[2, gh, gw // 2 + 1]``."""
-    size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
-    return target.transform.label(spectrum.deviation(size, config.sigma, cell))
-
-
-def _deepest_first(config: TrackerConfig) -> list[str]:
-    """The layers in the order of the search (Eq. 5), whatever order they were given in."""
-    return sorted(config.layers, key=registry.get(config.backbone).layers.index, reverse=True)

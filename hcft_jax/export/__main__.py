@@ -1,11 +1,6 @@
 """Write the tracker as programs that run without this package: StableHLO, by ``jax.export``.
 
-    python -m hcft_jax.export --config=hcft --image=480,640 --target=160,160 --output_dir=exported
-
-OUTPUT_DIR has ``begin.jaxexport`` (a first box to what it fixes), ``init.jaxexport`` and
-``step.jaxexport``, ``weights.npz``, ``manifest.json`` and ``exported.py``, which runs them with JAX
-and NumPy alone. Boxes and image sizes are data, up to the sizes that are given. The constants
-(gamma, eta, ...) are part of the programs. JAX promises to run them for six months at least.
+python -m hcft_jax.export --config=hcft --image=480,640 --target=160,160 --output_dir=exported
 """
 
 import logging
@@ -16,7 +11,7 @@ from absl import app, flags
 from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.export.programs import PLATFORMS, largest, write
-from hcft_jax.util.errors import InputError, command
+from hcft_jax.util.errors import SettingError, command
 from hcft_jax.weights import lookup
 
 
@@ -24,15 +19,15 @@ def _pair(name: str, values: Sequence[str]) -> tuple[int, int]:
     try:
         height, width = map(int, values)
     except ValueError:
-        raise InputError(f"--{name}: {','.join(values)} is not height,width in pixels") from None
+        raise SettingError(name, f"{','.join(values)} is not height,width in pixels") from None
     return height, width
 
 
 @command()
 def main(argv: list[str]) -> int:
-    """Writes what the flags describe; the exit status."""
+    """Write the programs that the flags describe; return the exit status."""
     values = flags.FLAGS
-    logging.getLogger("jax").setLevel(logging.WARNING)  # it tells of every absent accelerator
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it reports every absent accelerator
     changes = options.changes()
     changes.setdefault("output_dir", "exported")
     experiment: Experiment = settings.override(settings.load(values.config), changes)

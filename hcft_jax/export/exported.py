@@ -1,8 +1,8 @@
-"""Runs what ``python -m hcft_jax.export`` wrote; needs JAX, its flatbuffers, and NumPy only.
+"""Run the programs that ``python -m hcft_jax.export`` wrote, with JAX, flatbuffers and NumPy.
 
 ::
 
-    tracker = Tracker("exported")
+    tracker = ExportedTracker("exported")
     tracker.init(image, (x, y, w, h))     # RGB uint8 [H, W, 3]; 0-based pixels
     box, psr = tracker.update(image)
 """
@@ -16,11 +16,11 @@ import jax.export
 import numpy as np
 
 
-class Tracker:
+class ExportedTracker:
     """One target at a time, in images up to the size that was exported for."""
 
     def __init__(self, folder: str | Path):
-        """Reads the programs and the weights. They are compiled when they are first run."""
+        """Read the programs and the weights. They are compiled when they are first run."""
         folder = Path(folder)
         self.manifest = json.loads((folder / "manifest.json").read_text())
         platform = jax.default_backend().replace("gpu", "cuda")
@@ -38,7 +38,7 @@ class Tracker:
         self._size: Any = None
 
     def init(self, image: Any, box: Any) -> None:
-        """Starts with a target, (x, y, w, h) in pixels from 0."""
+        """Start with a target, (x, y, w, h) in pixels from 0."""
         size, most = np.array(image.shape[:2], np.int32), np.array(self.manifest["grid"])
         x, y, w, h = np.asarray(box, np.float64)
         if not (w > 0 and h > 0 and x + w > 0 and x < size[1] and y + h > 0 and y < size[0]):
@@ -50,7 +50,7 @@ class Tracker:
         self._state = self._init(self._weights, self._padded(image), begun)
 
     def update(self, image: Any) -> tuple[Any, float]:
-        """The box (x, y, w, h) in the next frame, and its peak-to-sidelobe ratio."""
+        """Return the box (x, y, w, h) in the next frame, and its peak-to-sidelobe ratio."""
         if image.shape != self._size:
             raise ValueError(f"image of {image.shape}, and init was called with {self._size}")
         self._state, box, psr = self._step(self._weights, self._state, self._padded(image))

@@ -1,11 +1,9 @@
-"""Write the tracker as programs that run without this package: StableHLO, by ``jax.export``.
+"""The tracker as programs that run without this package: StableHLO, by ``jax.export``.
 
-    python -m hcft_jax.export --config=hcft --image=480,640 --target=160,160 --output_dir=exported
-
-OUTPUT_DIR has ``begin.jaxexport`` (a first box to what it fixes), ``init.jaxexport`` and
+OUTPUT_DIR has ``begin.jaxexport`` (from a first box to what it fixes), ``init.jaxexport`` and
 ``step.jaxexport``, ``weights.npz``, ``manifest.json`` and ``exported.py``, which runs them with JAX
 and NumPy alone. Boxes and image sizes are data, up to the sizes that are given. The constants
-(gamma, eta, ...) are part of the programs. JAX promises to run them for six months at least.
+(gamma, eta, ...) are part of the programs. JAX promises to run them for at least six months.
 """
 
 import dataclasses
@@ -23,13 +21,12 @@ import numpy as np
 
 from hcft_jax.backbones import registry
 from hcft_jax.benchmark import outcome
-from hcft_jax.core import sampling, traced, tracker
+from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.target import Bucket, Target
-from hcft_jax.core.tracker import State
+from hcft_jax.core.target import Bucket, placed_and_fixed
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.export import exported
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.weights.native import Weights
 
@@ -44,13 +41,13 @@ def write(
     bucket: Bucket,
     platforms: Sequence[str] = PLATFORMS,
 ) -> dict[str, Any]:
-    """Writes the programs of a configuration; the manifest, which is written last.
+    """Write the programs of a configuration; return the manifest, which is written last.
 
     Args:
-        folder: Where to.
-        tracker_config: The tracker's constants.
-        weights: The network's.
-        bucket: The largest image and grid.
+        folder: where to write.
+        tracker_config: the tracker's constants.
+        weights: the network's.
+        bucket: the largest image and grid.
         platforms: JAX's names: cpu, cuda, rocm, tpu.
 
     Raises:
@@ -60,13 +57,13 @@ def write(
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError("jax.export needs flatbuffers: pip install 'hcft_jax[export]'")
     if tracker_config.dft == "fft":
-        raise InputError("--dft=fft: only --dft=matmul has sizes that are data")
+        raise SettingError("dft", "only matmul has sizes that are data, not fft")
     if tracker_config.grid is not None:
-        raise InputError("--grid: exported programs have cells of 4 px; leave it out")
-    if tracker_config.precision == "bfloat16":  # made in another way on each platform
-        raise InputError("--precision=bfloat16: exported programs compute in float32 or tf32")
+        raise SettingError("grid", "exported programs have cells of 4 px; leave it out")
+    if tracker_config.precision == "bfloat16":  # each platform does it in its own way
+        raise SettingError("precision", "exported programs compute in float32 or tf32")
     params = weights.params
-    if tuple(platforms) == ("cpu",):  # else the form that all of them take
+    if tuple(platforms) == ("cpu",):  # else the form that all platforms take
         params = registry.get(tracker_config.backbone).prepared(params)
     arrays, rebuilt = _flat(params)
     shapes = {name: jax.ShapeDtypeStruct(a.shape, a.dtype) for name, a in arrays.items()}
@@ -98,65 +95,47 @@ def _programs(
     shapes: dict[str, jax.ShapeDtypeStruct],
     platforms: Sequence[str],
 ) -> dict[str, bytes]:
-    """The three programs, serialized; their inputs and outputs are arrays, lists and dicts."""
+    """Return the three programs, serialized; their inputs and outputs are lists and dicts."""
     params = rebuilt(shapes)
-    side = tracker.input_size(params, tracker_config)
-    patch = jax.ShapeDtypeStruct((side, side, 3), np.float32)
-    found = jax.eval_shape(tracker.features, params, tracker_config, patch)
-    maps = sorted({(m.shape[0], m.shape[1]) for m in found.values()})
+    side = (tracker_config.input_side(params),) * 2
+    maps = sorted(tracker.map_sizes(params, tracker_config))
+    box, size = jax.ShapeDtypeStruct((4,), np.float32), jax.ShapeDtypeStruct((2,), np.int32)
     image = jax.ShapeDtypeStruct((*bucket.image, 3), np.uint8)
 
+    def fixed(box: jax.Array, size: jax.Array) -> Any:
+        return placed_and_fixed(box, size, side, maps, bucket)
+
     def begin(box: jax.Array, size: jax.Array) -> tuple[list[jax.Array], jax.Array]:
-        target, position = traced.begin(box, size, (side, side), maps, bucket)
+        target, position = fixed(box, size)
         return jax.tree.leaves((target, position)), jnp.asarray(target.transform.grid)
 
-    box, size = jax.ShapeDtypeStruct((4,), np.float32), jax.ShapeDtypeStruct((2,), np.int32)
-    begun: list[Any] = []  # how the list of arrays that begin returns is made a target again
-
-    def structure() -> Any:
-        target, position = traced.begin(
-            jnp.ones(4, jnp.float32), jnp.ones(2, jnp.int32), (side, side), maps, bucket
-        )
-        begun.append(jax.tree.structure((target, position)))
-        return jax.tree.leaves((target, position))
-
     def init(weights: Arrays, image: jax.Array, leaves: list[jax.Array]) -> list[jax.Array]:
-        target, position = jax.tree.unflatten(begun[0], leaves)
-        parameters = rebuilt(weights)
-        seen = sampling.patch(image, position, target.crop)
-        maps = tracker.features(parameters, tracker_config, seen)
-        x = tracker.spectra(tracker_config, target, maps)
-        return jax.tree.leaves(State(position, tracker.train(tracker_config, target, x), target))
+        target, position = jax.tree.unflatten(begun_as, leaves)
+        state = tracker.start(rebuilt(weights), tracker_config, target, image, position)
+        return jax.tree.leaves(state)
 
     def step(
         weights: Arrays, leaves: list[jax.Array], image: jax.Array
     ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
-        state = jax.tree.unflatten(states[0], leaves)
+        state = jax.tree.unflatten(state_as, leaves)
         state, output = tracker.step(rebuilt(weights), tracker_config, state, image)
         return jax.tree.leaves(state), output.box, output.psr
 
     with jax.enable_x64(True):  # as the tracker makes them, in float64
-        leaves = jax.eval_shape(structure)
+        begun, begun_as = jax.tree.flatten(jax.eval_shape(fixed, box, size))
         first = jax.export.export(jax.jit(begin), platforms=platforms)(box, size)
-    target, position = jax.tree.unflatten(begun[0], leaves)
-    trained = jax.eval_shape(_untrained, params, tracker_config, target)
-    states = [jax.tree.structure(State(position, trained, target))]
-    second = jax.export.export(jax.jit(init), platforms=platforms)(shapes, image, leaves)
-    third = jax.export.export(jax.jit(step), platforms=platforms)(
-        shapes, jax.tree.leaves(State(position, trained, target)), image
+    target, position = jax.tree.unflatten(begun_as, begun)
+    state, state_as = jax.tree.flatten(
+        jax.eval_shape(tracker.start, params, tracker_config, target, image, position)
     )
+    second = jax.export.export(jax.jit(init), platforms=platforms)(shapes, image, begun)
+    third = jax.export.export(jax.jit(step), platforms=platforms)(shapes, state, image)
     every = {"begin": first, "init": second, "step": third}
     return {name: bytes(program.serialize()) for name, program in every.items()}
 
 
-def _untrained(params: Any, tracker_config: TrackerConfig, target: Target) -> Any:
-    side = tracker.input_size(params, tracker_config)
-    maps = tracker.features(params, tracker_config, jnp.zeros((side, side, 3), jnp.float32))
-    return tracker.train(tracker_config, target, tracker.spectra(tracker_config, target, maps))
-
-
 def _flat(params: Any) -> tuple[Arrays, Callable[[Arrays], Any]]:
-    """Parameters as arrays by name (``conv1_1/kernel``), and the way back."""
+    """Return parameters as arrays by name (``conv1_1/kernel``), and the way back."""
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     names = ["/".join(str(key.key) for key in path) for path, _ in paths]
     arrays = {name: leaf for name, (_, leaf) in zip(names, paths, strict=True)}
@@ -164,14 +143,14 @@ def _flat(params: Any) -> tuple[Arrays, Callable[[Arrays], Any]]:
 
 
 def largest(image: tuple[int, int], target: tuple[float, float]) -> Bucket:
-    """The sizes that hold every target up to (h, w) pixels in images up to (H, W).
+    """Return the sizes that hold every target up to (h, w) pixels in images up to (H, W).
 
     Raises:
         InputError: a size is not positive, or the target is larger than the image.
     """
     if min(image) < 1 or not 0 < min(target) < math.inf:
-        raise InputError(f"--image, --target: {image} and {target} px must be above zero")
+        raise SettingError("image", f"{image}, and the target {target} px, must be above zero")
     if any(t > i for t, i in zip(target, image, strict=True)):
-        raise InputError(f"--target: {target} px (h, w) is larger than --image, {image} px (H, W)")
+        raise SettingError("target", f"{target} px (h, w) is larger than the image, {image} px")
     window = [math.floor(sampling.PADDED * side) for side in target]
     return Bucket(image, (window[0] // sampling.CELL, window[1] // sampling.CELL))

@@ -1,8 +1,8 @@
-"""Many sequences at once: lanes that are fed, and refilled when a sequence ends.
+"""Many sequences at once, on the host: lanes are fed, and refilled when a sequence ends.
 
-The device's side is ``hcft_jax.run.lanes``. Here frames are decoded ahead in threads, sent while the
-device works on those it has, and the boxes collected. What a call to the device has found is looked
-at when it has been given the next one, so that it never waits for the host.
+The device's side is ``hcft_jax.run.lanes``. Here frames are decoded ahead in threads, sent while
+the device works on those it has, and the boxes are collected. The results of a call to the device
+are read after it has been given the next call, so that it never waits for the host.
 """
 
 import collections
@@ -27,16 +27,16 @@ from hcft_jax.core.target import Bucket, Target
 from hcft_jax.core.tracker import Params
 from hcft_jax.data import frames
 from hcft_jax.data.sequence import Frame, Sequence
-from hcft_jax.run import lanes as device
+from hcft_jax.run.lanes import Pass, batches, empty, programs
 from hcft_jax.util.errors import InputError
 
 Floats = npt.NDArray[np.float32]
-_CALLS = 2  # that the device has been given at any time
+_CALLS = 2  # calls that the device has been given at any time
 _PACKERS = 4  # threads that copy frames into packets
 
 
 @dataclass(frozen=True)
-class Track:
+class LaneTrack:
     """A sequence tracked to its end, or up to a frame that could not be read."""
 
     index: int  # in the given order
@@ -54,7 +54,7 @@ class _Running:
     index: int
     frames: Generator[Frame, None, None]
     held: Frame | None  # decoded, not sent yet
-    total: int  # frames there are, or those before one that cannot be read
+    total: int  # number of frames, or of those before a frame that cannot be read
     target: Target
     position: Floats  # in the first frame
     boxes: Floats
@@ -67,7 +67,7 @@ class _Running:
     started: float = field(default_factory=time.perf_counter)
 
     def read(self) -> Frame | None:
-        """The next frame to send, if there is one."""
+        """Return the next frame to send, if there is one."""
         if self.held is not None:
             frame, self.held = self.held, None
             return frame
@@ -77,8 +77,8 @@ class _Running:
             self.total, self.error = self.loaded, error
             return None
 
-    def hear(self, found: device.Pass, lane: int, done: int) -> int:
-        """Takes what a call to the device found in its lane; the number of new boxes."""
+    def hear(self, found: Pass, lane: int, done: int) -> int:
+        """Take the results of a call to the device for its lane; return the number of new boxes."""
         new = np.asarray(found.detected)[:, lane]
         at = np.asarray(found.frame)[new, lane]
         for own, heard in ((self.boxes, found.box), (self.peak, found.peak), (self.psr, found.psr)):
@@ -87,11 +87,13 @@ class _Running:
         self.done = done
         return len(at)
 
-    def track(self) -> Track:
-        """What there is of it."""
+    def track(self) -> LaneTrack:
+        """Return the track as far as it is known."""
         n = self.detected
         seconds = time.perf_counter() - self.started
-        return Track(self.index, self.boxes[:n], self.peak[:n], self.psr[:n], seconds, self.error)
+        return LaneTrack(
+            self.index, self.boxes[:n], self.peak[:n], self.psr[:n], seconds, self.error
+        )
 
 
 def track_many(
@@ -105,19 +107,19 @@ def track_many(
     devices: list[jax.Device] | None = None,
     batched: bool | None = None,
     progress: Callable[[int, int], Any] = lambda index, frames: None,
-) -> Iterator[Track]:
-    """Tracks sequences from their first boxes, ``lanes`` of them at any time.
+) -> Iterator[LaneTrack]:
+    """Track sequences from their first boxes, ``lanes`` of them at any time.
 
     Everything is compiled before the first sequence is taken.
 
     Args:
         params: the network's parameters.
         config: the tracker's constants.
-        sequences: taken one by one when a lane is free; of the boxes only the first is used.
+        sequences: taken one by one when a lane is free; only the first of the boxes is used.
         bucket: sizes that hold all of them.
-        lanes: tracks at once, a multiple of the number of devices.
-        passes: of the network between two exchanges with the host. None: 2 on a CPU, where each
-            takes long, and 8 elsewhere.
+        lanes: number of tracks at once, a multiple of the number of devices.
+        passes: number of network passes between two exchanges with the host. None: 2 on a CPU,
+            where each takes long, and 8 elsewhere.
         devices: to spread the lanes over. None: the first one.
         batched: whether the lanes of a device are one batch, or take turns. None: they take turns
             on a CPU, where that is faster.
@@ -137,15 +139,15 @@ def track_many(
         raise ValueError(f"{lanes} lanes cannot be spread evenly over {len(devices)} devices")
     mesh = Mesh(np.array(devices), ("lanes",))
     passes = passes or usual_passes(devices[0])
-    batched = device.batches(devices[0]) if batched is None else batched
-    load, advance = device.programs(mesh, passes, batched=batched)
+    batched = batches(devices[0]) if batched is None else batched
+    load, advance = programs(mesh, passes, batched=batched)
     params = jax.device_put(params, NamedSharding(mesh, P()))
     ring = ring_of(passes)
     size = max(1, each * passes // 4)  # of a packet: few calls, and the last one not half empty
     nobody = np.full(len(devices), each, np.int32)
     blank, nowhere = tracker.blank(params, config, bucket), np.zeros(2, np.float32)
     state = jax.device_put(
-        device.empty(params, config, blank, lanes, ring), NamedSharding(mesh, P("lanes"))
+        empty(params, config, blank, lanes, ring), NamedSharding(mesh, P("lanes"))
     )
     running: list[_Running | None] = [None] * lanes
     coming = enumerate(sequences)
@@ -192,12 +194,12 @@ def track_many(
 
 
 def usual_passes(on: jax.Device) -> int:
-    """Passes of the network between two exchanges with the host: few where each takes long."""
+    """Return the number of passes between two exchanges with the host: few where they take long."""
     return 2 if on.platform == "cpu" else 8
 
 
 def ring_of(passes: int) -> int:
-    """Frames of a lane on the device: a call may use up as many as it has passes."""
+    """Return the number of frames per lane on the device: a call uses at most one per pass."""
     return (_CALLS + 1) * passes
 
 
@@ -210,10 +212,10 @@ def _begin(
     threads: ThreadPoolExecutor,
     ahead: int,
 ) -> _Running:
-    """A track that starts with a sequence's first frame and box.
+    """Begin a track with a sequence's first frame and box.
 
     Raises:
-        InputError: of the frame or the box.
+        InputError: the frame or the box cannot be used.
     """
     stream = frames.stream(sequence.frames, threads=threads, ahead=ahead)
     first = next(stream)
@@ -232,13 +234,13 @@ def _close(running: list[_Running | None]) -> None:
             track.frames.close()
 
 
-def _none(index: int, error: InputError) -> Track:
+def _none(index: int, error: InputError) -> LaneTrack:
     nothing = np.zeros(0, np.float32)
-    return Track(index, np.zeros((0, 4), np.float32), nothing, nothing, 0.0, error)
+    return LaneTrack(index, np.zeros((0, 4), np.float32), nothing, nothing, 0.0, error)
 
 
 def _wants(track: _Running, ring: int) -> bool:
-    """Whether there are frames to send, and room for them."""
+    """Return whether there are frames to send, and room for them."""
     return track.loaded < min(track.total, track.done + ring)
 
 
@@ -250,7 +252,7 @@ def _packet(
     size: int,
     ring: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """Frames ``[devices * size, H, W, 3]`` and where they go, ``[devices * size, 2]``.
+    """Return frames ``[devices * size, H, W, 3]`` and where they go, ``[devices * size, 2]``.
 
     Lanes take turns, those with the fewest frames ahead first.
     """

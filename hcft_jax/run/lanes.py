@@ -1,23 +1,23 @@
-"""Many sequences at once: lanes of a padded executable, each at its own pace.
+"""Many sequences at once, on the device: lanes of a padded executable, each at its own pace.
 
-A lane is one track. The network sees the patch that each lane needs next, to detect its target in
-its next frame or, where that moved, to learn from the same frame at the new position. A target that
-stayed needs no second patch (its features are known), so its lane goes on to the next frame: no
-pass of the network is wasted, and lanes do not wait for each other. The boxes are those of
-``tracker.step``.
+A lane is one track. The network sees the patch that each lane needs next: to detect its target in
+its next frame or, where the target moved, to learn from the same frame at the new position. A
+target that stayed needs no second patch (its features are known), so its lane goes on to the next
+frame: no pass of the network is wasted, and lanes do not wait for each other. The boxes are those
+of ``tracker.step``.
 
 On accelerators the lanes are a batch. On a CPU, where a batch of patches takes as long as one after
-the other and the maps of one fit into its caches, they take turns.
+the other and the maps of one patch fit into the caches, they take turns.
 
-Frames lie in a ring on the device, a few of each lane. ``advance`` runs a fixed number of passes
-over what is there; meanwhile the host decodes and sends more (``load``), and gives a lane whose
-sequence has ended the next one. Everything that depends on a target's size is data
-(``hcft_jax.core.target``), so the targets of a bucket need these two executables and no others.
+Frames lie in a ring on the device, a few per lane. ``advance`` runs a fixed number of passes over
+the frames in it; meanwhile the host (``hcft_jax.run.batch``) decodes and sends more (``load``), and
+gives a lane whose sequence has ended the next one. Everything that depends on a target's size is
+data (``hcft_jax.core.target``), so the targets of a bucket need these two executables only.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -25,9 +25,8 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.filters import Filter
 from hcft_jax.core.target import Target
 from hcft_jax.core.tracker import State
 
@@ -48,7 +47,7 @@ class Lanes(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """What a lane's patch in one pass of the network gave; ``advance`` adds two axes before."""
+    """The result of a lane's patch in one pass; ``advance`` adds two leading axes."""
 
     detected: jax.Array  # bool []: the rest is meaningless where it is False
     frame: jax.Array  # int32 []
@@ -58,39 +57,22 @@ class Pass(NamedTuple):
 
 
 def empty(params: Params, config: TrackerConfig, target: Target, lanes: int, ring: int) -> Lanes:
-    """Lanes without a track, on the host.
+    """Return lanes without a track, on the host.
 
     Args:
         params: the network's parameters.
         config: the tracker's constants.
-        target: any that is padded to the bucket.
-        lanes: how many.
-        ring: frames of each that are on the device.
+        target: any target that is padded to the bucket.
+        lanes: number of lanes.
+        ring: number of frames per lane on the device.
     """
-    filters = jax.eval_shape(functools.partial(_trained, config), params, target)
-
-    def zeros(a: Any) -> Any:
-        return np.zeros((lanes, *a.shape), a.dtype)
-
-    return Lanes(
-        images=zeros(jax.ShapeDtypeStruct((ring, *target.image, 3), np.uint8)),
-        lane=Lane(
-            state=State(
-                position=zeros(jax.ShapeDtypeStruct((2,), np.float32)),
-                filters=jax.tree.map(zeros, filters),
-                target=jax.tree.map(zeros, target),
-            ),
-            frame=zeros(jax.ShapeDtypeStruct((), np.int32)),
-            learning=zeros(jax.ShapeDtypeStruct((), np.bool_)),
-        ),
-    )
-
-
-def _trained(config: TrackerConfig, params: Params, target: Target) -> tuple[Filter, ...]:
-    side = tracker.input_size(params, config)
-    patch = jnp.zeros((side, side, 3), jnp.float32)
-    maps = tracker.features(params, config, patch)
-    return tracker.train(config, target, tracker.spectra(config, target, maps))
+    image = jax.ShapeDtypeStruct((*target.image, 3), np.uint8)
+    position = jax.ShapeDtypeStruct((2,), np.float32)
+    state = jax.eval_shape(tracker.start, params, config, target, image, position)
+    number, flag = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct((), np.bool_)
+    ringed = jax.ShapeDtypeStruct((ring, *image.shape), image.dtype)
+    shapes: Any = Lanes(ringed, Lane(state, number, flag))  # type: ignore[arg-type]
+    return cast(Lanes, jax.tree.map(lambda a: np.zeros((lanes, *a.shape), a.dtype), shapes))
 
 
 class Programs(NamedTuple):
@@ -102,23 +84,24 @@ class Programs(NamedTuple):
 
 @functools.cache
 def programs(mesh: jax.sharding.Mesh, passes: int, *, batched: bool) -> Programs:
-    """The two functions over a mesh of one axis, ``lanes``, which splits the lanes evenly.
+    """Return the two functions over a mesh of one axis, ``lanes``, which splits the lanes evenly.
 
-    ``batched`` tells whether the lanes of a device are one batch, or take turns.
+    ``batched`` says whether the lanes of a device are one batch, or take turns.
 
     ``load(lanes, frames, where, starting, target, position)`` puts frames into the rings and starts
     a track; ``lanes`` is donated, ``frames``, ``where`` and ``starting`` are split like the lanes:
 
     * frames: RGB ``[K, H, W, 3]``, padded to the bucket;
     * where: int32 ``[K, 2]``, the lane (on its device) and the number of the frame in its sequence;
-      a lane that does not exist for none;
-    * starting: int32 ``[1]`` a device, the lane of a track that starts, or one that does not exist;
+      a lane that does not exist marks an unused row;
+    * starting: int32 ``[1]`` per device, the lane of a track that starts, or one that does not
+      exist;
     * target, position: of that track.
 
     ``advance(params, config, lanes, available)`` runs the network ``passes`` times for each of L
     lanes; ``lanes`` is donated. available: int32 ``[L]``, how many frames of each lane's
-    sequence have been loaded. Returns the lanes, what each pass gave (``Pass`` with an axis of
-    passes before), and how many frames of each lane are done, ``[L]``.
+    sequence have been loaded. Returns the lanes, the results of each pass (``Pass`` with a leading
+    axis of passes), and how many frames of each lane are done, ``[L]``.
     """
     split, same = P("lanes"), P()
     load = jax.shard_map(
@@ -188,19 +171,19 @@ def _advance(
 
 
 def batches(device: jax.Device) -> bool:
-    """Whether a batch of lanes is faster than one after the other."""
+    """Return whether a batch of lanes is faster than one after the other."""
     return device.platform != "cpu"
 
 
 def over(function: Callable[..., Any], batched: bool | None = None) -> Callable[..., Any]:
-    """A function of one lane for many: as one batch, or in turns. None: as ``batches`` says."""
+    """Apply a function of one lane to many: as a batch, or in turns. None: as ``batches`` says."""
     if batches(jax.devices()[0]) if batched is None else batched:
         return jax.vmap(function)
     return lambda *lanes: jax.lax.map(lambda lane: function(*lane), lanes)
 
 
 def _unless_idle(turn: Callable[..., tuple[Lane, Pass]]) -> Callable[..., tuple[Lane, Pass]]:
-    """The turn of a lane, or of a batch, where there is a frame for any."""
+    """Take the turn of a lane, or of a batch, only if there is a frame for any."""
 
     def maybe(lane: Lane, number: jax.Array, available: jax.Array) -> tuple[Lane, Pass]:
         _, shapes = jax.eval_shape(turn, lane, number, available)
@@ -217,12 +200,10 @@ def _unless_idle(turn: Callable[..., tuple[Lane, Pass]]) -> Callable[..., tuple[
 def _pass(
     params: Params, config: TrackerConfig, lane: Lane, image: jax.Array, active: jax.Array
 ) -> tuple[Lane, Pass]:
-    """One patch of a lane's current frame; nothing happens to a lane that is not active."""
+    """Use one patch of a lane's current frame; a lane that is not active stays as it is."""
     state, frame, learning = lane
     target = state.target
-    patch = sampling.patch(image, state.position, target.crop)
-    x = tracker.spectra(config, target, tracker.features(params, config, patch))
-
+    x = tracker.observe(params, config, target, image, state.position)
     position, output = tracker.detect(config, state, x)
     detected = active & ~learning
     moved = detected & jnp.any(position != state.position)

@@ -1,9 +1,9 @@
 """Several targets of one video, frame by frame, as one batch.
 
-The targets are padded to one bucket, so all of them are one executable's batch: the network sees
-the search windows of all at once, and then those of the targets that moved, once more at their new
-positions (``tracker.step``, for a batch). These are gathered first, so that no pass is spent on
-targets that stayed; their number is padded to a power of two, so few sizes are compiled.
+The targets are padded to one bucket, so they form one executable's batch: the network sees the
+search windows of all targets at once, and then those of the targets that moved once more, at their
+new positions (``tracker.step``, for a batch). These are gathered first, so that no pass is spent on
+targets that stayed; their number is padded to a power of two, so that few sizes are compiled.
 """
 
 import functools
@@ -21,14 +21,14 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.target import Target, buckets, place
 from hcft_jax.core.tracker import Output, State
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import SettingError
 
 Filters = tuple[Filter, ...]
 Images = npt.NDArray[np.uint8]
 
 
 class Several:
-    """N targets in one video; each has the boxes that it would have by itself."""
+    """N targets in one video; each gets the boxes that it would get by itself."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Several:
         image: Images,
         boxes: Sequence[npt.ArrayLike],
     ):
-        """Learns the targets in the first frame and compiles what ``update`` needs.
+        """Learn the targets in the first frame and compile the programs that ``update`` needs.
 
         Args:
             params: The network's parameters.
@@ -49,7 +49,7 @@ class Several:
             InputError: a box cannot be tracked, or ``dft="fft"``, which cannot be batched.
         """
         if config.dft == "fft":
-            raise InputError("--dft=fft: several targets need --dft=matmul, which can be padded")
+            raise SettingError("dft", "several targets need matmul, which can be padded, not fft")
         size = image.shape[0], image.shape[1]
         geometries = [place(box, size, config.grid)[0] for box in boxes]
         (bucket,) = buckets(geometries, [1] * len(boxes), 1)
@@ -61,16 +61,16 @@ class Several:
 
     @property
     def grids(self) -> npt.NDArray[np.int32]:
-        """``[N, 2]`` cells (gh, gw) of each target's response map, without padding."""
+        """``[N, 2]``: cells (gh, gw) of each target's response map, without padding."""
         return np.asarray(self._state.target.transform.grid)
 
     @property
     def boxes(self) -> npt.NDArray[np.float32]:
-        """``[N, 4]`` in the last frame."""
+        """``[N, 4]``: x, y, w, h in the last frame, pixels from 0."""
         return np.asarray(jax.vmap(tracker.box)(self._state))
 
     def update(self, image: Images) -> Output:
-        """The targets in the next frame; ``Output`` with an axis of targets before, on the host."""
+        """Track the next frame; return ``Output`` with a leading axis of targets, on the host."""
         before = self._state
         positions, output, learned = _detect(self._params, self._config, before, image)
         positions, places, output = jax.device_get((positions, before.position, output))
@@ -91,7 +91,7 @@ class Several:
         return replace(state, filters=filters)
 
     def _warm(self, image: Images) -> None:
-        """Compiles, and forgets what it gives."""
+        """Compile by running, and forget the results."""
         before = self._state
         _, _, learned = _detect(self._params, self._config, before, image)
         state, count = replace(before, filters=learned), len(before.position)
@@ -111,7 +111,7 @@ def _spectra(
     image: jax.Array,
     positions: jax.Array,
 ) -> tuple[jax.Array, ...]:
-    """Of the search windows around positions ``[M, 2]`` of M targets, one pass of the network."""
+    """Return the spectra of M targets at positions ``[M, 2]``, by one pass of the network."""
     patches = jax.vmap(sampling.patch, in_axes=(None, 0, 0))(image, positions, target.crop)
     maps = tracker.features(params, config, patches)
     return jax.vmap(functools.partial(tracker.spectra, config))(target, maps)
@@ -120,10 +120,7 @@ def _spectra(
 def _learned(
     config: TrackerConfig, target: Target, old: Filters, x: tuple[jax.Array, ...]
 ) -> Filters:
-    def one(target: Target, old: Filters, x: tuple[jax.Array, ...]) -> Filters:
-        return tracker.average(config, old, tracker.train(config, target, x))
-
-    return jax.vmap(one)(target, old, x)
+    return jax.vmap(functools.partial(tracker.learn, config))(target, old, x)
 
 
 @jax.jit
@@ -138,7 +135,7 @@ def _begin(
 def _detect(
     params: Params, config: TrackerConfig, state: State, image: jax.Array
 ) -> tuple[jax.Array, Output, Filters]:
-    """New positions, outputs, and the filters of targets that stayed."""
+    """Return new positions, outputs, and the filters of targets that stayed."""
     z = _spectra(params, config, state.target, image, state.position)
     positions, output = jax.vmap(functools.partial(tracker.detect, config))(state, z)
     return positions, output, _learned(config, state.target, state.filters, z)
@@ -153,7 +150,7 @@ def _follow(
     image: jax.Array,
     which: jax.Array,
 ) -> Filters:
-    """The filters, of which those of targets ``which`` learn at their new positions.
+    """Return the filters, after those of the targets ``which`` have learned at the new positions.
 
     Args:
         params: the network's parameters.
@@ -161,7 +158,7 @@ def _follow(
         state: with the new positions, and the filters of targets that stayed.
         old: the filters before this frame.
         image: of this frame.
-        which: int32 ``[M]``; N, which is no target, fills it up.
+        which: int32 ``[M]``; the rest is filled with N, which is no target.
     """
     own = jnp.minimum(which, state.position.shape[0] - 1)
     target, before = jax.tree.map(lambda a: a[own], (state.target, old))

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Tracked(NamedTuple):
-    """n frames and what the tracker made of them, on the host."""
+    """n frames and their results, on the host."""
 
     images: npt.NDArray[np.uint8]  # [n, H, W, 3] RGB
     boxes: Floats  # [n, 4] x, y, w, h, 0-based pixels
@@ -36,23 +36,23 @@ def track_sequence(
     chunk: int | None = None,
     with_responses: bool = False,
 ) -> Iterator[Tracked]:
-    """Tracks a sequence from its first box. Memory does not grow with its length.
+    """Track a sequence from its first box. Memory does not grow with its length.
 
     Args:
         params: the network's parameters.
         config: the tracker's constants.
-        sequence: T frames; of the boxes only the first is used.
-        chunk: frames handed to the device at once. None: 4 on a CPU (where a chunk takes seconds),
-            32 elsewhere.
-        with_responses: also every layer's response maps.
+        sequence: T frames; only the first of the boxes is used.
+        chunk: number of frames handed to the device at once. None: 4 on a CPU (where a chunk takes
+            seconds), 32 elsewhere.
+        with_responses: also return every layer's response maps.
 
     Yields:
-        All frames in order. The first one comes alone, its box the given one as the tracker keeps
-        it; everything is compiled by then.
+        All frames in order. The first one comes alone, with the given box as the tracker keeps it;
+        everything has been compiled by then.
 
     Raises:
-        InputError: a frame cannot be read or the first box cannot be tracked; what came before the
-            frame has been yielded.
+        InputError: a frame cannot be read or the first box cannot be tracked; the results of the
+            frames before it have been yielded.
     """
     chunk = chunk or (4 if jax.default_backend() == "cpu" else 32)
     with contextlib.closing(frames.stream(sequence.frames, ahead=2 * chunk)) as stream:
@@ -84,7 +84,7 @@ def track_sequence(
 
 
 def _chunks(stream: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
-    """Lists of ``size`` frames, the last one shorter; those before a bad frame come before it."""
+    """Yield lists of ``size`` frames, the last one shorter; then raise what a bad frame raises."""
     images: list[Frame] = []
     try:
         for image in stream:
@@ -101,7 +101,7 @@ def _chunks(stream: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
 
 
 def _fetched(images: npt.NDArray[np.uint8], output: Output) -> Tracked:
-    """Waits for the device."""
+    """Wait for the device and return the results."""
     box, peak, psr, responses = jax.tree.map(
         lambda a: np.asarray(a)[: len(images)],
         (output.box, output.peak, output.psr, output.responses),

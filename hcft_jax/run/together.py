@@ -1,11 +1,10 @@
-"""Several settings on one sequence, frame by frame: a patch that two of them need is seen once.
+"""Several settings on one sequence, frame by frame: the network sees a shared patch only once.
 
-Settings of a sweep mostly agree on where the target is, and the network's maps of a frame depend on
-nothing but that: the network, which takes nearly all of the time, then runs once for all of them.
+The settings of a sweep mostly agree on where the target is, and the network's maps of a frame
+depend on nothing else: the network, which takes nearly all of the time, then runs once for all.
 The boxes are those of each setting by itself.
 """
 
-import functools
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -17,26 +16,24 @@ import numpy.typing as npt
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.filters import Filter
 from hcft_jax.core.target import Target
-from hcft_jax.core.tracker import State
+from hcft_jax.core.tracker import Spectra, State
 from hcft_jax.data import frames, sequence
 
 Floats = npt.NDArray[np.float32]
-Spectra = tuple[jax.Array, ...]
 
 
-class Seen(NamedTuple):
-    """A frame, as each of n settings has it."""
+class FrameResults(NamedTuple):
+    """The results of one frame, for each of n settings."""
 
     boxes: Floats  # [n, 4] x, y, w, h, 0-based pixels
     peak: Floats  # [n] the combined response at the target; NaN in the first frame
     psr: Floats  # [n] its peak-to-sidelobe ratio; NaN in the first frame
-    passes: int  # of the network
+    passes: int  # number of network passes
 
 
 def patches(config: TrackerConfig) -> Hashable:
-    """Equal for settings that look at the same patches, through the same network."""
+    """Return a key that is equal for settings which see the same patches by the same network."""
     return tuple(
         getattr(config, name) for name in ("backbone", "input_size", "grid", "precision", "dft")
     )
@@ -44,20 +41,20 @@ def patches(config: TrackerConfig) -> Hashable:
 
 def track_together(
     params: Params, configs: Sequence[TrackerConfig], sequence: sequence.Sequence
-) -> Iterator[Seen]:
-    """Tracks a sequence from its first box with each of n settings.
+) -> Iterator[FrameResults]:
+    """Track a sequence from its first box with each of n settings.
 
     Args:
         params: the network's parameters.
         configs: the settings, of equal ``patches``.
-        sequence: T frames; of the boxes only the first is used.
+        sequence: T frames; only the first of the boxes is used.
 
     Yields:
         Every frame, in order.
 
     Raises:
-        InputError: a frame cannot be read or the first box cannot be tracked; what came before the
-            frame has been yielded.
+        InputError: a frame cannot be read or the first box cannot be tracked; the results of the
+            frames before it have been yielded.
         ValueError: settings that cannot share a network.
     """
     if len(set(map(patches, configs))) > 1:
@@ -75,7 +72,7 @@ def track_together(
                 tracks.append(State(jax.device_put(start), learned, look.target))
             first = np.stack([np.asarray(tracker.box(track)) for track in tracks])
             unknown = np.full(len(configs), np.nan, np.float32)
-            yield Seen(first, unknown, unknown, look.passes)
+            yield FrameResults(first, unknown, unknown, look.passes)
             continue
         look = _Look(params, shared, tracks[0].target, image)
         places = [np.asarray(track.position) for track in tracks]
@@ -95,7 +92,7 @@ def track_together(
         boxes, peak, psr = (
             np.stack([getattr(o, name) for o in outputs]) for name in ("box", "peak", "psr")
         )
-        yield Seen(boxes, peak, psr, look.passes)
+        yield FrameResults(boxes, peak, psr, look.passes)
 
 
 class _Look:
@@ -113,9 +110,9 @@ class _Look:
         return len(self.maps)
 
     def spectra(self, config: TrackerConfig, position: Floats) -> Spectra:
-        """The spectra that a setting has of the search window at (row, column)."""
+        """Return the spectra that a setting sees of the search window at (row, column)."""
         place = (float(position[0]), float(position[1]))
-        key = (place, tuple(tracker.response_names(config)), frozenset(config.layers))
+        key = (place, config.response_names, frozenset(config.layers))
         if key not in self.known:
             if place not in self.maps:
                 self.maps[place] = _maps(
@@ -127,7 +124,7 @@ class _Look:
 
 
 def _shared(configs: Sequence[TrackerConfig]) -> TrackerConfig:
-    """A setting that has the layers of all of them."""
+    """Return a setting that has the layers of all of them."""
     layers = tuple(sorted({name for config in configs for name in config.layers}))
     return replace(configs[0], layers=layers, gamma=(1.0,) * len(layers), hypercolumn=False)
 
@@ -146,10 +143,4 @@ def _maps(
 _spectra = jax.jit(tracker.spectra)
 _train = jax.jit(tracker.train)
 _detect = jax.jit(tracker.detect)
-
-
-@functools.partial(jax.jit, donate_argnames="old")
-def _learn(
-    config: TrackerConfig, target: Target, old: tuple[Filter, ...], x: Spectra
-) -> tuple[Filter, ...]:
-    return tracker.average(config, old, tracker.train(config, target, x))
+_learn = jax.jit(tracker.learn, donate_argnames="old")

@@ -47,9 +47,7 @@ class LayersView:
         aspect = float(window[1] / window[0])
         height = visualize.enlargement(image) * image.shape[0]
         columns = [
-            visualize.response_panel(
-                height, tracker.response_names(self._config), responses, aspect
-            ),
+            visualize.response_panel(height, self._config.response_names, responses, aspect),
             visualize.colour_panel(height, shown, aspect),
         ]
         return np.concatenate(columns, axis=1)

@@ -59,7 +59,7 @@ def test_a_further_backbone_is_tracked_on(edged: TrackerConfig) -> None:
     params = jax.device_put(lookup.random("edges").params)
     sequence = synthetic(Synthetic(frames=4, height=64, width=80, target=(20, 20), motion=12.0))
     state = tracker.init(params, edged, sequence.frames.read(0), sequence.boxes[0])
-    assert tracker.input_size(params, edged) == 40
+    assert edged.input_side(params) == 40
     for i in range(1, 4):
         state, output = tracker.step(params, edged, state, sequence.frames.read(i))
     assert np.abs(np.asarray(output.box) - sequence.boxes[3])[:2].max() < 5

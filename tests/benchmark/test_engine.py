@@ -130,7 +130,7 @@ def test_a_device_that_fails_is_one_line_a_run(
     def fails(*_: Any, **__: Any) -> Any:
         raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory\ndetails")
 
-    monkeypatch.setattr(batch.device, "programs", fails)
+    monkeypatch.setattr(batch, "programs", fails)
     outcome = run(data, tmp_path, lanes=2)
     assert len(outcome.failed) == len(FRAMES)
     assert all("the device failed: RESOURCE_EXHAUSTED" in text for text in outcome.failed.values())

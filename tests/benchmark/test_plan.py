@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hcft_jax.benchmark import plan
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic

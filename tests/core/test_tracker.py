@@ -79,7 +79,7 @@ def assert_agreement(
         state, output = tracker.step(params, config, state, image, with_responses=True)
         np.testing.assert_allclose(to_file(output.box), truth.box, atol=1e-4)
         assert output.responses is not None
-        for i, name in enumerate(tracker.response_names(config)):
+        for i, name in enumerate(config.response_names):
             assert relative(output.responses[i], expected[name]) < 1e-4
             learned = state.filters[i]
             assert relative(learned.model, halves(truth.model[name])) < 1e-4
@@ -240,7 +240,7 @@ def test_layers_may_come_in_any_order(
     swapped = replace(SMALL, layers=SMALL.layers[::-1], gamma=SMALL.gamma[::-1])
     _, outputs = follow(params, SMALL, images[:3], sequence.boxes[0])
     _, others = follow(params, swapped, images[:3], sequence.boxes[0])
-    assert tracker.response_names(swapped) == ["conv2_2", "conv1_2"]
+    assert swapped.response_names == ("conv2_2", "conv1_2")
     np.testing.assert_array_equal(outputs[-1].responses, others[-1].responses)
 
 
@@ -283,10 +283,10 @@ def test_the_input_is_as_large_as_in_the_training_unless_it_is_set(
     params: Params, alexnet: Params
 ) -> None:
     one_tower = alexnet | {"architecture": ONE_TOWER}
-    assert tracker.input_size(params, TrackerConfig()) == 224
-    assert tracker.input_size(alexnet, replace(ALEX, input_size=None)) == 227
-    assert tracker.input_size(one_tower, replace(ALEX, input_size=None)) == 224
-    assert tracker.input_size(alexnet, ALEX) == 67
+    assert TrackerConfig().input_side(params) == 224
+    assert replace(ALEX, input_size=None).input_side(alexnet) == 227
+    assert replace(ALEX, input_size=None).input_side(one_tower) == 224
+    assert ALEX.input_side(alexnet) == 67
 
 
 def test_sequences_can_be_batched(params: Params, sequence: Sequence, images: np.ndarray) -> None:

@@ -1,8 +1,8 @@
 """A shallow tracker and small drawn sequences."""
 
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 

@@ -28,8 +28,8 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 sys.path.insert(0, sys.argv[1])
 import numpy as np
-from exported import Tracker
-tracker = Tracker(sys.argv[1])
+from exported import ExportedTracker
+tracker = ExportedTracker(sys.argv[1])
 with np.load(sys.argv[2]) as given:
     images, boxes = given["images"], given["boxes"]
 found = []
@@ -101,7 +101,7 @@ def test_the_manifest_says_what_it_is(folder: Path) -> None:
 def test_what_does_not_fit_is_refused(
     shape: tuple[int, int], box: Any, message: str, folder: Path
 ) -> None:
-    tracker = exported.Tracker(folder)
+    tracker = exported.ExportedTracker(folder)
     with pytest.raises(ValueError, match=message):
         tracker.init(np.zeros((*shape, 3), np.uint8), box)
 

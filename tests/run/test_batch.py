@@ -7,16 +7,16 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.throughput import material
 from hcft_jax.benchmark import engine
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.core.tracker import Params
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.run.batch import Track, track_many
+from hcft_jax.run.batch import LaneTrack, track_many
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError
@@ -43,7 +43,7 @@ def drawn(seed: int) -> Sequence:
 
 def together(
     params: Params, sequences: Many[Sequence], config: TrackerConfig = SMALL, **how: Any
-) -> list[Track]:
+) -> list[LaneTrack]:
     tracks = list(track_many(params, config, sequences, bucket=BUCKET, **how))
     return sorted(tracks, key=lambda track: track.index)
 

@@ -1,9 +1,9 @@
 from pathlib import Path
 
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.exhibits import folders
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.util.errors import InputError
 from tests.experiments.exhibits.conftest import Write, off

@@ -8,12 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.learn_features import crops, features
 from experiments.learn_features.crops import Setting
 from experiments.learn_features.features import Batch, Task
 from hcft_jax.backbones import compact, registry
+from hcft_jax.core.config import TrackerConfig
 
 NETWORK = registry.get("compact")
 PATCH = 48  # smaller than the network's own

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from experiments.learn_hyper import hyper
 from experiments.learn_hyper.hyper import LEARNED, Learner, State
 from experiments.learn_hyper.snippets import Snippet, Snippets
 from hcft_jax.backbones.backbone import Params
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.util.errors import InputError
 from tests.experiments.learning_conftest import draw
 

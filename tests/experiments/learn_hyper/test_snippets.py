@@ -4,10 +4,10 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.learn_hyper.snippets import Snippet, Snippets
 from hcft_jax.backbones.backbone import Params
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.util.errors import InputError
 from tests.experiments.learning_conftest import draw

@@ -6,10 +6,10 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from hcft_jax.core.config import TrackerConfig
 
 from experiments.throughput import plain
 from hcft_jax.core import tracker
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import Params
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.streaming import track_sequence
