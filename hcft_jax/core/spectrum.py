@@ -135,7 +135,7 @@ class Matrices:
         )
 
     def inverse(self, spectrum: jax.Array) -> jax.Array:
-        """Return the map ``[G, K]`` of a one-channel spectrum, with index 0 at the grid's centre."""
+        """Return the map ``[G, K]`` of a one-channel spectrum, index 0 at the grid's centre."""
         x = jnp.einsum("pcik,ckl->pil", self.back, spectrum, precision=_HIGHEST)
         return jnp.einsum("pil,plj->ij", x, self.forth, precision=_HIGHEST)
 
