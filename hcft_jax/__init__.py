@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from hcft_jax.api import Tracker as Tracker
     from hcft_jax.api import TrackError as TrackError
     from hcft_jax.core.config import TrackerConfig as TrackerConfig
+    from hcft_jax.core.differentiable import cross_entropy as cross_entropy
+    from hcft_jax.core.differentiable import unroll as unroll
+    from hcft_jax.core.target import Bucket as Bucket
+    from hcft_jax.core.target import buckets as buckets
+    from hcft_jax.core.tracker import Output as Output
+    from hcft_jax.core.tracker import State as State
+    from hcft_jax.core.tracker import begin as begin
+    from hcft_jax.core.tracker import detect as detect
+    from hcft_jax.core.tracker import init as init
+    from hcft_jax.core.tracker import learn as learn
+    from hcft_jax.core.tracker import observe as observe
+    from hcft_jax.core.tracker import start as start
+    from hcft_jax.core.tracker import step as step
+    from hcft_jax.core.tracker import track as track
     from hcft_jax.data.sequence import Sequence as Sequence
     from hcft_jax.data.synthetic import Synthetic as Synthetic
     from hcft_jax.data.synthetic import synthetic as synthetic
@@ -23,36 +37,53 @@ if TYPE_CHECKING:
     from hcft_jax.experiment.settings import load as load
     from hcft_jax.experiment.settings import override as override
     from hcft_jax.experiment.sweeps import product as product
+    from hcft_jax.run.batch import LaneTrack as LaneTrack
+    from hcft_jax.run.batch import track_many as track_many
+    from hcft_jax.run.several import Several as Several
+    from hcft_jax.run.streaming import track_sequence as track_sequence
+    from hcft_jax.run.together import track_together as track_together
     from hcft_jax.util.errors import InputError as InputError
     from hcft_jax.util.errors import SettingError as SettingError
+    from hcft_jax.weights.native import Weights as Weights
 
 _HOME = {
-    "Result": "api",
-    "Track": "api",
-    "TrackError": "api",
-    "Tracker": "api",
-    "TrackerConfig": "core.config",
-    "Sequence": "data.sequence",
-    "Synthetic": "data.synthetic",
-    "synthetic": "data.synthetic",
-    "Experiment": "experiment.settings",
-    "OwnVideo": "experiment.settings",
-    "derive": "experiment.settings",
-    "load": "experiment.settings",
-    "override": "experiment.settings",
-    "product": "experiment.sweeps",
-    "InputError": "util.errors",
-    "SettingError": "util.errors",
+    "api": ("Result", "Track", "TrackError", "Tracker"),
+    "core.config": ("TrackerConfig",),
+    "core.differentiable": ("cross_entropy", "unroll"),
+    "core.target": ("Bucket", "buckets"),
+    "core.tracker": (
+        "Output",
+        "State",
+        "begin",
+        "detect",
+        "init",
+        "learn",
+        "observe",
+        "start",
+        "step",
+        "track",
+    ),
+    "data.sequence": ("Sequence",),
+    "data.synthetic": ("Synthetic", "synthetic"),
+    "experiment.settings": ("Experiment", "OwnVideo", "derive", "load", "override"),
+    "experiment.sweeps": ("product",),
+    "run.batch": ("LaneTrack", "track_many"),
+    "run.several": ("Several",),
+    "run.streaming": ("track_sequence",),
+    "run.together": ("track_together",),
+    "util.errors": ("InputError", "SettingError"),
+    "weights.native": ("Weights",),
 }
+_MODULE = {name: module for module, names in _HOME.items() for name in names}
 
-__all__ = [*_HOME, "__version__"]
+__all__ = [*_MODULE, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME:
-        return getattr(importlib.import_module(f"hcft_jax.{_HOME[name]}"), name)
+    if name in _MODULE:
+        return getattr(importlib.import_module(f"hcft_jax.{_MODULE[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_MODULE})

@@ -15,7 +15,7 @@ from hcft_jax.core.spectrum import Transform, split
 
 
 class Filter(NamedTuple):
-    """What is learned about the target from one layer of D channels."""
+    """The model of the target learned from one layer of D channels."""
 
     model: jax.Array  # [2, gh, gw // 2 + 1, D]: M, the running average of X
     scale: jax.Array  # paper: B, the energy [gh, gw // 2 + 1]; cf2: alpha [2, gh, gw // 2 + 1]
@@ -24,7 +24,7 @@ class Filter(NamedTuple):
 def train(
     x: jax.Array, y: jax.Array, transform: Transform, lambda_: jax.Array | float, update: str
 ) -> Filter:
-    """The filter of one frame: Eq. 3's numerator and denominator, kept apart.
+    """Return the filter of one frame: Eq. 3's numerator and denominator, kept apart.
 
     The energy sum_d abs(X^d)^2 is divided by gh gw D, as in the authors' program: the value of
     lambda is relative to that.
@@ -32,7 +32,7 @@ def train(
     Args:
         x: ``[2, gh, gw // 2 + 1, D]``, spectrum of the windowed features.
         y: ``[2, gh, gw // 2 + 1]``, spectrum of the label.
-        transform: knows the grid, gh x gw cells.
+        transform: of the grid, gh x gw cells.
         lambda_: regularisation, > 0.
         update: ``"paper"`` or ``"cf2"``.
     """
@@ -48,13 +48,13 @@ def respond(
     lambda_: jax.Array | float,
     update: str,
 ) -> jax.Array:
-    """The response map f of Eq. 4 on the features of spectrum ``z``: ``[gh, gw]``.
+    """Return the response map f of Eq. 4 ``[gh, gw]`` on the features of spectrum ``z``.
 
-    No displacement is at index (gh // 2, gw // 2); a target that moved by (+m, +n) cells since
-    training answers at (+m, +n) from there.
+    A target that has not moved since training responds at index (gh // 2, gw // 2), one that moved
+    by (+m, +n) cells at (+m, +n) from there.
     """
-    # complex here, so that both parts come of one pass over the spectra, the largest arrays there
-    # are; sums of the real products take three to four times as long on a CPU
+    # complex here, so that one pass over the spectra, the largest arrays of all, gives both parts;
+    # sums of the real products take three to four times as long on a CPU
     values, model = (jax.lax.complex(a[0], a[1]) for a in (z, filter_.model))
     correlation = split(jnp.sum(values * model.conj(), axis=-1))
     correlation = correlation / (transform.cells * z.shape[3])
@@ -69,5 +69,5 @@ def respond(
 
 
 def update(old: Filter, new: Filter, eta: jax.Array | float) -> Filter:
-    """The running average of Eq. 6: (1 - eta) old + eta new, of M and of the map."""
+    """Return the running average of Eq. 6, (1 - eta) old + eta new, of M and of the map."""
     return jax.tree.map(lambda a, b: (1.0 - eta) * a + eta * b, old, new)

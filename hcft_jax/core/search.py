@@ -9,11 +9,11 @@ import numpy.typing as npt
 
 Grid = tuple[int, int] | jax.Array | npt.NDArray[Any]  # (gh, gw) in cells
 
-PEAK = 11  # cells each way around the maximum that are not sidelobe
+PEAK = 11  # side in cells of the square around the maximum that is no sidelobe
 
 
 def locate(response: jax.Array) -> jax.Array:
-    """(row, column) of the maximum of ``[gh, gw]``, int32; of equal ones MATLAB's first.
+    """Return (row, column) of the maximum of ``[gh, gw]``, int32; of equal ones MATLAB's first.
 
     MATLAB stores columns one after the other, so the leftmost column wins, then the topmost row.
     """
@@ -27,14 +27,14 @@ def combine(
     radius: jax.Array | float | None,
     grid: Grid,
 ) -> tuple[jax.Array, jax.Array]:
-    """Weighted responses added layer by layer, deepest first.
+    """Add weighted responses layer by layer, deepest first (Eq. 5).
 
     Args:
-        responses: maps ``[gh, gw]``, deepest layer first; or larger, padded ones.
+        responses: maps ``[gh, gw]``, deepest layer first; or larger, padded maps.
         gamma: their weights.
         radius: cells; the maximum of each sum is sought within this L1 distance of the coarser
             one's (Eq. 5). None: only the maximum of the whole sum counts.
-        grid: (gh, gw); no maximum is sought outside.
+        grid: (gh, gw); no maximum is sought outside it.
 
     Returns:
         The weighted sum of all the maps ``[gh, gw]``, and (row, column) of its admitted maximum.
@@ -54,7 +54,7 @@ def combine(
 def expect(
     response: jax.Array, peak: jax.Array, temperature: jax.Array | float, grid: Grid
 ) -> jax.Array:
-    """Where the target is expected around a peak, (row, column) in cells: differentiable.
+    """Return where the target is expected around a peak, (row, column) in cells: differentiable.
 
     The mean of the cells within ``PEAK // 2`` of the peak each way, by the softmax of
     response / temperature: the colder, the closer to the peak itself. (The peak is where the mean
@@ -64,7 +64,7 @@ def expect(
         response: ``[gh, gw]``, or larger, padded.
         peak: (row, column).
         temperature: > 0, in the response's units.
-        grid: (gh, gw); nothing outside counts.
+        grid: (gh, gw); no cell outside it counts.
     """
     near = inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) <= PEAK // 2)
     weights = jax.nn.softmax(jnp.where(near, response / temperature, -jnp.inf), axis=(0, 1))
@@ -73,9 +73,9 @@ def expect(
 
 
 def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Array:
-    """(maximum - mean) / deviation, the latter two outside an 11 x 11 window around the peak.
+    """Return (maximum - mean) / deviation, the latter two outside 11 x 11 cells around the peak.
 
-    From Bolme et al., CVPR 2010, section 3.5. A scalar; 0 where the window leaves no sidelobe.
+    From Bolme et al., CVPR 2010, section 3.5. A scalar; 0 where these cells leave no sidelobe.
     """
     outside = inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) > PEAK // 2)
     outside = outside.astype(response.dtype)
@@ -87,13 +87,13 @@ def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Ar
 
 
 def inside(shape: tuple[int, ...], grid: Grid) -> jax.Array:
-    """Which cells of a padded map belong to the grid, ``[gh, gw]`` or larger."""
+    """Return which cells of a padded map ``[gh, gw]``, or larger, belong to the grid."""
     rows, columns = (jnp.arange(n, dtype=jnp.int32) < g for n, g in zip(shape, grid, strict=True))
     return rows[:, None] & columns[None, :]
 
 
 def _distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:
-    """L1 or maximum-norm distance in cells of every cell from ``centre``, ``[gh, gw]``."""
+    """Return the L1 or maximum-norm distance of every cell ``[gh, gw]`` from ``centre``."""
     rows, columns = (
         jnp.abs(jnp.arange(size, dtype=jnp.int32) - c).astype(
             float

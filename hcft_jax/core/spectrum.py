@@ -4,7 +4,7 @@ Spectra are real arrays whose first axis holds the real and the imaginary part, 
 halves of a real signal's spectrum only the left one is kept: ``[2, gh, gw // 2 + 1, ...]``.
 (Accelerators multiply real matrices fastest, and no complex type then meets a real one.)
 
-There are two transforms with the same methods. ``FFT`` does one thing after the other on a static
+There are two transforms with the same methods. ``FFT`` takes one step after the other on a static
 grid. ``Matrices`` holds the same linear operators as matrices of small feature maps: they are data,
 so that targets of different sizes share an executable and can be batched; on a larger, padded grid
 they are zero outside the target's own.
@@ -53,16 +53,16 @@ class FFT:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of a response map."""
+        """Shape of a response map."""
         return self.grid
 
     @property
     def cells(self) -> int:
-        """How many there are, gh gw."""
+        """Number of cells, gh gw."""
         return self.grid[0] * self.grid[1]
 
     def spectrum(self, features: jax.Array) -> jax.Array:
-        """A feature map ``[fh, fw, D]`` on the grid, windowed: ``[2, gh, gw // 2 + 1, D]``."""
+        """Return ``[2, gh, gw // 2 + 1, D]`` of a feature map ``[fh, fw, D]``, windowed."""
         vertical, horizontal = (
             (hann(index(n, np) / (n - 1))[:, None] * resize.matrix(m, n)).astype(features.dtype)
             for m, n in zip(features.shape[:2], self.grid, strict=True)
@@ -71,12 +71,12 @@ class FFT:
         return split(jnp.fft.rfft2(x, axes=(0, 1)))
 
     def label(self, deviation: jax.Array) -> jax.Array:
-        """Y, the spectrum of the label of deviation ``[2]``: ``[2, gh, gw // 2 + 1]``."""
+        """Return Y ``[2, gh, gw // 2 + 1]``, the spectrum of the label of deviation ``[2]``."""
         rows, columns = (gaussian(distances(n), deviation[i]) for i, n in enumerate(self.grid))
         return split(jnp.fft.rfft2(jnp.outer(rows, columns)))
 
     def inverse(self, spectrum: jax.Array) -> jax.Array:
-        """The map ``[gh, gw]`` of a single-channel spectrum, index 0 moved to the centre."""
+        """Return the map ``[gh, gw]`` of a one-channel spectrum, with index 0 at the centre."""
         values = jnp.fft.irfft2(jax.lax.complex(spectrum[0], spectrum[1]), s=self.grid)
         return jnp.fft.fftshift(values)
 
@@ -88,7 +88,7 @@ class FFT:
 )
 @dataclass(frozen=True)
 class Matrices:
-    """The same as matrices, on a grid of [G, K] cells that is at least the target's [gh, gw].
+    """The same steps as matrices, on a grid of [G, K] cells that is at least the target's [gh, gw].
 
     Resizing, Hann window and DFT of an axis are linear, hence one matrix F diag(hann) U of the
     small map. All of it is made in float64 and zero where it belongs to no cell of the target.
@@ -105,22 +105,22 @@ class Matrices:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of a response map, with the padding."""
+        """Shape of a response map, with the padding."""
         return self.distance[0].shape[-1], self.distance[1].shape[-1]
 
     @property
     def cells(self) -> jax.Array:
-        """How many there are, gh gw, in the operators' dtype."""
+        """Number of cells, gh gw, in the operators' dtype."""
         return jnp.prod(jnp.asarray(self.grid, self.forth.dtype))
 
     def spectrum(self, features: jax.Array) -> jax.Array:
-        """A feature map ``[fh, fw, D]`` on the grid, windowed: ``[2, G, K // 2 + 1, D]``."""
+        """Return ``[2, G, K // 2 + 1, D]`` of a feature map ``[fh, fw, D]``, windowed."""
         key = _key(features.shape)
         x = jnp.einsum("cjx,yxd->ycjd", self.right[key], features, precision=_HIGHEST)
         return jnp.einsum("pciy,ycjd->pijd", self.left[key], x, precision=_HIGHEST)
 
     def label(self, deviation: jax.Array) -> jax.Array:
-        """Y, the spectrum of the label of deviation ``[2]``: ``[2, G, K // 2 + 1]``."""
+        """Return Y ``[2, G, K // 2 + 1]``, the spectrum of the label of deviation ``[2]``."""
         a, b = (
             jnp.einsum("cki,i->ck", dft, gaussian(distance, deviation[i]), precision=_HIGHEST)
             for i, (dft, distance) in enumerate(
@@ -135,7 +135,7 @@ class Matrices:
         )
 
     def inverse(self, spectrum: jax.Array) -> jax.Array:
-        """The map ``[G, K]`` of a single-channel spectrum, index 0 moved to the grid's centre."""
+        """Return the map ``[G, K]`` of a one-channel spectrum, index 0 at the grid's centre."""
         x = jnp.einsum("pcik,ckl->pil", self.back, spectrum, precision=_HIGHEST)
         return jnp.einsum("pil,plj->ij", x, self.forth, precision=_HIGHEST)
 
@@ -197,11 +197,11 @@ def matrices(
 
 
 def blend(basis: Sequence[Matrices], weights: jax.Array) -> Matrices:
-    """The operators of a weighted sum of windows along each axis; linear in the weights.
+    """Return the operators of a weighted sum of windows along each axis, linear in the weights.
 
     Args:
         basis: operators of equal sizes that differ in their window.
-        weights: ``[len(basis)]``, one a window.
+        weights: ``[len(basis)]``, one per window.
     """
 
     def mixed(*operators: Array) -> jax.Array:
@@ -213,7 +213,7 @@ def blend(basis: Sequence[Matrices], weights: jax.Array) -> Matrices:
 
 
 def deviation(target: jax.Array, sigma: jax.Array | float, cell: jax.Array) -> jax.Array:
-    """The label's standard deviation in cells, ``[2]``: along the rows' axis and the columns'.
+    """Return the label's standard deviation in cells, ``[2]``: along rows and along columns.
 
     Args:
         target: (h, w) of the target in pixels, ``[2]``.
@@ -224,7 +224,7 @@ def deviation(target: jax.Array, sigma: jax.Array | float, cell: jax.Array) -> j
 
 
 def gaussian(distance: Array, deviation: jax.Array) -> jax.Array:
-    """One axis of the label y, in [0, 1]; y is the outer product of two, its peak at (0, 0)."""
+    """Return one axis of the label y in [0, 1]; y, the outer product of two, peaks at (0, 0)."""
     return jnp.exp(-0.5 * jnp.square(jnp.asarray(distance, deviation.dtype) / deviation))
 
 

@@ -1,7 +1,7 @@
 """What the first frame fixes about a track: the target's size and the operators that follow.
 
-They are made on the host, in NumPy, and are data for the tracker: targets of all sizes share an
-executable when they are put into the same ``Bucket``, which pads images, windows and grids.
+The operators are made on the host, in NumPy, and are data for the tracker: targets of all sizes
+share an executable if they are in the same ``Bucket``, which pads images, windows and grids.
 """
 
 import functools
@@ -28,7 +28,7 @@ class Bucket:
 
     image: tuple[int, int]  # pixels
     grid: tuple[int, int]  # cells
-    window: tuple[int, int] = (0, 0)  # search window, pixels; (0, 0): all that have such a grid
+    window: tuple[int, int] = (0, 0)  # search window, pixels; (0, 0): the largest of such a grid
 
     def __post_init__(self) -> None:
         if self.window == (0, 0):
@@ -36,7 +36,7 @@ class Bucket:
             object.__setattr__(self, "window", largest)
 
     def holds(self, geometry: Geometry) -> bool:
-        """Whether a target fits."""
+        """Return whether a target fits."""
         return all(
             own <= most
             for name in ("image", "grid", "window")
@@ -47,12 +47,12 @@ class Bucket:
 def buckets(
     geometries: Collection[Geometry], weights: Collection[float], most: int
 ) -> list[Bucket]:
-    """At most ``most`` buckets that hold all targets with the least padding, the smallest first.
+    """Return at most ``most`` buckets with the least padding for all targets, smallest first.
 
     Args:
         geometries: of the targets, at least one.
-        weights: of them, as their numbers of frames: padding costs in each of them.
-        most: how many, each of which compiles anew.
+        weights: of the targets, such as their numbers of frames: each frame pays for the padding.
+        most: number of buckets, each of which is compiled anew.
     """
     image = _largest([g.image for g in geometries])
     total: dict[tuple[int, int], float] = {}
@@ -82,7 +82,7 @@ def buckets(
 
 
 def _largest(sizes: Collection[tuple[int, int]]) -> tuple[int, int]:
-    """The (height, width) that holds all of them."""
+    """Return the (height, width) that holds all of them."""
     return max(size[0] for size in sizes), max(size[1] for size in sizes)
 
 
@@ -93,7 +93,7 @@ def _largest(sizes: Collection[tuple[int, int]]) -> tuple[int, int]:
 )
 @dataclass(frozen=True)
 class Target:
-    """What stays the same over a track."""
+    """The operators of a track, which stay the same in all frames."""
 
     size: Array  # float32 [2]: (h, w) of the target in pixels
     cell: Array  # float32 [2]: (height, width) of a cell in pixels
@@ -105,7 +105,7 @@ class Target:
 def place(
     box: npt.ArrayLike, image: tuple[int, int], grid: int | None = None
 ) -> tuple[Geometry, Any]:
-    """The sizes that follow from a first box, and the position (row, column) of its centre.
+    """Return the sizes that follow from a first box, and the position of its centre.
 
     Args:
         box: (x, y, w, h), 0-based pixels.
@@ -200,10 +200,10 @@ def placed_and_fixed(
 
 
 def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """The first box (x, y, w, h) as floats, if it can be a target in an image (height, width).
+    """Return the first box (x, y, w, h) as floats if it can be tracked in an image (height, width).
 
     Raises:
-        InputError: what is wrong with it, the box and the image's size.
+        InputError: it cannot be; the message shows the problem, the box and the image's size.
     """
     values = np.asarray(box, np.float64)
     if values.shape != (4,) or not np.isfinite(values).all():
