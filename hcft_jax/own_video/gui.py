@@ -59,7 +59,7 @@ class Gui:
             self._root.destroy()
 
     def show(self, picture: Image) -> bool:
-        """Show RGB uint8 ``[H, W, 3]``; return False once the user closed it or pressed q or Esc."""
+        """Show RGB uint8 ``[H, W, 3]``; return False once it is closed (also by q or Esc)."""
         try:
             if self.open:
                 self._draw(picture)
