@@ -168,9 +168,7 @@ def test_a_configuration_is_a_name_a_file_an_experiment_or_constants(
     untrained: Weights, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.py"
-    own.write_text(
-        "from hcft_jax import derive\nget_config = lambda: derive('cf2', eta=0.5)"
-    )
+    own.write_text("from hcft_jax import derive\nget_config = lambda: derive('cf2', eta=0.5)")
     assert Tracker("cf2", untrained).config.update == "cf2"
     assert Tracker(own, untrained).config.eta == 0.5
     assert Tracker(Experiment("x", SMALL), untrained).config is SMALL

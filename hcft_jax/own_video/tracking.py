@@ -274,12 +274,12 @@ def _ended_by_ctrl_c(source: Video) -> Iterator[None]:
 
 
 def _write_rows(tables: list[IO[str]], number: int, moment: Moment, found: list[Result]) -> None:
-    for file, (box, score, lost) in zip(tables, found, strict=True):
+    for file, (box, psr, lost) in zip(tables, found, strict=True):
         numbers = ",".join(f"{value:.4f}" for value in box)
         if number == 1:
             file.write(f"{HEADER}\n")
-        shown = "" if np.isnan(score) else f"{score:.4f}"
-        file.write(f"{number},{moment.time:.6f},{numbers},{shown},{int(lost)}\n")
+        score = "" if np.isnan(psr) else f"{psr:.4f}"
+        file.write(f"{number},{moment.time:.6f},{numbers},{score},{int(lost)}\n")
         file.flush()
 
 
