@@ -1,4 +1,4 @@
-"""The tracker as an object: ``init`` with a box, ``update`` with frame after frame.
+"""The tracker as an object: ``init`` with a box, then ``update`` with one frame after the other.
 
 ::
 
@@ -9,7 +9,8 @@
 
     track = hcft_jax.Tracker("cf2").track("video.mp4", (x, y, w, h))
 
-It holds a state and calls ``tracker.init`` and ``tracker.step``: the boxes are the benchmark's.
+The object keeps a state and calls ``init`` and ``step`` of ``hcft_jax.core.tracker``, so its boxes
+are those of the benchmark.
 """
 
 import os
@@ -19,6 +20,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -29,7 +31,6 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import video
 from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
-from hcft_jax.run import images
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
@@ -37,27 +38,30 @@ from hcft_jax.weights.native import Weights
 Floats = npt.NDArray[np.float32]
 
 LOST_BELOW = {"vgg19": 21.2, "compact": 13.3}
-"""By backbone, the peak-to-sidelobe ratio below which a target counts as lost; else VGG-19's.
+"""The PSR below which a target counts as lost, by backbone; others have that of VGG-19.
 
-Calibrated for ``hcft`` with trained VGG-19 by ``experiments/lost.py``: 17 targets of OTB-100, as
-they are and every fifth frame only, at most 80 frames of each, 2,223 in all; in 294 the centre of
-the tracked box was outside of the true one. 4.1 % of these are missed, and 19.6 % of the others are
-called lost (4.4 % and 19.6 % when each target is judged by the threshold that the others give).
+``experiments/lost`` calibrated it for ``hcft`` with trained VGG-19 on 17 targets of OTB-100, with
+every frame and with every fifth frame only, at most 80 frames of each: 2,223 frames. In 294 of them
+the centre of the tracked box was outside the true box. The threshold misses 4.1 % of these and
+calls 19.6 % of the others lost (4.4 % and 19.6 % when each target is judged by the threshold that
+the other targets give).
 
-Compact's by the same runs (on the targets that it was trained on): of 657 lost frames 14 % are
-missed, of the others 26 % are called lost; area under the ROC 0.87.
+For Compact the same runs (on the targets that it was trained on) had 657 lost frames: 14 % of them
+are missed, 26 % of the others are called lost; the area under the ROC curve is 0.87.
 """
 
 
 class Result(NamedTuple):
-    """What a frame gave.
+    """The tracker's answer for one frame.
 
     Attributes:
-        box: x, y, w, h in pixels, 0-based; float32 ``[4]``.
-        score: the peak-to-sidelobe ratio of the combined response (``search.peak_to_sidelobe``);
-            NaN in the first frame, where nothing was searched, and for a target so small (below 16
-            to 24 px) that its response has no sidelobe.
-        lost: whether the score is below ``lost_below``. The box is then the tracker's best guess.
+        box: x, y, w, h in pixels, 0-based; float32 ``[4]``. Where the target is lost, it is the
+            tracker's best guess.
+        score: The peak-to-sidelobe ratio (PSR) of the combined response, at least 0 (Bolme et al.,
+            CVPR 2010, section 3.5; ``search.peak_to_sidelobe``). It is NaN in the first frame,
+            where nothing is searched, and for a target so small (below 16 to 24 px) that its
+            response has no sidelobe.
+        lost: Whether the score is below the backbone's threshold (``LOST_BELOW``).
     """
 
     box: Floats
@@ -66,13 +70,13 @@ class Result(NamedTuple):
 
 
 class Track(NamedTuple):
-    """T frames of a target.
+    """The tracker's answers for T frames.
 
     Attributes:
-        boxes: x, y, w, h in pixels, 0-based; ``[T, 4]``.
-        scores: as in ``Result``; ``[T]``.
-        times: seconds since the first frame, float64 ``[T]``; NaN for frames without a time.
-        lost: as in ``Result``; ``[T]``.
+        boxes: x, y, w, h in pixels, 0-based; float32 ``[T, 4]``.
+        scores: PSR as in ``Result``; float32 ``[T]``.
+        times: Seconds since the first frame, float64 ``[T]``; NaN for frames without a time.
+        lost: As in ``Result``; bool ``[T]``.
     """
 
     boxes: Floats
@@ -82,7 +86,11 @@ class Track(NamedTuple):
 
 
 class TrackError(InputError):
-    """A frame after the first could not be read or tracked; ``track`` holds those before it."""
+    """A frame after the first cannot be read or tracked.
+
+    Attributes:
+        track: The ``Track`` of the frames before it.
+    """
 
     def __init__(self, message: str, track: Track):
         super().__init__(message)
@@ -90,10 +98,10 @@ class TrackError(InputError):
 
 
 class Tracker:
-    """Tracks one target at a time; any number of trackers may be alive, in any threads.
+    """HCFT (Ma et al., ICCV 2015, Eq. 1 to 6) for one target at a time.
 
-    Trackers with the same weights share them on the device. A tracker may be used from several
-    threads, one of which it serves at a time.
+    Any number of trackers may exist, in any threads; those with the same weights share them on the
+    device. Several threads may use one tracker, which serves one of them at a time.
     """
 
     def __init__(
@@ -101,16 +109,17 @@ class Tracker:
         config: str | os.PathLike[str] | Experiment | TrackerConfig = "hcft",
         weights: str | os.PathLike[str] | Weights | None = None,
     ):
-        """Reads the weights; nothing is compiled before the first target is known.
+        """Read the weights. Nothing is compiled before the first target is known.
 
         Args:
-            config: A shipped configuration's name (``hcft``, ``cf2``, ...), a Python file with
-                ``get_config()``, or what that returns, or the tracker's constants.
-            weights: A file, "random" (untrained), what ``backbones.weights`` gives, or None for
-                where they usually are: the configuration's own, else as for the command line.
+            config: The name of a shipped configuration (``hcft``, ``cf2``, ...), a Python file with
+                ``get_config()``, the experiment that it returns, or the tracker's constants.
+            weights: A file, "random" (untrained), what ``hcft_jax.weights.lookup`` returns, or
+                None: the configuration's own weights, else those that the command line would find.
 
         Raises:
-            InputError: no such configuration, a constant out of range, or no usable weights.
+            InputError: There is no such configuration, a constant is out of range, or there are no
+                usable weights.
         """
         if isinstance(config, str | os.PathLike):
             config = settings.load(os.fspath(config))
@@ -118,90 +127,97 @@ class Tracker:
             weights = config.weights if weights is None else weights
             config = config.tracker
         self.config = config.validate()
-        self._network = shared_network(weights, config)
+        self._placed = _placed(weights, config)
         self._state: tracker.State | None = None
-        self._rated = False
-        self._like: tuple[str, ...] = ()  # size and type of the first image
+        self._grid: npt.ArrayLike = ()
+        self._kind: tuple[str, ...] = ()  # of the first image
         self._warm: set[Any] = set()
         self._lock = threading.Lock()
 
     @property
     def params(self) -> Params:
-        """The network's parameters on the device, for the functions of ``hcft_jax.core.tracker``."""
-        return self._network.params
+        """The network's parameters on the device, as ``hcft_jax.core.tracker`` takes them."""
+        return self._placed.params
 
     @property
     def state(self) -> tracker.State:
-        """After the last frame, likewise.
+        """The state after the last frame, as ``hcft_jax.core.tracker`` takes it.
 
         Raises:
-            InputError: there is no target yet.
+            InputError: There is no target yet.
         """
         if self._state is None:
             raise InputError("no target yet: call init(image, box) first")
         return self._state
 
     def init(self, image: npt.ArrayLike | jax.Array, box: npt.ArrayLike) -> Result:
-        """Starts with a target, whatever was tracked before, and compiles what ``update`` needs.
+        """Start with a target in place of any former one, and compile what ``update`` needs.
 
         Args:
             image: RGB ``[H, W, 3]`` or grey ``[H, W]`` or ``[H, W, 1]``; uint8, uint16 (its upper
-                8 bits are used) or float in [0, 255]; NumPy's, JAX's, or what ``np.asarray`` takes.
-            box: (x, y, w, h) in pixels, 0-based; fractions are welcome.
+                8 bits are used) or float in [0, 255]; an array of NumPy or JAX, or anything that
+                ``np.asarray`` takes.
+            box: (x, y, w, h) in pixels, 0-based; fractions are allowed.
 
         Returns:
-            The box as the tracker keeps it (its centre is rounded as in the authors' program).
+            The box as the tracker keeps it: its centre is rounded as in the authors' program.
 
         Raises:
-            InputError: an image of another shape or type, that is not finite, or float in [0, 1];
-                a box that is not four finite numbers, empty, outside of the image, larger than it,
-                or too thin to track. What was tracked before goes on then.
+            InputError: The image has another shape or type, values that are not finite, or floats
+                in [0, 1]; or the box is not four finite numbers, empty, outside the image, larger
+                than it, or too thin to track. The former target is then kept.
         """
-        picture = images.prepared(image)
-        images.check_range(picture)
+        picture, kind = _prepared(image)
+        if picture.dtype == np.float32 and 0 < float(picture.max()) <= 1:  # a frequent mistake
+            raise InputError("image: float values are in [0, 255], and these are at most 1")
         with self._lock:
             state = tracker.init(self.params, self.config, picture, box)
-            key = signature((state, picture))
+            leaves, structure = jax.tree.flatten((state, picture))
+            # an executable depends on these
+            key = structure, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
             if key not in self._warm:
                 jax.block_until_ready(tracker.step(self.params, self.config, state, picture))
                 self._warm.add(key)
-            self._state, self._like = state, images.likeness(image, picture)
-            self._rated = rated(state.target.transform.grid)
+            self._state, self._kind = state, kind
+            self._grid = np.asarray(state.target.transform.grid)
             return Result(np.asarray(tracker.box(state)), float("nan"), False)
 
     def update(self, image: npt.ArrayLike | jax.Array) -> Result:
-        """Finds the target in the next frame and learns from it.
+        """Find the target in the next frame and learn from it (Eq. 4 to 6).
 
         Args:
-            image: As for ``init``, of the same size, number of channels and type.
+            image: As for ``init``, with the size, channels and type of the first image.
 
         Raises:
-            InputError: there is no target yet, or the image is another one than that, or not
-                finite. The target is then where it was: the next good frame goes on from there.
+            InputError: There is no target yet, or the image differs from the first one in these or
+                is not finite. The state is then unchanged, so that the next good frame can follow.
         """
         with self._lock:
             state = self.state
-            picture = images.prepared(image)
-            images.check_like(images.likeness(image, picture), self._like)
+            picture, kind = _prepared(image)
+            for own, first in zip(kind, self._kind, strict=True):
+                if own != first:
+                    raise InputError(f"image: it is {own}, but the first one was {first}")
             self._state, output = tracker.step(self.params, self.config, state, picture)
             box, psr = jax.device_get((output.box, output.psr))
-            return result(self.config, box, psr, self._rated)
+            return result(self.config, self._grid, box, psr)
 
     def track(
         self,
         frames: str | os.PathLike[str] | int | Iterable[npt.ArrayLike | jax.Array],
         box: npt.ArrayLike,
     ) -> Track:
-        """Tracks a target from the first frame to the last.
+        """Track a target from the first frame to the last.
 
         Args:
             frames: Images as for ``init``; or a video file, a folder of images, a camera's number
                 or a URL (``hcft_jax.data.video``), which is tracked until it ends.
-            box: (x, y, w, h) in the first frame, 0-based.
+            box: (x, y, w, h) in the first frame, in pixels, 0-based.
 
         Raises:
-            InputError: no such video, no frame in it, or the first frame or box is unusable.
-            TrackError: a later frame is. It holds the track up to there.
+            InputError: There is no such video, it has no frame, or the first frame or the box
+                cannot be used.
+            TrackError: A later frame cannot be used. The error has the track before that frame.
         """
         if isinstance(frames, str | os.PathLike | int):
             with video.opened(frames) as opened:
@@ -224,19 +240,17 @@ class Tracker:
         return _joined(results, times)
 
 
-def rated(grid: npt.ArrayLike) -> bool:
-    """Whether a response map of (gh, gw) cells has sidelobes wherever its peak is."""
-    return bool(np.max(np.asarray(grid)) > search.PEAK)
-
-
 def lost_below(config: TrackerConfig) -> float:
-    """The peak-to-sidelobe ratio below which a target counts as lost (``LOST_BELOW``)."""
+    """Return the PSR below which a target counts as lost (``LOST_BELOW``)."""
     return LOST_BELOW.get(config.backbone, LOST_BELOW[registry.DEFAULT])
 
 
-def result(config: TrackerConfig, box: npt.ArrayLike, psr: npt.ArrayLike, rated: bool) -> Result:
-    """What the step's outputs mean."""
-    score = float(np.asarray(psr)) if rated else float("nan")
+def result(
+    config: TrackerConfig, grid: npt.ArrayLike, box: npt.ArrayLike, psr: npt.ArrayLike
+) -> Result:
+    """Return the ``Result`` of a step: ``box`` [4] and ``psr`` [] with a map of (gh, gw) cells."""
+    # a larger map has sidelobes wherever its peak is
+    score = float(np.asarray(psr)) if np.max(np.asarray(grid)) > search.PEAK else float("nan")
     return Result(np.asarray(box), score, score < lost_below(config))
 
 
@@ -250,39 +264,63 @@ def _joined(results: list[Result], times: list[float]) -> Track:
     )
 
 
-class Network:
-    """Parameters on the device, kept as long as a tracker has them."""
+def _prepared(image: Any) -> tuple[npt.NDArray[Any] | jax.Array, tuple[str, str, str]]:
+    """Return an image as RGB ``[H, W, 3]``, uint8 or float32 in [0, 255], and its kind.
+
+    The kind is the size, channels and type in words: what must stay the same in a video.
+
+    Raises:
+        InputError: The image has another shape or type, or values that are not finite.
+    """
+    picture = image if isinstance(image, jax.Array) else np.asarray(image)
+    channels = picture.shape[2] if picture.ndim == 3 else 1
+    if picture.ndim not in (2, 3) or channels not in (1, 3) or not picture.size:
+        hint = "; leave alpha out: image[..., :3]" if channels in (2, 4) else ""
+        raise InputError(
+            f"image: shape {picture.shape} is neither RGB [H, W, 3] nor grey [H, W]{hint}"
+        )
+    if picture.dtype == np.uint16:
+        picture = (picture >> 8).astype(np.uint8)
+    elif jnp.issubdtype(picture.dtype, jnp.floating):
+        picture = picture.astype(np.float32)
+        # a sum is not finite where a value is not: this takes one pass and no copy
+        if not np.isfinite(picture.sum()):
+            raise InputError("image: it has values that are not finite (NaN or infinity)")
+    elif picture.dtype != np.uint8:
+        raise InputError(f"image: {picture.dtype} is neither uint8, uint16 nor float in [0, 255]")
+    size = f"{picture.shape[1]} x {picture.shape[0]} px"
+    kind = size, "RGB" if channels == 3 else "grey", str(picture.dtype)
+    if channels == 1:
+        xp = jnp if isinstance(picture, jax.Array) else np
+        picture = xp.repeat(picture.reshape(*picture.shape[:2], 1), 3, axis=2)
+    return picture, kind
+
+
+class _Placed:
+    """A network's parameters on the device, which exist as long as a tracker uses them."""
 
     def __init__(self, params: Params):
         self.params = params
 
 
-_networks: weakref.WeakValueDictionary[tuple[str, str], Network] = weakref.WeakValueDictionary()
-_networks_lock = threading.Lock()
+_shared: weakref.WeakValueDictionary[tuple[str, str], _Placed] = weakref.WeakValueDictionary()
+_shared_lock = threading.Lock()
 
 
-def shared_network(
-    weights: str | os.PathLike[str] | Weights | None, config: TrackerConfig
-) -> Network:
-    """A backbone's parameters, those on the device where some tracker has put them there.
+def _placed(weights: str | os.PathLike[str] | Weights | None, config: TrackerConfig) -> _Placed:
+    """Return a backbone's parameters on the device; trackers with the same weights share them.
 
     Raises:
-        InputError: there are no such weights, or they are of another backbone.
+        InputError: There are no such weights, or they are of another backbone.
     """
     backbone = registry.get(config.backbone)
-    with _networks_lock:
+    with _shared_lock:
         if not isinstance(weights, Weights):
             weights = lookup.find(None if weights is None else os.fspath(weights), backbone.name)
         backbone.require(weights.params)
         key = weights.digest, config.precision
-        network = _networks.get(key)
-        if network is None:
+        placed = _shared.get(key)
+        if placed is None:
             params = backbone.placed(weights.params, config.precision)
-            network = _networks[key] = Network(params)
-        return network
-
-
-def signature(tree: Any) -> Any:
-    """What decides whether a call needs a compilation."""
-    leaves, structure = jax.tree.flatten(tree)
-    return structure, tuple((np.shape(leaf), leaf.dtype) for leaf in leaves)
+            placed = _shared[key] = _Placed(params)
+        return placed

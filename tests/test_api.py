@@ -1,4 +1,4 @@
-"""The tracker as an object: the benchmark's boxes, and one exception for each bad call."""
+"""The tracker as an object: it gives the benchmark's boxes, and each bad call is an InputError."""
 
 import subprocess
 import sys
@@ -32,7 +32,7 @@ SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_siz
 @pytest.fixture(scope="module")
 def untrained() -> Iterator[Weights]:
     drawn = lookup.random()
-    alive = Tracker(SMALL, drawn)  # so that the network is put on the device once
+    alive = Tracker(SMALL, drawn)  # it keeps the network on the device for all tests
     yield drawn
     del alive
 
@@ -168,9 +168,7 @@ def test_a_configuration_is_a_name_a_file_an_experiment_or_constants(
     untrained: Weights, tmp_path: Path
 ) -> None:
     own = tmp_path / "own.py"
-    own.write_text(
-        "from hcft_jax.experiment.settings import derive\nget_config = lambda: derive('cf2', eta=0.5)"
-    )
+    own.write_text("from hcft_jax import derive\nget_config = lambda: derive('cf2', eta=0.5)")
     assert Tracker("cf2", untrained).config.update == "cf2"
     assert Tracker(own, untrained).config.eta == 0.5
     assert Tracker(Experiment("x", SMALL), untrained).config is SMALL
@@ -193,7 +191,7 @@ def test_a_target_without_sidelobes_has_no_score_and_is_not_called_lost(
 
 
 class TestBadCalls:
-    """Each is one InputError that says what is wrong, and the target stays as it was."""
+    """Each raises an InputError that says what is wrong, and the former target is kept."""
 
     def test_update_before_init(self, tracker: Tracker, frames: list[Frame]) -> None:
         with pytest.raises(InputError, match=r"no target yet: call init\(image, box\) first"):

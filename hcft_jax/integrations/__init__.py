@@ -1,1 +1,1 @@
-"""Our tracker inside other people's toolkits: GOT-10k's, and whatever speaks TraX (VOT's)."""
+"""Our tracker in other toolkits: that of GOT-10k, and all that speak TraX, such as that of VOT."""

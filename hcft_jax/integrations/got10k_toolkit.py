@@ -3,14 +3,14 @@
 ::
 
     from got10k.experiments import ExperimentOTB
-    from hcft_jax.integrations.got10k import HCFT
+    from hcft_jax.integrations.got10k_toolkit import HCFT
 
     experiment = ExperimentOTB("OTB100", version=2015)
     experiment.run(HCFT())
     experiment.report(["HCFT"])
 
-The toolkit hands over boxes as they stand in a benchmark's files and takes ours in the same way: x
-and y are 1-based, as in OTB's.
+The toolkit passes the boxes of a benchmark's files unchanged and expects ours in the same form: x
+and y are 1-based, as in OTB's files.
 """
 
 from typing import Any
@@ -29,28 +29,28 @@ except ImportError as error:
 
 
 class HCFT(ToolkitTracker):
-    """HCFT as a ``Tracker`` of the toolkit."""
+    """A ``Tracker`` of the toolkit that runs ours."""
 
     def __init__(
         self, config: str = "hcft", weights: str | None = None, name: str = "HCFT"
     ) -> None:
-        """Reads the weights; compiles when the first target is known.
+        """Read the weights. The first target compiles the tracker.
 
         Args:
             config: A shipped configuration's name, or a Python file with ``get_config()``.
-            weights: A file, "random", or None for where they usually are.
-            name: What the toolkit calls its results; another configuration needs another name.
+            weights: A file, "random", or None: as for ``hcft_jax.Tracker``.
+            name: The toolkit's name for the results; each configuration needs its own.
 
         Raises:
-            InputError: as ``Tracker``.
+            InputError: As for ``hcft_jax.Tracker``.
         """
         super().__init__(name=name, is_deterministic=True)
         self._tracker = Tracker(config, weights)
 
     def init(self, image: Any, box: Any) -> None:
-        """The first frame, a PIL image in RGB, and the box in it."""
+        """Start with the first frame, a PIL image in RGB, and its box x, y, w, h, 1-based."""
         self._tracker.init(np.asarray(image), from_file(box))
 
     def update(self, image: Any) -> Boxes:
-        """The box in the next frame."""
+        """Return the box ``[4]`` in the next frame, x, y, w, h, 1-based."""
         return to_file(self._tracker.update(np.asarray(image)).box)

@@ -1,4 +1,4 @@
-"""Our tracker for the VOT toolkit, and whatever else speaks TraX: one process, many targets.
+"""Our tracker for the VOT toolkit and other TraX clients: one process tracks many targets.
 
 In the toolkit's ``trackers.ini``::
 
@@ -8,14 +8,14 @@ In the toolkit's ``trackers.ini``::
     command = python -m hcft_jax.integrations.vot_toolkit --config=hcft
     timeout = 300
 
-Weights are read before it says hello. What is compiled depends on the sizes of the image and the
-target, so it compiles when a target is given and answers when it has: the frames after that are
-warm. ``timeout`` must allow for it; compiled programs are kept for the next start. Regions are
-rectangles, 0-based as in the protocol; of a polygon the box around it is taken. Everything for
-people goes to the standard error.
+The process reads the weights before it greets the client. The executable depends on the sizes of
+the image and the target, so the process compiles when it gets a target and answers afterwards; all
+later frames are fast. ``timeout`` must allow for this; compiled programs are kept for the next
+start. Regions are rectangles, 0-based as in the protocol; a polygon is replaced by the box around
+it. All messages for people go to the standard error.
 
-Each answer has a property ``confidence``, the peak-to-sidelobe ratio of the response, unless the
-target is so small that there is none (``hcft_jax.Result``).
+Each answer has the property ``confidence``, which is the score of ``hcft_jax.Result`` (the PSR). It
+is missing where a target is so small that it has no score.
 """
 
 import math
@@ -35,10 +35,10 @@ INSTALL = "pip install 'hcft_jax[vot]'"
 
 
 def serve(trax: Any, tracker: Tracker) -> None:
-    """Answers until the other side quits; ``trax`` is the module of that name.
+    """Answer the client until it quits; ``trax`` is the module of that name.
 
     Raises:
-        InputError: an image cannot be read or a target not be tracked. The other side was told.
+        InputError: An image cannot be read, or a target cannot be tracked. The client was told.
     """
     server = trax.Server(
         [trax.Region.RECTANGLE],
@@ -60,12 +60,12 @@ def _answer(trax: Any, tracker: Tracker, request: Any) -> tuple[Any, dict[str, A
     image = _image(trax, request.image[trax.ImageChannel.COLOR])
     if request.type == trax.TraxStatus.INITIALIZE:
         if len(request.objects) != 1:
-            raise InputError(f"{len(request.objects)} targets were given, this tracker has one")
+            raise InputError(f"{len(request.objects)} targets were given; this tracker takes one")
         region, _ = request.objects[0]
         result = tracker.init(image, _box(trax, region))
         return _region(trax, result), {}
     result = tracker.update(image)
-    known = not math.isnan(result.score)  # a small target has none
+    known = not math.isnan(result.score)  # a small target has no score
     return _region(trax, result), {"confidence": f"{result.score:.4f}"} if known else {}
 
 
@@ -85,12 +85,12 @@ def _box(trax: Any, region: Any) -> boxes.Boxes:
         return np.asarray(region.bounds(), np.float64)
     if region.type == trax.Region.POLYGON:
         return around(list(region))
-    raise InputError(f"a region of type {region.type}: only rectangles and polygons are understood")
+    raise InputError(f"a region of type {region.type}: only rectangles and polygons can be used")
 
 
 @command()
 def main(argv: list[str]) -> int:
-    """The command; the exit status."""
+    """Run the command and return its exit status."""
     startup.quiet()
     startup.keep_programs()
     try:
@@ -106,8 +106,8 @@ def main(argv: list[str]) -> int:
 
 
 def define_flags() -> None:
-    """The flags of the command line; not at import, where names would clash with other programs."""
-    flags.DEFINE_string("config", "hcft", "configuration: a shipped one's name, or a file.py")
+    """Define the flags; at import their names would clash with those of other programs."""
+    flags.DEFINE_string("config", "hcft", "the name of a shipped configuration, or a file.py")
     flags.DEFINE_string("weights", None, "network weights file, or 'random'")
 
 

@@ -1,1 +1,1 @@
-"""Tracking in a video of your own, and its windows."""
+"""Tracking in one video of the user's own, and the GUI to draw a box in and to watch with."""

@@ -1,4 +1,4 @@
-"""A window: to draw a box in, and to watch. By Tk, which comes with Python."""
+"""A GUI to draw a box in and to watch the tracking with, made with Python's own Tk."""
 
 import contextlib
 import time
@@ -9,42 +9,41 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import SettingError
 
 Image = npt.NDArray[np.uint8]
-_SHARE = 0.85  # of the screen's sides that a picture may take
+_SHARE = 0.85  # the part of the screen's sides that a picture may take
 
 
-class Window:
-    """A window that shows pictures; a larger one than the screen is shown smaller."""
+class Gui:
+    """A GUI that shows pictures. One that is larger than the screen is shown smaller."""
 
-    def __init__(self, title: str, flag: str):
-        """Opens it.
+    def __init__(self, title: str, field: str):
+        """Open it.
 
         Args:
-            title: Stands above.
-            flag: What asked for it, for messages.
+            title: The text in the title bar.
+            field: The field of ``OwnVideo`` that asks for it: ``select`` or ``show``.
 
         Raises:
-            InputError: there is no screen, or this Python is without Tk.
+            SettingError: There is no screen, or this Python has no Tk.
         """
-        instead = "; give --box=x,y,w,h" if flag == "--select" else ""
+        instead = "; give --box=x,y,w,h" if field == "select" else ""
         try:
             import tkinter
         except ImportError as error:
-            raise InputError(
-                f"{flag}: this Python is without tkinter (Debian: apt install python3-tk){instead}"
-            ) from error
+            problem = "this Python has no tkinter (Debian: apt install python3-tk)"
+            raise SettingError(field, f"{problem}{instead}") from error
         try:
             self._root = tkinter.Tk()
         except tkinter.TclError as error:
-            raise InputError(f"{flag}: there is no screen ({error}){instead}") from error
+            raise SettingError(field, f"there is no screen ({error}){instead}") from error
         self._tk = tkinter
         self._root.title(title)
         self._canvas = tkinter.Canvas(self._root, highlightthickness=0)
         self._canvas.pack()
         self._photo: Any = None
-        self._scale = 1.0  # of the picture on the screen
+        self._scale = 1.0  # pixels on the screen per pixel of the picture
         self.open = True
         self._root.protocol("WM_DELETE_WINDOW", self._end)
         for key in ("q", "<Escape>"):
@@ -54,28 +53,29 @@ class Window:
         self.open = False
 
     def close(self) -> None:
-        """Closes it."""
+        """Close it."""
         self.open = False
         with contextlib.suppress(self._tk.TclError):
             self._root.destroy()
 
     def show(self, picture: Image) -> bool:
-        """Shows RGB uint8 ``[H, W, 3]``; False once it has been closed (or q or Esc pressed)."""
+        """Show RGB uint8 ``[H, W, 3]``; return False once it is closed (also by q or Esc)."""
         try:
             if self.open:
                 self._draw(picture)
                 self._root.update()
-        except self._tk.TclError:  # it went while it was drawn in
+        except self._tk.TclError:  # it was closed while it was drawn in
             self.open = False
         return self.open
 
     def select(self, picture: Image) -> tuple[float, float, float, float]:
-        """The box (x, y, w, h), 0-based, that is drawn over a picture with the mouse.
+        """Return the box (x, y, w, h) that the user draws over a picture, 0-based, in its pixels.
 
-        Pressing and pulling draws it, as often as one likes; Enter, or the right button, takes it.
+        Pressing and pulling the mouse draws it, any number of times; Enter or the right button
+        takes it.
 
         Raises:
-            InputError: the window was closed without one.
+            SettingError: The user closed the GUI without a box.
         """
         corners: list[tuple[int, int]] = []
         taken = False
@@ -101,7 +101,7 @@ class Window:
                 self._root.update()
                 time.sleep(0.01)
         if not taken:
-            raise InputError("--select: the window was closed and no box drawn")
+            raise SettingError("select", "the GUI was closed before a box was drawn")
         (left, right), (top, bottom) = (sorted(pair) for pair in zip(*corners, strict=True))
         box = np.array([left, top, right - left, bottom - top]) / self._scale
         return tuple(map(float, box))  # type: ignore[return-value]

@@ -1,18 +1,22 @@
-"""The main job on a video of one's own: boxes, scores and an overlay video.
+"""Tracking in one video of the user's own: read this module from top to bottom.
 
-Below ``OUTPUT_DIR/<label>-<hash>/video/<name>-<hash>/``: ``boxes.csv`` (``boxes-1.csv``, ... for
-several targets), ``overlay.mp4`` and ``summary.json``. The second hash covers the video and the
-first boxes; present means done. What Ctrl-C or a bad frame leaves is in ``partial/`` there.
+``run`` opens the video, finds the first boxes, makes the targets and tracks them. The files are in
+``OUTPUT_DIR/<label>-<hash>/video/<name>-<hash>/``: ``boxes.csv`` (for several targets
+``boxes-1.csv``, ...), ``overlay.mp4`` (or ``layers.mp4``) and ``summary.json``. The second hash is
+that of the video and the first boxes, and a video whose files exist is not tracked again. Ctrl-C
+and a bad frame leave the frames before them in ``partial/`` in that folder.
 """
 
 import contextlib
 import hashlib
+import itertools
 import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import jax
 import numpy as np
@@ -27,11 +31,11 @@ from hcft_jax.data import video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment, Video
 from hcft_jax.evaluation import results
-from hcft_jax.experiment.settings import METHOD, Experiment, OwnVideo
-from hcft_jax.own_video.gui import Window
+from hcft_jax.experiment.settings import Experiment, OwnVideo
+from hcft_jax.own_video.gui import Gui
 from hcft_jax.run.several import Several
 from hcft_jax.util import boxes
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.visual import visualize
 from hcft_jax.visual.film import Film, codec
@@ -39,266 +43,273 @@ from hcft_jax.visual.layers_view import LayersView
 from hcft_jax.visual.visualize import Outline
 from hcft_jax.weights import lookup
 
-Box = tuple[float, float, float, float]
+Box = tuple[float, float, float, float]  # x, y, w, h in pixels, 0-based
 
-HEADER = "frame,time,x,y,w,h,score,lost"
+HEADER = "frame,time,x,y,w,h,score,lost"  # the score is the PSR
 
 
 def run(experiment: Experiment) -> str:
-    """Tracks the targets of ``experiment.own`` and writes its files; what to tell the user.
+    """Track the targets of ``experiment.own`` and write their files; return a line for the user.
 
-    A live source is tracked until it ends, Ctrl-C or, in a window, q. Elsewhere these interrupt.
+    Args:
+        experiment: As ``Experiment.validate`` returns it.
 
     Raises:
-        InputError: the video, a box, the window or the output folder is at fault.
-        KeyboardInterrupt: it was interrupted; what there is has been kept.
+        InputError: The video, a box, the GUI or the output folder cannot be used.
+        KeyboardInterrupt: The user pressed Ctrl-C, or q in the GUI. In a live source these end the
+            tracking; elsewhere they interrupt it.
     """
     own = experiment.own
     assert own is not None
-    if experiment.method != METHOD:
-        raise InputError(f"--tracker={experiment.method}: only {METHOD} tracks one's own video")
     with contextlib.ExitStack() as stack:
-        window = None
+        gui = None
         if own.select or own.show:
-            window = Window("hcft_jax", "--select" if own.select else "--show")
-            stack.callback(window.close)
-        opened = stack.enter_context(video.opened(own.video or ""))
-        moments = iter(opened)
+            gui = Gui("hcft_jax", "select" if own.select else "show")
+            stack.callback(gui.close)
+        source = stack.enter_context(video.opened(own.video or ""))
+        moments = iter(source)
         first = next(moments)
-        starts = _starts(own, first.image, window)
+        starts = first_boxes(own, first.image, gui)
         weights = lookup.find(experiment.weights, experiment.tracker.backbone)
-        job = _Job(experiment, opened, starts, weights.digest)
-        if job.finished:
-            return f"kept, it is there: {job.folder}"
-        if experiment.overlay and codec() == "mpeg4":
-            print(
-                f"note: {job.overlay} is MPEG-4, not H.264, which this FFmpeg lacks: browsers do "
-                "not play it",
-                file=sys.stderr,
-            )
-        targets = _targets(experiment, weights, starts)
-        if window is not None and not own.show:
-            window.close()
-            window = None
-        return job.track(targets, first, moments, window)
+        files = VideoFiles.of(experiment, source, starts, weights.digest)
+        if source.identity is not None and files.exist:
+            return f"kept, it is there: {files.folder}"
+        tracker = Tracker(experiment, weights)
+        targets: OneTarget | SeveralTargets = SeveralTargets(tracker, starts)
+        if own.boxes is None:
+            targets = OneTarget(tracker, starts[0], own.layers_view)
+        if gui is not None and not own.show:
+            gui.close()
+            gui = None
+        return track(experiment, source, itertools.chain([first], moments), targets, files, gui)
 
 
-class Targets(Protocol):
-    """What follows one target or several."""
+def first_boxes(own: OwnVideo, image: Frame, gui: Gui | None) -> list[Box]:
+    """Return the boxes in the first frame: drawn in the GUI, read from a file, or as given.
 
-    def init(self, image: Frame) -> list[Result]:
-        """The first frame."""
-        ...
+    Raises:
+        InputError: One cannot be tracked in this image. The message names its field, or its file
+            and line.
+    """
+    if own.boxes is not None:
+        rows = boxes.parse(own.boxes)
+    else:
+        rows = np.array([gui.select(image) if gui is not None and own.select else own.box])
+    for number, row in enumerate(rows, 1):
+        try:
+            place(row, image.shape[:2])
+        except InputError as error:
+            if own.boxes is not None:
+                raise InputError(f"{own.boxes}, line {number}: {error}") from error
+            raise SettingError("select" if own.select else "box", str(error)) from error
+    return [tuple(map(float, row)) for row in rows]  # type: ignore[misc]
 
-    def update(self, image: Frame) -> list[Result]:
-        """Each further one."""
-        ...
 
-    def panel(self, image: Frame) -> Frame | None:
-        """To be drawn beside the frame that is tracked next."""
-        ...
-
-
-class _One:
-    """One target, by the tracker that everybody has."""
+class OneTarget:
+    """One target, tracked by ``hcft_jax.Tracker``."""
 
     def __init__(self, tracker: Tracker, start: Box, layers_view: bool):
         self._tracker, self._start = tracker, start
         self._view = LayersView(tracker.params, tracker.config) if layers_view else None
 
     def init(self, image: Frame) -> list[Result]:
+        """Start in the first frame, RGB uint8 ``[H, W, 3]``."""
         return [self._tracker.init(image, self._start)]
 
     def update(self, image: Frame) -> list[Result]:
+        """Find the target in the next frame."""
         return [self._tracker.update(image)]
 
     def panel(self, image: Frame) -> Frame | None:
+        """Return what to draw beside the frame that is tracked next."""
         return self._view.panel(self._tracker.state, image) if self._view else None
 
 
-class _Many:
-    """Several, as one batch."""
+class SeveralTargets:
+    """Several targets, tracked as one batch; the methods are those of ``OneTarget``."""
 
     def __init__(self, tracker: Tracker, starts: Sequence[Box]):
         self._tracker, self._starts = tracker, starts
-        self._several: Several | None = None
 
     def init(self, image: Frame) -> list[Result]:
+        """Start in the first frame, RGB uint8 ``[H, W, 3]``."""
         self._several = Several(self._tracker.params, self._tracker.config, image, self._starts)
+        self._grids = self._several.grids
         return [Result(box, float("nan"), False) for box in self._several.boxes]
 
     def update(self, image: Frame) -> list[Result]:
-        assert self._several is not None
+        """Find the targets in the next frame."""
         output = self._several.update(image)
-        rated = [api.rated(grid) for grid in self._several.grids]
-        found = zip(output.box, output.psr, rated, strict=True)
-        return [api.result(self._tracker.config, *of) for of in found]
+        found = zip(self._grids, output.box, output.psr, strict=True)
+        return [api.result(self._tracker.config, *each) for each in found]
 
-    def panel(self, image: Frame) -> Frame | None:
-        return None
-
-
-def _targets(experiment: Experiment, weights: Any, starts: Sequence[Box]) -> Targets:
-    assert experiment.own is not None
-    tracker = Tracker(experiment, weights)
-    if experiment.own.boxes is None:
-        return _One(tracker, starts[0], experiment.own.layers_view)
-    return _Many(tracker, starts)
+    def panel(self, image: Frame) -> None:
+        """Return None: the layers of several targets are not drawn."""
 
 
-def _starts(own: OwnVideo, image: Frame, window: Window | None) -> list[Box]:
-    """The first boxes, 0-based.
+@dataclass(frozen=True)
+class VideoFiles:
+    """The paths of the files of one video, of which ``names`` has a name for each target."""
 
-    Raises:
-        InputError: one is no target in this image; it names the flag or the file's line.
-    """
-    if window is not None and own.select:
-        rows, titles = np.array([window.select(image)]), ["--select"]
-    elif own.boxes is not None:
-        rows = boxes.parse(own.boxes)
-        titles = [f"{own.boxes}, line {n}" for n in range(1, len(rows) + 1)]
-    else:
-        rows, titles = np.array([own.box]), ["--box"]
-    for title, row in zip(titles, rows, strict=True):
-        try:
-            place(row, image.shape[:2])
-        except InputError as error:
-            raise InputError(f"{title}: {error}") from error
-    return [tuple(map(float, row)) for row in rows]  # type: ignore[misc]
+    folder: Path
+    names: tuple[str, ...]  # 1, 2, ... in a file of boxes; one target has the empty name
+    overlay: Path | None
 
-
-class _Job:
-    """Where the files of one video and its targets are, and the making of them."""
-
-    def __init__(self, experiment: Experiment, opened: Video, starts: Sequence[Box], digest: str):
-        assert experiment.own is not None
-        self.experiment, self.video, self.own = experiment, opened, experiment.own
-        text = json.dumps([opened.identity, opened.source if not opened.identity else "", starts])
+    @classmethod
+    def of(
+        cls, experiment: Experiment, source: Video, starts: Sequence[Box], digest: str
+    ) -> "VideoFiles":
+        """Return the paths for a video, its first boxes and the digest of the weights."""
+        own = experiment.own
+        assert own is not None
+        text = json.dumps([source.identity, source.source if not source.identity else "", starts])
         tag = hashlib.sha256(text.encode()).hexdigest()[:8]
-        if opened.live:  # never the same twice
+        if source.live:  # it is never the same twice
             tag = time.strftime("%Y%m%d-%H%M%S")
         folder = Path(experiment.output_dir) / experiment.folder(digest) / "video"
-        self.folder = folder / f"{opened.name}-{tag}"
-        names = [""] if experiment.own.boxes is None else [f"-{n + 1}" for n in range(len(starts))]
-        self.names = [name.lstrip("-") for name in names]
-        self.tables = [self.folder / f"boxes{name}.csv" for name in names]
-        self.overlay = self.folder / ("layers.mp4" if self.own.layers_view else "overlay.mp4")
+        folder /= f"{source.name}-{tag}"
+        overlay = folder / ("layers.mp4" if own.layers_view else "overlay.mp4")
+        names = [""] if own.boxes is None else [str(n) for n in range(1, len(starts) + 1)]
+        return cls(folder, tuple(names), overlay if experiment.overlay else None)
 
     @property
-    def finished(self) -> bool:
-        """Whether this was tracked before."""
-        wanted = [*self.tables, *([self.overlay] if self.experiment.overlay else [])]
-        return self.video.identity is not None and all(path.exists() for path in wanted)
+    def tables(self) -> list[Path]:
+        """The tables of the targets."""
+        return [self.folder / (f"boxes-{n}.csv" if n else "boxes.csv") for n in self.names]
 
-    def track(
-        self, targets: Targets, first: Moment, rest: Iterator[Moment], window: Window | None
-    ) -> str:
-        """Tracks to the end and writes everything; what to tell the user."""
-        count, lost, seconds = 0, 0, 0.0
-        try:
-            with self._written() as (tables, film):
-                drawn = film is not None or window is not None
-                found = targets.init(first.image)  # it compiles: only now does the clock run
-                if self.video.live:
-                    first = next(rest, first)  # the newest: that was seconds ago
-                    found = targets.init(first.image)
-                panel = targets.panel(first.image) if drawn else None
-                bar = tqdm(total=self.video.count, desc=self.video.name, unit="frame")
-                with bar, self._ended_by_ctrl_c():
-                    started = time.perf_counter()
-                    moment: Moment | None = first
-                    while moment is not None:
-                        count += 1
-                        lost += any(result.lost for result in found)
-                        self._row(tables, count, moment, found)
-                        if drawn:
-                            picture = self._picture(count, moment, found, panel)
-                            if film:
-                                film.write(picture, moment.time)
-                            if window and not window.show(picture):
-                                raise KeyboardInterrupt
-                        bar.update()
-                        seconds = time.perf_counter() - started
-                        moment = next(rest, None)
-                        if moment is not None:
-                            panel = targets.panel(moment.image) if drawn else None
-                            found = targets.update(moment.image)
-        except (KeyboardInterrupt, InputError, jax.errors.JaxRuntimeError) as error:
-            if count:
-                print(f"note: {count} frames are in {self.folder / 'partial'}", file=sys.stderr)
-            if isinstance(error, jax.errors.JaxRuntimeError):  # mostly: out of memory
-                line = str(error).splitlines()[0]
-                raise InputError(f"{self.video.source}: the device failed: {line}") from error
-            raise
-        if self.video.broken:
-            print(f"note: {self.video.source} ended: {self.video.broken}", file=sys.stderr)
-        summary = {"frames": count, "dropped": self.video.dropped, "lost": lost, "seconds": seconds}
-        self._summarise(summary)
-        rate = f"{(count - 1) / seconds:.1f} frames/s, " if count > 1 else ""
-        dropped = f"{self.video.dropped} dropped, " if self.video.live else ""
-        return f"{count} frames, {dropped}{rate}lost in {lost}: {self.folder}"
+    @property
+    def partial(self) -> Path:
+        """The folder of what an interrupted command leaves."""
+        return self.folder / "partial"
+
+    @property
+    def exist(self) -> bool:
+        """Whether the video was tracked to its end before."""
+        return all(p.exists() for p in [*self.tables, *([self.overlay] if self.overlay else [])])
 
     @contextlib.contextmanager
-    def _written(self) -> Iterator[tuple[list[IO[str]], Film | None]]:
-        """The open tables and video; they get their names at the end, or go to ``partial/``."""
-        partial = self.folder / "partial"
+    def opened(self) -> Iterator[tuple[list[IO[str]], Film | None]]:
+        """Open the tables and the film, which get their names at the end, or go to ``partial``."""
         with contextlib.ExitStack() as stack:
             tables: list[IO[str]] = []
             for path in self.tables:
-                temporary = stack.enter_context(replacing(path, partial / path.name))
+                temporary = stack.enter_context(replacing(path, self.partial / path.name))
                 file = stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
                 tables.append(file)
             film = None
-            if self.experiment.overlay:
-                film = Film(self.overlay, partial=partial / self.overlay.name)
+            if self.overlay:
+                film = Film(self.overlay, partial=self.partial / self.overlay.name)
                 stack.enter_context(film)
             yield tables, film
         with contextlib.suppress(OSError):
-            partial.rmdir()
+            self.partial.rmdir()
 
-    @contextlib.contextmanager
-    def _ended_by_ctrl_c(self) -> Iterator[None]:
-        """Ctrl-C (and q in the window) is how the tracking of a live source ends."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            if not self.video.live:
-                raise
 
-    def _row(self, tables: list[IO[str]], number: int, moment: Moment, found: list[Result]) -> None:
-        for file, (box, score, lost) in zip(tables, found, strict=True):
-            numbers = ",".join(f"{value:.4f}" for value in box)
-            if number == 1:
-                file.write(f"{HEADER}\n")
-            shown = "" if np.isnan(score) else f"{score:.4f}"
-            file.write(f"{number},{moment.time:.6f},{numbers},{shown},{int(lost)}\n")
-            file.flush()
+def track(
+    experiment: Experiment,
+    source: Video,
+    moments: Iterator[Moment],
+    targets: OneTarget | SeveralTargets,
+    files: VideoFiles,
+    gui: Gui | None,
+) -> str:
+    """Track to the end of the video and write all files; return a line for the user."""
+    if files.overlay and codec() == "mpeg4":
+        _note(f"{files.overlay} is MPEG-4, which browsers do not play: this FFmpeg has no H.264")
+    count, lost, seconds = 0, 0, 0.0
+    try:
+        with files.opened() as (tables, film):
+            drawn = film is not None or gui is not None
+            first = next(moments)
+            found = targets.init(first.image)  # it compiles, so the clock starts later
+            if source.live:
+                first = next(moments, first)  # the newest frame: compiling took seconds
+                found = targets.init(first.image)
+            bar = tqdm(total=source.count, desc=source.name, unit="frame")
+            with bar, _ended_by_ctrl_c(source):
+                started = time.perf_counter()
+                for moment in itertools.chain([first], moments):
+                    panel = targets.panel(moment.image) if drawn else None
+                    if count:
+                        found = targets.update(moment.image)
+                    count += 1
+                    lost += any(result.lost for result in found)
+                    _write_rows(tables, count, moment, found)
+                    if drawn:
+                        picture = _picture(count, moment, found, files.names, panel)
+                        if film:
+                            film.write(picture, moment.time)
+                        if gui and not gui.show(picture):
+                            raise KeyboardInterrupt
+                    bar.update()
+                    seconds = time.perf_counter() - started
+    except (KeyboardInterrupt, InputError, jax.errors.JaxRuntimeError) as error:
+        if count:
+            _note(f"{count} frames are in {files.partial}")
+        if isinstance(error, jax.errors.JaxRuntimeError):  # mostly: out of memory
+            line = str(error).splitlines()[0]
+            raise InputError(f"{source.source}: the device failed: {line}") from error
+        raise
+    if source.broken:
+        _note(f"{source.source} ended: {source.broken}")
+    summary = {"frames": count, "dropped": source.dropped, "lost": lost, "seconds": seconds}
+    _write_summary(experiment, source, files, summary)
+    rate = f"{(count - 1) / seconds:.1f} frames/s, " if count > 1 else ""
+    dropped = f"{source.dropped} dropped, " if source.live else ""
+    return f"{count} frames, {dropped}{rate}lost in {lost}: {files.folder}"
 
-    def _picture(
-        self, number: int, moment: Moment, found: list[Result], panel: Frame | None
-    ) -> npt.NDArray[np.uint8]:
-        outlines = [
-            Outline(r.box, visualize.ORANGE if r.lost else visualize.RED, 2, name)
-            for r, name in zip(found, self.names, strict=True)
-        ]
-        text = f"#{number}  {moment.time:.2f} s"
-        if len(found) == 1 and not np.isnan(found[0].score):
-            text += f"  PSR {found[0].score:.1f}{'  lost?' if found[0].lost else ''}"
-        picture = visualize.outlined(moment.image, outlines, text)
-        return picture if panel is None else np.concatenate([picture, panel], axis=1)
 
-    def _summarise(self, summary: dict[str, Any]) -> None:
-        results.write_json(
-            self.folder / "summary.json",
-            {
-                "video": self.video.source,
-                "config": self.experiment.label,
-                "experiment": self.experiment.settings(),
-                "lost_below": api.lost_below(self.experiment.tracker),
-                "encoder": codec() if self.experiment.overlay else None,
-                "versions": outcome.versions(),
-                "device": outcome.device(),
-                "command": sys.argv,
-                **summary,
-            },
-        )
+def _note(text: str) -> None:
+    print(f"note: {text}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def _ended_by_ctrl_c(source: Video) -> Iterator[None]:
+    """Let Ctrl-C, and q in the GUI, end the tracking of a live source without an error."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not source.live:
+            raise
+
+
+def _write_rows(tables: list[IO[str]], number: int, moment: Moment, found: list[Result]) -> None:
+    for file, (box, psr, lost) in zip(tables, found, strict=True):
+        numbers = ",".join(f"{value:.4f}" for value in box)
+        if number == 1:
+            file.write(f"{HEADER}\n")
+        score = "" if np.isnan(psr) else f"{psr:.4f}"
+        file.write(f"{number},{moment.time:.6f},{numbers},{score},{int(lost)}\n")
+        file.flush()
+
+
+def _picture(
+    number: int, moment: Moment, found: list[Result], names: Sequence[str], panel: Frame | None
+) -> npt.NDArray[np.uint8]:
+    """Return a frame with the boxes and the text, and the panel beside it."""
+    outlines = [
+        Outline(r.box, visualize.ORANGE if r.lost else visualize.RED, 2, name)
+        for r, name in zip(found, names, strict=True)
+    ]
+    text = f"#{number}  {moment.time:.2f} s"
+    if len(found) == 1 and not np.isnan(found[0].score):
+        text += f"  PSR {found[0].score:.1f}{'  lost?' if found[0].lost else ''}"
+    picture = visualize.outlined(moment.image, outlines, text)
+    return picture if panel is None else np.concatenate([picture, panel], axis=1)
+
+
+def _write_summary(
+    experiment: Experiment, source: Video, files: VideoFiles, counts: dict[str, Any]
+) -> None:
+    content = {
+        "video": source.source,
+        "config": experiment.label,
+        "experiment": experiment.settings(),
+        "lost_below": api.lost_below(experiment.tracker),
+        "encoder": codec() if experiment.overlay else None,
+        "versions": outcome.versions(),
+        "device": outcome.device(),
+        "command": sys.argv,
+        **counts,
+    }
+    results.write_json(files.folder / "summary.json", content)

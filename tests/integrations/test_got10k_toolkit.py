@@ -1,4 +1,4 @@
-"""The GOT-10k toolkit (PyPI: got10k) as it is, with our tracker in it."""
+"""Our tracker in the unchanged GOT-10k toolkit (PyPI: got10k)."""
 
 import importlib.util
 import json
@@ -30,10 +30,10 @@ def get_config():
     return derive("hcft", layers=("conv2_2",), gamma=(1.0,), input_size=64)
 """
 
-# What its user writes; warnings are the toolkit's business.
+# The program that a user of the toolkit writes. Its warnings are not tested.
 PROGRAM = """import sys
 from got10k.experiments import ExperimentOTB
-from hcft_jax.integrations.got10k import HCFT
+from hcft_jax.integrations.got10k_toolkit import HCFT
 
 root, config, weights = sys.argv[1:]
 experiment = ExperimentOTB(root, version=2015, result_dir="results", report_dir="reports")
@@ -43,7 +43,7 @@ experiment.report(["HCFT"])
 
 
 def names_of_the_benchmark() -> list[str]:
-    """All folders that the toolkit looks for."""
+    """Return all folders that the toolkit looks for."""
     text = "from got10k.datasets import OTB; print(*OTB._OTB__otb15_seqs)"
     return run([sys.executable, "-c", text]).split()
 
@@ -56,10 +56,10 @@ def run(command: list[str], cwd: Path | None = None) -> str:
 
 
 def experiment(tmp_path: Path, sequences: Path, config: str, weights: str) -> dict[str, Any]:
-    """Runs ExperimentOTB on the sequences of a folder; its report by sequence.
+    """Run ExperimentOTB on the sequences of a folder and return its report by sequence.
 
-    The toolkit downloads the benchmark unless there is a folder for each of its sequences, and then
-    takes those that have a ground truth: empty folders stand for the others.
+    The toolkit downloads the benchmark unless each of its sequences has a folder, and then takes
+    those that have a ground truth: empty folders stand for the others.
     """
     root = tmp_path / "OTB"
     for name in names_of_the_benchmark():
@@ -78,7 +78,7 @@ def boxes_of(tmp_path: Path, name: str) -> boxes.Boxes:
 
 
 def assert_agree(tmp_path: Path, report: dict[str, Any], targets: list[otb.Target]) -> None:
-    """Its report and ours of its result files, but for its known differences (WORKSPACE.md)."""
+    """Compare its report with ours of its result files, except for its known differences."""
     assert {key(name) for name in report} == {key(target.name) for target in targets}
     found = {key(name): name for name in report}
     for target in targets:
@@ -86,16 +86,16 @@ def assert_agree(tmp_path: Path, report: dict[str, Any], targets: list[otb.Targe
         theirs = report[name]
         curves = metrics.curves(boxes_of(tmp_path, name), boxes.to_file(otb.load(target).boxes))
         np.testing.assert_allclose(theirs["precision_curve"], curves.precision, atol=1e-12)
-        # linspace rounds 5 of the 21 thresholds in another way: some frames are exactly on one
+        # linspace rounds 5 of the 21 thresholds differently, and some frames are exactly on one
         np.testing.assert_allclose(theirs["success_curve"], curves.success, atol=0.04)
         assert abs(theirs["success_score"] - curves.auc) < 0.002
-        # 0.5 and the frames at most 20 px away are the same in both
+        # the threshold 0.5 and the frames at most 20 px away are the same in both
         assert theirs["success_rate"] == pytest.approx(curves.os50, abs=1e-12)
         assert theirs["precision_score"] == pytest.approx(curves.dp20, abs=1e-12)
 
 
 def benchmark(tmp_path: Path, sequences: Path, config: str, weights: str, names: str) -> Path:
-    """Our own command's boxes of the same."""
+    """Track the same sequences by our own command and return the folder of its boxes."""
     command = [sys.executable, "-m", "hcft_jax.main", f"--config={config}"]
     command += [f"--data_dir={sequences}", f"--weights={weights}", f"--sequences={names}"]
     run([*command, f"--output_dir={tmp_path / 'ours'}"])

@@ -1,8 +1,8 @@
-"""Our tracker behind TraX: a client of the protocol, and vot-toolkit (PyPI) as it is.
+"""Our tracker behind TraX, with a client of ours and with the unchanged vot-toolkit (PyPI).
 
 vot-toolkit depends on opencv-python, which is the same module as opencv-python-headless, so it has
-an environment of its own: ``make test-slow`` makes ``.venv-vot``; VOT_TOOLKIT names another one's
-``vot``.
+its own environment: ``make test-slow`` makes ``.venv-vot``, and VOT_TOOLKIT may name the ``vot`` of
+another one.
 """
 
 import importlib.util
@@ -49,7 +49,7 @@ def command(tmp_path: Path, weights: str) -> list[str]:
     ]
 
 
-# The other side of the protocol, in a process of its own: the library prints what it gets.
+# The client runs in its own process, since the library prints what it receives.
 CLIENT = """import json, subprocess, sys
 import numpy as np
 from trax import FileImage, ImageChannel, MemoryImage, Polygon, Rectangle
@@ -133,7 +133,7 @@ experiments:
 
 
 def workspace(folder: Path, tracker: list[str], frames: int) -> None:
-    """A workspace of a few frames of OTB; the first and last frames are anchors."""
+    """Write a workspace of a few frames of OTB; the first and last frames are anchors."""
     targets = datasets.find(shared("otb"), "otb", ["Deer", "Football1"])
     for target in targets:
         sequence, place = target.load(), folder / "sequences" / target.name

@@ -1,4 +1,4 @@
-"""--config=video as a user meets it: boxes, a video, and one line for each mistake."""
+"""The command with --config=video: boxes, a video, and one line for each mistake."""
 
 import csv
 import json
@@ -53,7 +53,7 @@ def box(sequence: Sequence) -> str:
 
 @pytest.fixture
 def clip(frames: list[Frame], tmp_path: Path) -> Path:
-    times = 0.04 * np.arange(len(frames)) ** 1.1  # of no fixed rate
+    times = 0.04 * np.arange(len(frames)) ** 1.1  # the frame rate is not constant
     return films.write(tmp_path / "clip.mkv", frames, times=list(times))
 
 
@@ -186,7 +186,7 @@ def test_any_configuration_takes_a_video(run: Command, clip: Path, box: str) -> 
     done = run("--config=cf2", f"--video={clip}", f"--box={box}")
     assert done.status == 0
     (path,) = done.folder.glob("cf2*/video/clip-*/boxes.csv")
-    assert not (path.parent / "overlay.mp4").exists()  # --overlay asks for it there
+    assert not (path.parent / "overlay.mp4").exists()  # this configuration needs --overlay
 
 
 def test_a_bad_frame_keeps_what_came_before(
@@ -227,7 +227,7 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
     assert done.status == 0
     assert "0 dropped" in done.out
     rows = table(the(done.folder, "boxes.csv"))
-    assert len(rows) == 11  # the first one is replaced by the newest when all is compiled
+    assert len(rows) == 11  # after the compilation the newest frame replaces the first
     assert len(films.read(the(done.folder, "overlay.mp4"))[0]) == 11
     assert run("--video=0", f"--box={box}").status in (0, 130)
 
