@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib import patheffects
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -100,7 +99,6 @@ def figure(strips: Sequence[Strip], *, truth: bool = False) -> Figure:
     legend = 0.1 + 0.24 * lines
     height = sum(heights) + _GAP * (len(strips) + 1) + legend
     drawn = Figure(figsize=(width, height))
-    FigureCanvasAgg(drawn)
     top = height - _GAP
     for one, row, tall in zip(strips, images, heights, strict=True):
         for column, (index, image) in enumerate(zip(one.indices, row, strict=True)):

@@ -33,10 +33,10 @@ from hcft_jax.run.several import Several
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
-from hcft_jax.visual import visualize
+from hcft_jax.visual import overlay
 from hcft_jax.visual.film import Film, codec
 from hcft_jax.visual.layers_view import LayersView
-from hcft_jax.visual.visualize import Outline
+from hcft_jax.visual.overlay import Outline
 from hcft_jax.weights import lookup
 
 Box = tuple[float, float, float, float]
@@ -278,13 +278,13 @@ class _Job:
         self, number: int, moment: Moment, found: list[Result], panel: Frame | None
     ) -> npt.NDArray[np.uint8]:
         outlines = [
-            Outline(r.box, visualize.ORANGE if r.lost else visualize.RED, 2, name)
+            Outline(r.box, overlay.ORANGE if r.lost else overlay.RED, 2, name)
             for r, name in zip(found, self.names, strict=True)
         ]
         text = f"#{number}  {moment.time:.2f} s"
         if len(found) == 1 and not np.isnan(found[0].score):
             text += f"  PSR {found[0].score:.1f}{'  lost?' if found[0].lost else ''}"
-        picture = visualize.outlined(moment.image, outlines, text)
+        picture = overlay.outlined(moment.image, outlines, text)
         return picture if panel is None else np.concatenate([picture, panel], axis=1)
 
     def _summarise(self, summary: dict[str, Any]) -> None:

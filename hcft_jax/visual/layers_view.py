@@ -10,7 +10,7 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import State
-from hcft_jax.visual import palette, visualize
+from hcft_jax.visual import overlay, palette
 from hcft_jax.visual.palette import Palette
 
 Image = npt.NDArray[np.uint8]
@@ -45,10 +45,15 @@ class LayersView:
             shown[name] = self._palettes[name].colours(values)
         window = np.asarray(state.target.crop.window)
         aspect = float(window[1] / window[0])
-        height = visualize.enlargement(image) * image.shape[0]
+        height = overlay.enlargement(image) * image.shape[0]
         columns = [
+<<<<<<< HEAD
             visualize.response_panel(height, self._config.response_names, responses, aspect),
             visualize.colour_panel(height, shown, aspect),
+=======
+            overlay.response_panel(height, tracker.response_names(self._config), responses, aspect),
+            overlay.colour_panel(height, shown, aspect),
+>>>>>>> 35432b1 (Overlay and page of plots are two modules; one function saves figures, and no figure needs a canvas)
         ]
         return np.concatenate(columns, axis=1)
 
