@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from hcft_jax.data import sequence as data
 from hcft_jax.evaluation import metrics, plots
-from hcft_jax.evaluation.annotations import Target
+from hcft_jax.evaluation.annotations import AnnotatedTarget
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -39,7 +39,7 @@ class Strip(NamedTuple):
 
 def strip(
     sequence: data.Sequence,
-    target: Target,
+    target: AnnotatedTarget,
     boxes: Mapping[str, Boxes],
     numbers: Sequence[int] = (),
     count: int = 4,

@@ -16,7 +16,7 @@ from hcft_jax.evaluation.metrics import (
 )
 from hcft_jax.util.files import replacing
 
-# The ten strongest are told apart by colour; the next ten have the same colours, dashed.
+# The first ten differ by colour; the next ten have the same colours, dashed.
 _COLOURS = (
     "#d62728",
     "#1f77b4",

@@ -1,4 +1,4 @@
-"""What the layers see of a frame: their response maps, and their features as colours."""
+"""A view of the layers for each frame: their response maps, and their features as colours."""
 
 from typing import Any
 
@@ -17,22 +17,22 @@ Image = npt.NDArray[np.uint8]
 
 
 class LayersView:
-    """A panel beside the frames of one target.
+    """The panel beside the frames of one target.
 
     The colours are the first three principal components of each layer's features in the first
-    frame; they mean the same in all frames. A view takes a pass of the network more a frame.
+    frame; they mean the same in all frames. A view takes one more pass of the network per frame.
     """
 
     def __init__(self, params: Params, config: TrackerConfig):
-        """For a target that is tracked with these parameters and constants."""
+        """Prepare a view of a target that is tracked with these parameters and constants."""
         self._params, self._config = params, config
         self._palettes: dict[str, Palette] = {}
 
     def panel(self, state: State, image: Image) -> Image:
-        """The response maps and the colours of the search window, as high as the frame is shown.
+        """Draw the response maps and the colours of the search window, as high as the shown frame.
 
         Args:
-            state: Before the frame is tracked: where the target was is where it is searched.
+            state: The state before the frame is tracked; its position is the centre of the search.
             image: The frame, RGB uint8 ``[H, W, 3]``.
         """
         responses, maps = jax.device_get(_look(self._params, self._config, state, image))
