@@ -249,5 +249,8 @@ def mean(scores: Sequence[Scores]) -> Scores:
     """
     if not scores:
         raise InputError("no sequence was scored, so there is no mean")
-    means = [float(np.mean([getattr(s, m) for s in scores])) for m in MEASURES[:4]]
-    return Scores(*means, frames=sum(s.frames for s in scores))
+
+    def of(measure: str) -> float:
+        return float(np.mean([getattr(s, measure) for s in scores]))
+
+    return Scores(of("dp20"), of("os50"), of("auc"), of("cle"), sum(s.frames for s in scores))

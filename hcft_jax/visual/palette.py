@@ -47,7 +47,7 @@ class Palette(NamedTuple):
     span: Floats  # [3], from there to the largest
 
     def colours(self, maps: Floats) -> Floats:
-        """Return a map ``[h, w, D]`` as RGB ``[h, w, 3]``; maps of the fit give values in [0, 1]."""
+        """Return a map ``[h, w, D]`` as RGB ``[h, w, 3]``, in [0, 1] for maps of the fit."""
         scores = (maps - self.mean) @ self.axes.T
         varies = self.span > 0
         return np.where(varies, (scores - self.low) / np.where(varies, self.span, 1.0), 0.5)

@@ -121,4 +121,4 @@ def _selection(
 
 def _scores(values: list[float] | None) -> dict[str, float] | None:
     """Return scores by measure; None for None."""
-    return values and dict(zip(MEASURES, rounded(values, _DIGITS), strict=True))
+    return None if values is None else dict(zip(MEASURES, rounded(values, _DIGITS), strict=True))
