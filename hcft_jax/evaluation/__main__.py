@@ -20,7 +20,6 @@ target that cannot be used is one line on the terminal; the exit status is then 
 import logging
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from absl import app, flags
 from hcft_jax.evaluation import annotations, plots, report, result_folders, summary, tables
 from hcft_jax.evaluation.bootstrap import RESAMPLES
 from hcft_jax.evaluation.protocols import PROTOCOLS
-from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.summary import Evaluation
 from hcft_jax.util.errors import InputError, command
@@ -74,24 +72,6 @@ def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> di
         folder / "summary.json", content
     )  # last, so that its presence means that all files are written
     return intervals
-
-
-def write_page(
-    evaluation: Evaluation,
-    results: Results,
-    intervals: Mapping[str, Any],
-    folder: Path,
-    pictures: report.Pictures,
-) -> None:
-    """Write ``report.html`` and print its size.
-
-    Raises:
-        InputError: a frame cannot be read, or the folder cannot be written to.
-    """
-    path = folder / "report.html"
-    start = time.perf_counter()
-    size = report.write(path, evaluation, results, intervals, pictures)
-    print(f"{path}: {size / 1e6:.1f} MB in {time.perf_counter() - start:.1f} s")
 
 
 def _remove_old(folder: Path) -> None:
@@ -164,7 +144,9 @@ def run(given: flags.FlagValues) -> int:
             f"{loaded - start:.1f} s, scored, tabulated and plotted in {scored - begun:.1f} s"
         )
         if given.report and protocol == "ope":
-            write_page(evaluation, results, intervals, folder, pictures)
+            page, begun = folder / "report.html", time.perf_counter()
+            size = report.write(page, evaluation, results, intervals, pictures)
+            print(f"{page}: {size / 1e6:.1f} MB in {time.perf_counter() - begun:.1f} s")
     print(f"summary.json, tables and plots: {folder}")
     return 1 if lines or results.problems else 0
 
@@ -191,11 +173,7 @@ def define_flags() -> None:
     )
     flags.DEFINE_bool("report", False, "also write report.html, one interactive page")
     flags.DEFINE_string("frames", None, "folder of the sequences whose frames the report shows")
-    flags.DEFINE_integer(
-        "max_frames",
-        report.MAX_FRAMES,
-        "largest number of frames that the report shows per sequence",
-    )
+    flags.DEFINE_integer("max_frames", report.MAX_FRAMES, "most frames per sequence in the report")
     flags.DEFINE_integer("max_side", report.MAX_SIDE, "longest side of these frames in pixels")
 
 

@@ -51,9 +51,7 @@ class Comparison:
 
 
 def compare(
-    scores: Mapping[str, Mapping[str, Scores]],
-    resamples: int = bootstrap.RESAMPLES,
-    seed: int = 0,
+    scores: Mapping[str, Mapping[str, Scores]], resamples: int = bootstrap.RESAMPLES, seed: int = 0
 ) -> Comparison:
     """Return means, differences to the first setting, and 95 % bootstrap intervals of both.
 

@@ -21,7 +21,7 @@ import contextlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -72,10 +72,8 @@ class Writer:
     """The writer of a file, which ``writing`` opens; it takes frames in order."""
 
     shape: tuple[int, int, int, int]
-    _file: IO[bytes]
-
-    def __post_init__(self) -> None:
-        self.rows: list[tuple[Floats, Floats, Floats, Floats]] = []
+    file: IO[bytes]
+    rows: list[tuple[Floats, ...]] = field(default_factory=list)
 
     def write(
         self,
@@ -93,7 +91,7 @@ class Writer:
         if maps is None:
             maps = np.full((len(psr), *self.shape[1:]), np.nan)
         levels, offset, scale = quantise(maps)
-        self._file.write(levels.tobytes())
+        self.file.write(levels.tobytes())
         self.rows.append((offset, scale, centres.astype(np.float32), psr.astype(np.float32)))
 
 

@@ -112,22 +112,21 @@ def summary(evaluation: Evaluation) -> dict[str, dict[str, dict[str, Any]]]:
     None: a mean over other targets than those of the other trackers would only look comparable.
     ``missing`` names the missing targets, ``problems`` has one line for each bad file.
     """
-    content: dict[str, dict[str, dict[str, Any]]] = {}
-    for tracker in evaluation.curves:
-        content[tracker] = {}
-        for subset, targets in evaluation.subsets.items():
-            missing = evaluation.missing(tracker, targets)
-            content[tracker][subset] = {
-                "n": len(targets) - len(missing),
-                **_measures(evaluation.mean(tracker, targets)),
-                "missing": missing,
-                "problems": [
-                    problem.line
-                    for problem in evaluation.problems
-                    if problem.tracker == tracker and problem.sequence in (None, *missing)
-                ],
-            }
-    return content
+
+    def content(tracker: str, targets: list[str]) -> dict[str, Any]:
+        missing = evaluation.missing(tracker, targets)
+        bad = [p for p in evaluation.problems if p.tracker == tracker]
+        return {
+            "n": len(targets) - len(missing),
+            **_measures(evaluation.mean(tracker, targets)),
+            "missing": missing,
+            "problems": [p.line for p in bad if p.sequence in (None, *missing)],
+        }
+
+    return {
+        tracker: {subset: content(tracker, of) for subset, of in evaluation.subsets.items()}
+        for tracker in evaluation.curves
+    }
 
 
 def by_attribute(evaluation: Evaluation) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:

@@ -5,7 +5,6 @@ import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -88,13 +87,8 @@ class Film:
         self._file.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
+    def __exit__(self, *raised: Any) -> None:
+        self._file.__exit__(*raised)
 
     def write(self, picture: npt.NDArray[np.uint8], time: float | None = None) -> None:
         """Append a frame.
