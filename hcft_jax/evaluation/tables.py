@@ -15,7 +15,7 @@ TITLES = {
     "OTB100": "OTB-100",
     "CVPR13": "CVPR 2013",
     "TB50": "TB-50",
-    COMMON: "what every tracker has",
+    COMMON: "shared by all trackers",
 }
 _LATEX = {character: f"\\{character}" for character in "_%&#$"} | {"@": "@"}
 
