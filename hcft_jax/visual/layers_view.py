@@ -47,13 +47,8 @@ class LayersView:
         aspect = float(window[1] / window[0])
         height = overlay.enlargement(image) * image.shape[0]
         columns = [
-<<<<<<< HEAD
-            visualize.response_panel(height, self._config.response_names, responses, aspect),
-            visualize.colour_panel(height, shown, aspect),
-=======
-            overlay.response_panel(height, tracker.response_names(self._config), responses, aspect),
+            overlay.response_panel(height, self._config.response_names, responses, aspect),
             overlay.colour_panel(height, shown, aspect),
->>>>>>> 35432b1 (Overlay and page of plots are two modules; one function saves figures, and no figure needs a canvas)
         ]
         return np.concatenate(columns, axis=1)
 
