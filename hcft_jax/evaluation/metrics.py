@@ -86,12 +86,9 @@ def valid(truth: Boxes) -> Bools:
 
 
 def overlap(boxes: Boxes, truth: Boxes) -> Floats:
-    """Return the intersection over union of 1-based boxes ``[T, 4]``, as the toolkit's calcRectInt.
+    """Return the intersection over union of 1-based boxes ``[T, 4]``, ``[T]``; -1 where invalid.
 
-    The last pixel of a box is x + w - 1, and a length is last - first + 1.
-
-    Returns:
-        ``[T]`` in [0, 1]; -1 where the ground truth is invalid.
+    As in the toolkit's calcRectInt, the last pixel is x + w - 1 and a length last - first + 1.
     """
     ok = valid(truth)
     a, b = boxes[ok], truth[ok]
