@@ -7,7 +7,6 @@ import jax
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -115,7 +114,6 @@ def figure4(frames: Sequence[Shown]) -> Figure:
     ratios = [one.window[3] / one.window[2] for one in frames]
     aspect = frames[0].frame.shape[1] / frames[0].frame.shape[0]
     drawn = Figure(figsize=(2.4 * (aspect + len(layers)), 2.55 * len(frames)), layout="constrained")
-    FigureCanvasAgg(drawn)
     grid = drawn.subplots(
         len(frames), 1 + len(layers), squeeze=False, width_ratios=[aspect] + [1.0] * len(layers)
     )
@@ -179,7 +177,6 @@ def figure2(found: Mapping[str, Edge]) -> Figure:
     """
     size = len(next(iter(found.values())).profile)
     drawn = Figure(figsize=(2.5 * (1 + len(found)), 4.4), layout="constrained")
-    FigureCanvasAgg(drawn)
     upper, lower = drawn.subplots(2, 1 + len(found), height_ratios=[1.25, 1])
     image = step_edge(size) / 255
     columns: list[tuple[str, Floats, Floats]] = [("step edge", image, image[0, :, 0])]

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hcft_jax.evaluation import metrics, plots, tables
@@ -110,7 +109,6 @@ def figure(
     Frames without valid ground truth leave gaps; the dashed line is DP's threshold, 20 px.
     """
     drawn = Figure(figsize=(9, 2.6 * len(sequences) + 0.4), layout="constrained")
-    FigureCanvasAgg(drawn)
     looks = plots.colours(trackers)
     for axes, name in zip(
         drawn.subplots(len(sequences), 1, squeeze=False)[:, 0], sequences, strict=True

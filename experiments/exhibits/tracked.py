@@ -5,14 +5,13 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib import patheffects
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from hcft_jax.data import sequence as data
 from hcft_jax.evaluation import metrics, plots
-from hcft_jax.evaluation.annotations import Target
+from hcft_jax.evaluation.annotations import AnnotatedTarget
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -40,7 +39,7 @@ class Strip(NamedTuple):
 
 def strip(
     sequence: data.Sequence,
-    target: Target,
+    target: AnnotatedTarget,
     boxes: Mapping[str, Boxes],
     numbers: Sequence[int] = (),
     count: int = 4,
@@ -100,7 +99,6 @@ def figure(strips: Sequence[Strip], *, truth: bool = False) -> Figure:
     legend = 0.1 + 0.24 * lines
     height = sum(heights) + _GAP * (len(strips) + 1) + legend
     drawn = Figure(figsize=(width, height))
-    FigureCanvasAgg(drawn)
     top = height - _GAP
     for one, row, tall in zip(strips, images, heights, strict=True):
         for column, (index, image) in enumerate(zip(one.indices, row, strict=True)):

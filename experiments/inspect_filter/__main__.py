@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 from absl import app, flags
-from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
@@ -33,7 +32,7 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import baselines, jobs
 from hcft_jax.benchmark.outcome import versions
 from hcft_jax.data import sequence as data
-from hcft_jax.evaluation import tables
+from hcft_jax.evaluation import plots, tables
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.experiment import options
@@ -184,7 +183,7 @@ def show(params: Params, look: Look, sequence: data.Sequence, folder: Path) -> l
         ),
     }
     for file, (figure, _) in figures.items():
-        _write(figure, folder / file)
+        plots.save(figure, folder / file, dpi=110)
     return [f"| `{file}` | {text} |" for file, (_, text) in figures.items()]
 
 
@@ -197,7 +196,7 @@ def compare(effects: dict[str, Effect], sequence: data.Sequence, folder: Path) -
     """Writes what each layer does for the sequence; the lines that list it."""
     name = sequence.name.replace("$", r"\$")
     title = f"{name}: which layers how close"
-    _write(inspection_figures.layers(effects, title), folder / "layers.png")
+    plots.save(inspection_figures.layers(effects, title), folder / "layers.png", dpi=110)
     rows = {label: _numbers(effect) for label, effect in effects.items()}
     write_json(
         folder / "layers.json",
@@ -261,11 +260,6 @@ def listed(
 
 def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
-
-
-def _write(figure: Figure, path: Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
 
 
 @command("interrupted; the figures that are finished are kept")

@@ -7,7 +7,6 @@ from typing import Any
 import cv2
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -147,7 +146,6 @@ def filters(look: Look, of_layers: Sequence[Floats], title: str) -> Figure:
 def layers(found: Mapping[str, Effect], title: str) -> Figure:
     """The distance from the truth over the frames, a curve a setting; gaps where it is unknown."""
     figure = Figure(figsize=(12, 5), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     looks = plots.colours(replace(found[ALL].config, hypercolumn=False).response_names)
     for name, effect in found.items():
@@ -203,7 +201,6 @@ def _shape(look: Look, widest: float, tallest: float) -> tuple[float, float]:
 def _figure(width: float, height: float, title: str) -> Figure:
     """Of that many inches; no layout of Matplotlib has room for bars beside fixed shapes."""
     figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
     figure.suptitle(title, y=1 - 0.12 / height)
     return figure
 

@@ -30,7 +30,6 @@ import jax
 import numpy as np
 import optax
 from absl import app, flags
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -39,7 +38,7 @@ from hcft_jax.benchmark.outcome import versions
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import datasets, layout, otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.evaluation import bootstrap, comparison, results, tables
+from hcft_jax.evaluation import bootstrap, comparison, plots, results, tables
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.experiment import options
@@ -239,7 +238,6 @@ def compared(
 def plot_loss(state: State, path: Path) -> None:
     """The loss of each step's snippets, and its running mean."""
     figure = Figure(figsize=(6.0, 3.6), layout="constrained")
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
     steps = np.arange(1, state.step + 1)
     axes.plot(steps, state.losses, ".", color="#9ecae1", label="a step's snippets")
@@ -250,14 +248,12 @@ def plot_loss(state: State, path: Path) -> None:
     axes.set_ylim(bottom=0)
     axes.legend()
     axes.grid(alpha=0.3)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    plots.save(figure, path)
 
 
 def plot_values(start: TrackerConfig, steps: list[dict[str, list[float]]], path: Path) -> None:
     """Every constant over the steps, those of layers in one panel; the start is dashed."""
     figure = Figure(figsize=(11.0, 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
     panels = figure.subplots(2, 3).ravel()
     for axes, name in zip(panels, hyper.LEARNED, strict=False):
         lines = np.array([step[name] for step in steps])
@@ -273,8 +269,7 @@ def plot_values(start: TrackerConfig, steps: list[dict[str, list[float]]], path:
     panels[0].legend()
     for axes in panels[len(hyper.LEARNED) :]:
         axes.axis("off")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=150)
+    plots.save(figure, path)
 
 
 def paper(tracker: TrackerConfig) -> bool:

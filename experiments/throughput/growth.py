@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
-from hcft_jax.util.files import replacing
+from hcft_jax.evaluation import plots
 
 from . import contenders, material
 from .contenders import Programs
@@ -170,7 +169,6 @@ def plot(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
         if not points:
             continue
         figure = Figure(figsize=(5.0, 3.4), layout="constrained")
-        FigureCanvasAgg(figure)
         axes = figure.subplots()
         x = [float(p["value"]) for p in points]
         fps = [float(p["fps"]) for p in points]
@@ -188,7 +186,6 @@ def plot(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
             memory.set_ylabel("peak memory of the host, GiB", color="#d62728")
             memory.set_ylim(bottom=0)
         path = folder / f"{axis}.png"
-        with replacing(path) as temporary:
-            figure.savefig(temporary, dpi=150)
+        plots.save(figure, path)
         written.append(path)
     return written

@@ -20,7 +20,8 @@ from hcft_jax.run.streaming import Floats, Tracked, track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
-from hcft_jax.visual import visualize
+from hcft_jax.visual import overlay
+from hcft_jax.visual.track_plot import plot_track
 
 
 def given(unit: Unit) -> data.Sequence:
@@ -73,7 +74,7 @@ def track(experiment: Experiment, params: Params, unit: Unit, advance: Advance) 
         if experiment.overlay:
             ours = experiment.method == METHOD
             layers = experiment.tracker.response_names if ours else []
-            writer = visualize.OverlayWriter(unit.overlay, layers=layers)
+            writer = overlay.OverlayWriter(unit.overlay, layers=layers)
             video = stack.enter_context(writer)
         try:
             for tracked in _tracked(experiment, params, given(unit)):
@@ -94,7 +95,7 @@ def track(experiment: Experiment, params: Params, unit: Unit, advance: Advance) 
     speed = Speed(len(boxes) - 1, time.perf_counter() - started, compiled)
     if experiment.overlay:
         known = None if np.isnan(psr).all() else psr
-        visualize.plot_track(
+        plot_track(
             unit.plot, boxes, sequence.boxes, known, unit.title, sizes_only=sequence.sizes_only
         )
     write(unit, boxes, speed)
@@ -109,7 +110,7 @@ def _tracked(experiment: Experiment, params: Params, sequence: data.Sequence) ->
 
 
 def _draw(
-    video: visualize.OverlayWriter,
+    video: overlay.OverlayWriter,
     experiment: Experiment,
     unit: Unit,
     tracked: Tracked,

@@ -1,1 +1,1 @@
-"""Scores, result files and tables. Nothing here knows the tracker."""
+"""Scores, result files, tables, plots and the report: NumPy only, and no knowledge of a tracker."""

@@ -1,51 +1,42 @@
-"""Scores result folders of any program on OTB, without frames and without a tracker.
+"""The command that scores result folders of any program on OTB, without frames or a tracker.
 
     python -m hcft_jax.evaluation --results=DIR[,DIR] --annotations=DIR --output_dir=OUT
 
-Results are of this program, the OTB MATLAB toolkit, the GOT-10k toolkit, pysot, or plain text
-(``layouts``); annotations are a folder ``anno/``, ``attributes.csv``, ``initOmit/``. Below OUT:
+Results are those of this program, the OTB MATLAB toolkit, the GOT-10k toolkit or pysot, or plain
+text (``result_folders``); annotations are ``anno/``, ``attributes.csv``, ``initOmit/``. Below OUT:
 
     summary.json       {tracker: {subset: {n, dp20, os50, auc, cle, ...}}}
     attributes.json    the same by attribute      sequences.json   by sequence
     intervals.json     95 % bootstrap intervals of means and of differences between trackers
     curves.json        mean curves                problems.json    what could not be used
     tables/, plots/    Markdown, LaTeX, CSV; PNG, PDF
-    tre/, sre/         the same of temporal and spatial robustness, where there are results of them
+    tre/, sre/         the same for temporal and spatial robustness, if there are results of them
     report.html        with --report: everything on one interactive page, frames with --frames=DIR
 
-With --export=FORMAT nothing is scored: the results are written to OUT in that layout. What cannot
-be used is one line each on the terminal; the exit status is then 1.
+With --export=FORMAT nothing is scored: the results are written to OUT in that layout. Each file or
+target that cannot be used is one line on the terminal; the exit status is then 1.
 """
 
 import logging
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from absl import app, flags
 
-from hcft_jax.evaluation import (
-    annotations,
-    bootstrap,
-    plots,
-    report,
-    result_folders,
-    summary,
-    tables,
-)
+from hcft_jax.evaluation import annotations, plots, report, result_folders, summary, tables
+from hcft_jax.evaluation.bootstrap import RESAMPLES
 from hcft_jax.evaluation.protocols import PROTOCOLS
-from hcft_jax.evaluation.result_folders import Problem, Results
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.summary import Evaluation
 from hcft_jax.util.errors import InputError, command
 
-_SHOWN = 8  # missing targets that a line names; summary.json has all
+_SHOWN = 8  # how many missing targets a line names; summary.json names all
 
 
 def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> dict[str, Any]:
-    """Writes all files of an evaluation but the page, in place of those of an earlier one.
+    """Write all files of an evaluation but the page, in place of those of an earlier one.
 
     Returns:
         The content of ``intervals.json``.
@@ -77,30 +68,14 @@ def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> di
             where = tables.named(subset, len(targets))
             figure = plots.plot(means, kind, where, evaluation.protocol)
             plots.write(figure, folder / "plots" / f"{subset}_{name}")
-    write_json(folder / "summary.json", content)  # last: where it is, everything is
+    write_json(
+        folder / "summary.json", content
+    )  # last, so that its presence means that all files are written
     return intervals
 
 
-def write_page(
-    evaluation: Evaluation,
-    results: Results,
-    intervals: Mapping[str, Any],
-    folder: Path,
-    pictures: report.Pictures,
-) -> None:
-    """Writes ``report.html`` and says how large it is.
-
-    Raises:
-        InputError: a frame cannot be read, or the folder cannot be written to.
-    """
-    path = folder / "report.html"
-    start = time.perf_counter()
-    size = report.write(path, evaluation, results, intervals, pictures)
-    print(f"{path}: {size / 1e6:.1f} MB in {time.perf_counter() - start:.1f} s")
-
-
 def _remove_old(folder: Path) -> None:
-    """Removes what an earlier evaluation wrote: another one may have had other subsets."""
+    """Remove the files of an earlier evaluation, which may have had other subsets."""
     subsets = (*annotations.SUBSETS, summary.COMMON)
     old = [folder / "summary.json", folder / "report.html"]
     for part in ("tables", "plots"):
@@ -113,7 +88,7 @@ def _remove_old(folder: Path) -> None:
 
 
 def missing_lines(evaluation: Evaluation) -> list[str]:
-    """One line for each tracker that lacks targets, beside those whose files are reported."""
+    """Return one line for each tracker with missing targets that no reported file explains."""
     lines = []
     for tracker in evaluation.curves:
         reported = {p.sequence for p in evaluation.problems if p.tracker == tracker}
@@ -126,23 +101,23 @@ def missing_lines(evaluation: Evaluation) -> list[str]:
 
 
 def run(given: flags.FlagValues) -> int:
-    """Does what the flags ask for; the exit status."""
+    """Do what the flags ask for and return the exit status."""
     for name in ("results", "annotations", "output_dir"):
         if not given[name].value:
             raise InputError(f"--{name}: must be given")
     if given.resamples < 1:
-        raise InputError(f"--resamples: {given.resamples} is not a number of resamples")
+        raise InputError(f"--resamples: {given.resamples} must be at least 1")
     pictures = report.Pictures(given.frames, given.max_frames, given.max_side)
     if given.frames and not given.report:
-        raise InputError("--frames: only --report shows frames, give it too")
+        raise InputError("--frames: only --report shows frames, so give --report too")
     folder = Path(given.output_dir)
     start = time.perf_counter()
     benchmark = annotations.load(given.annotations)
-    pictures.find(benchmark)  # a wrong folder should not wait for the scores
+    pictures.find(benchmark)  # so that a wrong folder is reported before the scoring
     results = result_folders.load(given.results, benchmark)
     loaded = time.perf_counter()
     for problem in results.problems:
-        print(f"error: {_line(problem)}", file=sys.stderr)
+        print(f"error: {' '.join(problem.line.split())}", file=sys.stderr)
     if given.export:
         result_folders.export(results.boxes, benchmark, given.export, folder)
         count = sum(map(len, results.boxes.values()))
@@ -169,40 +144,36 @@ def run(given: flags.FlagValues) -> int:
             f"{loaded - start:.1f} s, scored, tabulated and plotted in {scored - begun:.1f} s"
         )
         if given.report and protocol == "ope":
-            write_page(evaluation, results, intervals, folder, pictures)
+            page, begun = folder / "report.html", time.perf_counter()
+            size = report.write(page, evaluation, results, intervals, pictures)
+            print(f"{page}: {size / 1e6:.1f} MB in {time.perf_counter() - begun:.1f} s")
     print(f"summary.json, tables and plots: {folder}")
     return 1 if lines or results.problems else 0
 
 
-def _line(problem: Problem) -> str:
-    return " ".join(problem.line.split())
-
-
 @command()
 def main(argv: list[str]) -> int:
-    """The command; the exit status."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph in a PDF
+    """Run the command and return the exit status."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph of a PDF
     return run(flags.FLAGS)
 
 
 def define_flags() -> None:
-    """The flags of the command line; not at import, where names would clash with other programs."""
-    flags.DEFINE_list("results", None, "folders of results, in any of the known layouts")
-    flags.DEFINE_string("annotations", None, "folder of anno/, attributes.csv and initOmit/")
-    flags.DEFINE_string("output_dir", None, "where files are written")
+    """Define the flags; not at import, where their names would clash with other programs."""
+    flags.DEFINE_list("results", None, "folders of results, in any known layout")
+    flags.DEFINE_string("annotations", None, "folder with anno/, attributes.csv and initOmit/")
+    flags.DEFINE_string("output_dir", None, "folder to write to")
     flags.DEFINE_string(
-        "export", None, f"write results instead, as {', '.join(result_folders.FORMATS)}"
+        "export", None, f"write the results instead, as {', '.join(result_folders.FORMATS)}"
     )
-    flags.DEFINE_integer("resamples", bootstrap.RESAMPLES, "bootstrap resamples")
+    flags.DEFINE_integer("resamples", RESAMPLES, "bootstrap resamples")
     flags.DEFINE_integer("seed", 0, "seed of the bootstrap")
     flags.DEFINE_bool(
-        "sre_unscale", False, "judge SRE's boxes with the size divided by the factor of the start"
+        "sre_unscale", False, "judge boxes of SRE with the size divided by the factor of the start"
     )
     flags.DEFINE_bool("report", False, "also write report.html, one interactive page")
-    flags.DEFINE_string("frames", None, "sequences in the OTB layout that the report shows")
-    flags.DEFINE_integer(
-        "max_frames", report.MAX_FRAMES, "most frames of a sequence that the report shows"
-    )
+    flags.DEFINE_string("frames", None, "folder of the sequences whose frames the report shows")
+    flags.DEFINE_integer("max_frames", report.MAX_FRAMES, "most frames per sequence in the report")
     flags.DEFINE_integer("max_side", report.MAX_SIDE, "longest side of these frames in pixels")
 
 

@@ -1,12 +1,12 @@
-"""The benchmark's annotations without its frames: what results are judged by.
+"""The annotations of the benchmark without its frames, by which results are judged.
 
 ::
 
-    <folder>/anno/<Name>.txt        a row x, y, w, h a frame, 1-based
+    <folder>/anno/<Name>.txt        one row x, y, w, h per frame, 1-based
     <folder>/attributes.csv         name, startFrame, endFrame, TB50, CVPR13, the 11 attributes
-    <folder>/initOmit/<Name>.txt    ranges of frames that temporal robustness must not start in
+    <folder>/initOmit/<Name>.txt    ranges of frames in which temporal robustness must not start
 
-The frames that are evaluated are those of the table, narrowed by ``data.otb.RANGES`` (Tiger1).
+The evaluated frames are those of the table, narrowed by ``data.otb.RANGES`` (Tiger1).
 """
 
 import csv
@@ -19,6 +19,7 @@ from pathlib import Path
 from hcft_jax.data import otb
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.metrics import valid
+from hcft_jax.evaluation.results import read_text
 from hcft_jax.evaluation.toolkit import Published
 from hcft_jax.util import boxes, names
 from hcft_jax.util.boxes import Boxes
@@ -42,17 +43,17 @@ SUBSETS = ("OTB100", "CVPR13", "TB50")  # all; the 51 of CVPR 2013; the TB-50 ha
 
 
 @dataclasses.dataclass(frozen=True)
-class Target:
-    """What is known of a target.
+class AnnotatedTarget:
+    """A target of the benchmark and its annotations.
 
     Attributes:
-        name: As the table of attributes spells it.
+        name: Its name as the table of attributes spells it.
         truth: Ground truth of the evaluated frames, float64 ``[T, 4]``, 1-based.
-        first_frame: The file number of the first of them.
+        first_frame: The file number of the first evaluated frame.
         annotated_from: The file number of the first annotated frame, at most ``first_frame``.
         attributes: Keys of ``ATTRIBUTES``.
-        subsets: Some of ``SUBSETS``.
-        omit: First and last file number of the ranges that TRE must not start in.
+        subsets: The members of ``SUBSETS`` that contain it.
+        omit: First and last file number of each range in which TRE must not start.
     """
 
     name: str
@@ -65,11 +66,11 @@ class Target:
 
     @property
     def omitted(self) -> list[tuple[int, int]]:
-        """``omit`` as indices into ``truth``, which may reach beyond it."""
+        """``omit`` as indices into ``truth``; a range may reach beyond it."""
         return [(first - self.first_frame, last - self.first_frame) for first, last in self.omit]
 
     def align(self, run: Published) -> Boxes:
-        """The boxes of a run on the evaluated frames, ``[T, 4]``.
+        """Return the boxes of a run on the evaluated frames, ``[T, 4]``.
 
         Raises:
             InputError: the run covers other frames.
@@ -79,42 +80,37 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """Targets by name."""
+    """The targets of a benchmark by name."""
 
-    targets: Mapping[str, Target]
+    targets: Mapping[str, AnnotatedTarget]
 
     @cached_property
     def spellings(self) -> dict[str, str]:
-        """Names by ``names.key``."""
+        """The names by ``names.key``."""
         return names.index(self.targets)
 
     def name_of(self, spelling: str) -> str | None:
-        """The name that a spelling stands for; None: no target's."""
+        """Return the name that a spelling stands for; None if it is no target's."""
         return self.spellings.get(names.key(spelling))
 
     def subset(self, subset: str) -> list[str]:
-        """The names of a subset's targets, in the order of the table."""
+        """Return the names of a subset's targets, in the order of the table."""
         return [name for name, target in self.targets.items() if subset in target.subsets]
 
 
 def load(folder: str | Path) -> Benchmark:
-    """Reads the annotations.
+    """Read the annotations in a folder.
 
     Raises:
-        InputError: a file is missing or bad, or has not as many rows as the table says.
+        InputError: a file is missing or bad, or its number of rows is not that of the table.
     """
     folder = Path(folder)
     path = folder / "attributes.csv"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise InputError(f"{path}: cannot be read ({reason})") from error
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(read_text(path)))
     needed = ["name", "startFrame", "endFrame", *SUBSETS[1:], *ATTRIBUTES]
     if absent := [column for column in needed if column not in (reader.fieldnames or [])]:
         raise InputError(f"{path}: no column {absent[0]}")
-    targets: dict[str, Target] = {}
+    targets: dict[str, AnnotatedTarget] = {}
     for number, row in enumerate(reader, 2):
         try:
             target = _target(folder, row)
@@ -123,25 +119,25 @@ def load(folder: str | Path) -> Benchmark:
         except (ValueError, TypeError) as error:
             raise InputError(f"{path}, line {number}: {error}") from error
         if target.name in targets:
-            raise InputError(f"{path}, line {number}: {target.name} is there twice")
+            raise InputError(f"{path}, line {number}: the target {target.name} occurs twice")
         targets[target.name] = target
     if not targets:
-        raise InputError(f"{path}: no target in it")
+        raise InputError(f"{path}: the table has no target")
     return Benchmark(targets)
 
 
-def _target(folder: Path, row: Mapping[str, str]) -> Target:
+def _target(folder: Path, row: Mapping[str, str]) -> AnnotatedTarget:
     name, start, end = row["name"], int(row["startFrame"]), int(row["endFrame"])
     path = folder / "anno" / f"{name}.txt"
     omitted = folder / "initOmit" / f"{name}.txt"
     rows = boxes.parse(path)
     if len(rows) != end - start + 1:
-        raise InputError(f"{path}: {len(rows)} rows, the table says frames {start} to {end}")
+        raise InputError(f"{path}: {len(rows)} rows, but the table says frames {start} to {end}")
     first, last = otb.RANGES.get(name.lower(), (start, end))
     truth = rows[max(first - start, 0) : last - start + 1]
     if not len(truth) or not valid(truth)[0]:
         raise InputError(f"{path}: the first evaluated frame, {first}, has no valid ground truth")
-    return Target(
+    return AnnotatedTarget(
         name=name,
         truth=truth,
         first_frame=max(first, start),

@@ -1,7 +1,7 @@
 """95 % percentile bootstrap intervals over sequences (Efron and Tibshirani 1993, chapter 13).
 
-Sequences are drawn with replacement, the same ones for every tracker: a difference of two trackers
-is paired, and what is easy or hard for both cancels.
+Sequences are drawn with replacement, the same ones for every tracker. So the difference of two
+trackers is paired, and whatever is easy or hard for both cancels.
 """
 
 import math
@@ -16,12 +16,12 @@ LEVEL = 0.95
 
 
 def draws(count: int, resamples: int = RESAMPLES, seed: int = 0) -> npt.NDArray[np.int64]:
-    """The sequences of each resample: indices ``[resamples, count]``, each below ``count``."""
+    """Draw the sequences of each resample: indices ``[resamples, count]``, each below ``count``."""
     return np.random.default_rng(seed).integers(0, count, (resamples, count))
 
 
 def weights(drawn: npt.NDArray[np.int64]) -> Floats:
-    """How much each sequence counts in each resample: ``[count, resamples]``, columns sum to 1."""
+    """Return how often each resample has each sequence, over ``count``: ``[count, resamples]``."""
     resamples, count = drawn.shape
     cells = drawn + count * np.arange(resamples)[:, None]
     times = np.bincount(cells.ravel(), minlength=resamples * count)
@@ -29,10 +29,10 @@ def weights(drawn: npt.NDArray[np.int64]) -> Floats:
 
 
 def interval(means: Floats) -> Floats:
-    """The interval of resampled means ``[..., resamples]``: lower and upper end, ``[..., 2]``.
+    """Return the interval of resampled means ``[..., resamples]``: both ends, ``[..., 2]``.
 
-    The quantiles of ``np.percentile``, which would take three times as long: what it does for NaN
-    and for any number of quantiles is most of its time.
+    These are the quantiles of ``np.percentile``, which would take three times as long: most of its
+    time goes into handling NaN and any number of quantiles.
     """
     last = means.shape[-1] - 1
     place = (1 - LEVEL) / 2 * last
@@ -43,25 +43,25 @@ def interval(means: Floats) -> Floats:
 
 
 def resampled(values: Floats, weight: Floats) -> Floats:
-    """Means of ``values`` ``[..., count]`` over each resample of ``weights``: ``[..., resamples]``.
+    """Return means of ``values`` ``[..., count]`` over each resample of ``weights``.
 
-    One product for all: of many small ones, most would be the waiting of threads.
+    The result ``[..., resamples]`` is one product: with many small ones, threads would mostly wait.
     """
-    rows = math.prod(values.shape[:-1])  # 0 where no tracker has all sequences
+    rows = math.prod(values.shape[:-1])  # 0 if no tracker has all sequences
     means = values.reshape(rows, values.shape[-1]) @ weight
     return np.asarray(means.reshape(*values.shape[:-1], weight.shape[1]))
 
 
 def intervals(values: Floats, weight: Floats) -> tuple[Floats, Floats]:
-    """Intervals of the means of trackers and of their differences.
+    """Return intervals of the means of trackers and of their differences.
 
     Args:
         values: Measures of n trackers on the sequences ``[..., n, count]``.
-        weight: What ``weights`` gives, ``[count, resamples]``.
+        weight: The weights ``[count, resamples]`` that ``weights`` returns.
 
     Returns:
         Intervals of the means ``[..., n, 2]``, and of the mean of tracker i minus that of tracker j
-        ``[..., n, n, 2]``, computed for i < j.
+        ``[..., n, n, 2]``.
     """
     means = resampled(values, weight)
     count = values.shape[-2]

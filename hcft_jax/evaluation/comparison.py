@@ -1,4 +1,4 @@
-"""Settings of a tracker side by side, on the sequences that all of them have. NumPy only."""
+"""Settings of a tracker side by side, on the sequences that all of them have."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,12 +16,12 @@ _COLUMNS = {"dp20": ("DP@20 (%)", 100, 2), "os50": ("OS@0.5 (%)", 100, 2), "auc"
 
 @dataclasses.dataclass(frozen=True)
 class Measure:
-    """The mean of a measure over sequences, set against that of the first setting.
+    """The mean of a measure over sequences, and its difference to that of the first setting.
 
     Attributes:
-        mean: Over the common sequences.
+        mean: The mean over the common sequences.
         interval: Its 95 % bootstrap interval over sequences.
-        difference: To the mean of the first setting; 0 there, None where that has no sequence.
+        difference: The mean minus that of the first setting; None if that one has no sequence.
         difference_interval: The paired interval of the difference.
     """
 
@@ -33,12 +33,12 @@ class Measure:
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """What is known of some settings under one protocol.
+    """The comparison of some settings under one protocol.
 
     Attributes:
-        sequences: Those that every setting has; a setting that has none at all is left aside.
+        sequences: The sequences that every setting has; a setting without any is left aside.
         counts: How many sequences each setting has.
-        measures: By setting, then by measure (``MEASURES``); of those that have the common ones.
+        measures: By setting, then by measure (``MEASURES``), for the settings that have sequences.
     """
 
     sequences: list[str]
@@ -46,21 +46,19 @@ class Comparison:
     measures: dict[str, dict[str, Measure]]
 
     def content(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the comparison as plain data."""
         return dataclasses.asdict(self)
 
 
 def compare(
-    scores: Mapping[str, Mapping[str, Scores]],
-    resamples: int = bootstrap.RESAMPLES,
-    seed: int = 0,
+    scores: Mapping[str, Mapping[str, Scores]], resamples: int = bootstrap.RESAMPLES, seed: int = 0
 ) -> Comparison:
-    """Means, differences to the first setting, and 95 % bootstrap intervals of both.
+    """Return means, differences to the first setting, and 95 % bootstrap intervals of both.
 
     Args:
-        scores: By setting, then by sequence.
-        resamples: Of the bootstrap; the same sequences are drawn for every setting.
-        seed: Of the bootstrap.
+        scores: Scores by setting, then by sequence.
+        resamples: Bootstrap resamples; the same sequences are drawn for every setting.
+        seed: The seed of the bootstrap.
     """
     counts = {name: len(of) for name, of in scores.items()}
     having = [name for name, of in scores.items() if of]
@@ -86,7 +84,7 @@ def compare(
 
 
 def table(comparison: Comparison, title: str, total: int) -> Table:
-    """A row a setting; ``total`` is how many sequences there are to have."""
+    """Return a table with one row per setting, for a data set of ``total`` sequences."""
     first = next(iter(comparison.counts))
     header = ["Setting", "n"]
     for name, _, _ in _COLUMNS.values():

@@ -1,11 +1,11 @@
-"""The OTB toolkit's measures (tracker_benchmark v1.0/v1.1), number for number. NumPy only.
+"""The measures of the OTB toolkit (tracker_benchmark v1.0/v1.1), number for number.
 
 EVERY box here, tracked or true, is in the FILE convention: ``(x, y, w, h)``, **1-based**, because
 the toolkit's test for valid ground truth (all four entries > 0) is stated on the numbers in the
-file. Give 0-based boxes through ``hcft_jax.util.boxes.to_file``.
+file. ``hcft_jax.util.boxes.to_file`` converts 0-based boxes.
 
 Ground truth with an entry <= 0 (or NaN) is *invalid*: its overlap and its centre error are both
--1, so that the frame fails every success threshold and passes every precision threshold.
+-1, so the frame fails every success threshold and passes every precision threshold.
 """
 
 from collections.abc import Sequence
@@ -22,13 +22,15 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
 # MATLAB builds 0:0.05:1 from both ends (0 + k d up to the middle, 1 - k d above it). Overlaps of
-# small integer boxes hit the thresholds exactly, so another rounding moves curve points by 0.01.
+# small integer boxes hit the thresholds exactly: other rounding would move curve points by 0.01.
 _RISING = 0.05 * np.arange(11)
 SUCCESS_THRESHOLDS: Floats = np.concatenate([_RISING, (1.0 - _RISING)[-2::-1]])  # [21], overlap
 PRECISION_THRESHOLDS: Floats = np.arange(51.0)  # [51], pixels
-NORMALISED_THRESHOLDS: Floats = 0.01 * np.arange(51.0)  # [51], parts of the true width and height
+NORMALISED_THRESHOLDS: Floats = 0.01 * np.arange(
+    51.0
+)  # [51], fractions of the true width and height
 
-MEASURES = ("dp20", "os50", "auc", "cle", "norm_auc")  # what ``Curves`` has as properties
+MEASURES = ("dp20", "os50", "auc", "cle", "norm_auc")  # names of attributes of ``Curves``
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,12 @@ class Scores:
     os50: float  # overlap success at 0.5, a fraction in [0, 1]
     auc: float  # mean of the 21 success values, in [0, 1]
     cle: float  # mean centre location error over the frames with valid ground truth, pixels
-    frames: int  # annotated frames; their sum in a mean
+    frames: int  # annotated frames; a mean has their sum
 
 
 @dataclass(frozen=True)
 class Curves:
-    """All that is known of a tracker on one sequence, or its mean over sequences."""
+    """The curves of a tracker on one sequence, or their mean over sequences."""
 
     success: Floats  # [21], fraction of frames above SUCCESS_THRESHOLDS
     precision: Floats  # [51], fraction of frames within PRECISION_THRESHOLDS
@@ -74,19 +76,19 @@ class Curves:
 
     @property
     def scores(self) -> Scores:
-        """The measures of the toolkit alone."""
+        """The measures that the toolkit has."""
         return Scores(self.dp20, self.os50, self.auc, self.cle, self.frames)
 
 
 def valid(truth: Boxes) -> Bools:
-    """Which frames of 1-based ground truth ``[T, 4]`` count: all of x, y, w, h > 0. ``[T]``."""
+    """Return which frames of 1-based ground truth ``[T, 4]`` have x, y, w, h > 0, ``[T]``."""
     return np.asarray((truth > 0).all(axis=-1))
 
 
 def overlap(boxes: Boxes, truth: Boxes) -> Floats:
-    """Intersection over union of 1-based boxes ``[T, 4]``: ``[T]`` in [0, 1], -1 where invalid.
+    """Return the intersection over union of 1-based boxes ``[T, 4]``, ``[T]``; -1 where invalid.
 
-    The toolkit's calcRectInt: the last pixel is x + w - 1, and a length last - first + 1.
+    As in the toolkit's calcRectInt, the last pixel is x + w - 1 and a length last - first + 1.
     """
     ok = valid(truth)
     a, b = boxes[ok], truth[ok]
@@ -98,9 +100,9 @@ def overlap(boxes: Boxes, truth: Boxes) -> Floats:
 
 
 def centre_error(boxes: Boxes, truth: Boxes) -> Floats:
-    """Distance of the centres of 1-based boxes ``[T, 4]`` in pixels: ``[T]``, -1 where invalid.
+    """Return the distance of the centres of 1-based boxes ``[T, 4]`` in pixels, ``[T]``.
 
-    The toolkit's centre is x + (w - 1) / 2.
+    The toolkit's centre is x + (w - 1) / 2. The error is -1 where the ground truth is invalid.
     """
     centres = boxes[:, :2] + (boxes[:, 2:] - 1) / 2
     true_centres = truth[:, :2] + (truth[:, 2:] - 1) / 2
@@ -109,10 +111,10 @@ def centre_error(boxes: Boxes, truth: Boxes) -> Floats:
 
 
 def normalised_error(boxes: Boxes, truth: Boxes) -> Floats:
-    """TrackingNet's centre error of 1-based boxes ``[T, 4]``: ``[T]``, -1 where invalid.
+    """Return TrackingNet's centre error of 1-based boxes ``[T, 4]``, ``[T]``; -1 where invalid.
 
     The components of the distance are divided by the true width and height before its length is
-    taken, so that it counts in sizes of the target (Müller et al., TrackingNet, ECCV 2018, 4.2).
+    taken, so the unit is the target's size (Müller et al., TrackingNet, ECCV 2018, section 4.2).
     """
     ok = valid(truth)
     a, b = boxes[ok], truth[ok]
@@ -123,17 +125,17 @@ def normalised_error(boxes: Boxes, truth: Boxes) -> Floats:
 
 
 def success_curve(overlaps: Floats) -> Floats:
-    """The fraction of all frames whose overlap ``[T]`` is *strictly above* each threshold: [21]."""
+    """Return the fraction [21] of frames with an overlap ``[T]`` *strictly above* a threshold."""
     return (len(overlaps) - _at_most(overlaps, SUCCESS_THRESHOLDS)) / len(overlaps)
 
 
 def precision_curve(errors: Floats) -> Floats:
-    """The fraction of all frames whose error ``[T]`` is *at most* 0, 1, ... 50 pixels: [51]."""
+    """Return the fraction [51] of frames with an error ``[T]`` of *at most* 0, 1, ... 50 pixels."""
     return _at_most(errors, PRECISION_THRESHOLDS) / len(errors)
 
 
 def normalised_curve(errors: Floats) -> Floats:
-    """The fraction of all frames whose normalised error ``[T]`` is at most 0, 0.01, ... 0.5: [51].
+    """Return the fraction [51] of frames with a normalised error of at most 0, 0.01, ... 0.5.
 
     Frames without valid ground truth pass, as they do in the precision curve.
     """
@@ -141,15 +143,15 @@ def normalised_curve(errors: Floats) -> Floats:
 
 
 def _at_most(values: Floats, thresholds: Floats) -> Floats:
-    """How many of the values ``[T]``, none of them NaN, are at most each threshold."""
+    """Count the values ``[T]``, none of them NaN, that are at most each threshold."""
     return np.searchsorted(np.sort(values), thresholds, side="right").astype(np.float64)
 
 
 def moved(boxes: Boxes, truth: Boxes) -> tuple[Boxes, Boxes]:
-    """Boxes and ground truth ``[T, 4]``, both moved by whole pixels so that no truth is left of 1.
+    """Move boxes and ground truth ``[T, 4]`` by whole pixels, so that all true x and y are >= 1.
 
-    No measure depends on where the origin is, but ``valid`` does: here it looks at sizes alone, for
-    benchmarks in which a target may begin outside of the image.
+    No measure depends on the origin, but ``valid`` does: after this it looks at sizes alone, for
+    benchmarks in which a target may begin outside the image.
     """
     before = np.maximum(np.ceil(1 - np.nanmin(truth[:, :2], axis=0)), 0)
     shift = np.concatenate([before, np.zeros(2)])
@@ -157,10 +159,10 @@ def moved(boxes: Boxes, truth: Boxes) -> tuple[Boxes, Boxes]:
 
 
 def repair(boxes: Boxes, truth: Boxes) -> Boxes:
-    """The boxes ``[T, 4]`` that the toolkit judges, a new array.
+    """Return the boxes ``[T, 4]`` that the toolkit judges, as a new array.
 
     A box with w <= 0, h <= 0 or NaN becomes the one before it; then frame 1 becomes the given box,
-    ``truth[0]``. (In this order: a broken second box takes what the tracker wrote for frame 1.)
+    ``truth[0]``. (In this order: a broken second box becomes what the tracker wrote for frame 1.)
     """
     broken = np.asarray(np.isnan(boxes).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
     source = np.maximum.accumulate(np.where(broken, 0, np.arange(len(boxes))))
@@ -171,7 +173,7 @@ def repair(boxes: Boxes, truth: Boxes) -> Boxes:
 
 
 class PerFrame(NamedTuple):
-    """What the toolkit makes of a track, frame by frame."""
+    """The toolkit's view of a track, frame by frame."""
 
     boxes: Boxes  # [T, 4], 1-based, repaired
     overlap: Floats  # [T] in [0, 1]; -1 without valid ground truth
@@ -179,22 +181,24 @@ class PerFrame(NamedTuple):
 
 
 def per_frame(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> PerFrame:
-    """A track against its ground truth, both 1-based ``[T, 4]``.
+    """Compare a track with its ground truth, both 1-based ``[T, 4]``.
 
     Raises:
         InputError: as for ``curves``.
     """
     boxes, truth = np.asarray(boxes, np.float64), np.asarray(truth, np.float64)
     if truth.ndim != 2 or truth.shape[1] != 4 or not len(truth) or boxes.shape != truth.shape:
-        raise InputError(f"boxes {boxes.shape} do not fit ground truth {truth.shape}: want [T, 4]")
+        raise InputError(f"boxes {boxes.shape} and ground truth {truth.shape} must both be [T, 4]")
     if not valid(truth)[0]:
-        raise InputError("the ground truth of the first frame is invalid: nothing could be tracked")
+        raise InputError(
+            "the ground truth of the first frame is invalid, so nothing could be tracked"
+        )
     judged = repair(boxes, truth)
     return PerFrame(judged, overlap(judged, truth), centre_error(judged, truth))
 
 
 def curves(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Curves:
-    """All curves of one sequence from 1-based boxes and ground truth, both ``[T, 4]``.
+    """Return all curves of one sequence from 1-based boxes and ground truth, both ``[T, 4]``.
 
     Raises:
         InputError: the arrays have different lengths or another shape, or no valid first frame.
@@ -211,18 +215,18 @@ def curves(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Curves:
 
 
 def score(boxes: npt.ArrayLike, truth: npt.ArrayLike) -> Scores:
-    """The toolkit's measures of one sequence; arguments and errors as for ``curves``."""
+    """Return the toolkit's measures of one sequence; arguments and errors are as for ``curves``."""
     return curves(boxes, truth).scores
 
 
 def mean_curves(of: Sequence[Curves]) -> Curves:
-    """The mean over sequences, each counting once however long it is; frames are summed.
+    """Return the mean over sequences, each of which counts once; frames are summed.
 
     Raises:
         InputError: there are no curves.
     """
     if not of:
-        raise InputError("no sequences were scored: there is no mean")
+        raise InputError("no sequence was scored, so there is no mean")
     return Curves(
         success=np.mean([c.success for c in of], axis=0),
         precision=np.mean([c.precision for c in of], axis=0),
@@ -233,7 +237,7 @@ def mean_curves(of: Sequence[Curves]) -> Curves:
 
 
 def mean(scores: Sequence[Scores]) -> Scores:
-    """The mean over sequences, each counting once however long it is; frames are summed.
+    """Return the mean over sequences, each of which counts once; frames are summed.
 
     Every measure is linear in the curves, so this is also the measure of the mean curve.
 
@@ -241,11 +245,9 @@ def mean(scores: Sequence[Scores]) -> Scores:
         InputError: there are no scores.
     """
     if not scores:
-        raise InputError("no sequences were scored: there is no mean")
-    return Scores(
-        dp20=float(np.mean([s.dp20 for s in scores])),
-        os50=float(np.mean([s.os50 for s in scores])),
-        auc=float(np.mean([s.auc for s in scores])),
-        cle=float(np.mean([s.cle for s in scores])),
-        frames=sum(s.frames for s in scores),
-    )
+        raise InputError("no sequence was scored, so there is no mean")
+
+    def of(measure: str) -> float:
+        return float(np.mean([getattr(s, measure) for s in scores]))
+
+    return Scores(of("dp20"), of("os50"), of("auc"), of("cle"), sum(s.frames for s in scores))

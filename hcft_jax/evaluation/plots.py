@@ -1,11 +1,10 @@
-"""Success and precision plots as in the paper's figures, as PNG and PDF."""
+"""Success and precision plots as in the paper's figures, and how any figure is saved."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hcft_jax.evaluation.metrics import (
@@ -17,7 +16,7 @@ from hcft_jax.evaluation.metrics import (
 )
 from hcft_jax.util.files import replacing
 
-# The ten strongest are told apart by colour; the next ten have the same colours, dashed.
+# The first ten differ by colour; the next ten have the same colours, dashed.
 _COLOURS = (
     "#d62728",
     "#1f77b4",
@@ -34,7 +33,7 @@ _STYLES = ("-", "--", ":", "-.")
 
 
 class Kind(NamedTuple):
-    """One of the plots."""
+    """A kind of plot."""
 
     title: str
     curve: str  # the field of Curves
@@ -46,12 +45,7 @@ class Kind(NamedTuple):
 
 KINDS = {
     "success": Kind(
-        "Success plots",
-        "success",
-        "auc",
-        SUCCESS_THRESHOLDS,
-        "Overlap threshold",
-        "Success rate",
+        "Success plots", "success", "auc", SUCCESS_THRESHOLDS, "Overlap threshold", "Success rate"
     ),
     "precision": Kind(
         "Precision plots",
@@ -81,38 +75,37 @@ class Panel(NamedTuple):
 
 
 def plot(means: Mapping[str, Curves], kind: Kind, where: str, protocol: str = "ope") -> Figure:
-    """A figure of one curve a tracker.
+    """Draw a figure with one curve per tracker.
 
     Args:
         means: Mean curves by tracker.
         kind: One of ``KINDS``.
-        where: The subset as the title names it.
-        protocol: The title names it too.
+        where: The name of the subset in the title.
+        protocol: The protocol, which the title names too.
     """
     return grid([Panel(f"{kind.title} of {protocol.upper()}, {where}", kind, means)], columns=1)
 
 
 def grid(panels: Sequence[Panel], *, columns: int, scale: float = 1.0) -> Figure:
-    """A figure of plots side by side, row by row, one curve a tracker in each.
+    """Draw a figure of plots side by side, row by row, with one curve per tracker in each.
 
-    Each legend names everyone with their number (AUC, or precision at 20 px), the best first, in
-    the order of the lines at hand. Colours go by the order of the panels and, in each, of its
-    means, so that a tracker looks the same throughout a figure, and throughout an evaluation.
+    Each legend names every tracker with its number (AUC, or precision at 20 px), the best first.
+    Colours follow the order in which names first occur, over the panels and the means of each, so
+    that a tracker looks the same throughout a figure and throughout an evaluation.
 
     Args:
         panels: At least one.
         columns: How many lie side by side.
-        scale: Of the axes, 5 x 3.8 inches; text keeps its size.
+        scale: The factor of the axes, 5 x 3.8 inches; text keeps its size.
     """
     looks = colours(tracker for panel in panels for tracker in panel.means)
     labels = [_labels(panel) for panel in panels]
-    # The axes have one size in every figure; the legend beside them gets what its names need.
+    # The axes have one size in every figure; the legend gets the width that its names need.
     longest = max(len(label) for of in labels for label in of.values())
     across, down = 5.0 * scale + 1.2 + 0.082 * longest, 3.77 * scale + 0.83
     rows = -(-len(panels) // columns)
     width, height = across * min(columns, len(panels)), down * rows
     figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
     for i, (panel, names) in enumerate(zip(panels, labels, strict=True)):
         left, low = across * (i % columns) + 0.6, down * (rows - 1 - i // columns) + 0.51
         place = (left / width, low / height, 5.0 * scale / width, 3.77 * scale / height)
@@ -121,7 +114,7 @@ def grid(panels: Sequence[Panel], *, columns: int, scale: float = 1.0) -> Figure
 
 
 def colours(trackers: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a line style for each name, by the order in which names first occur."""
+    """Return a colour and a line style for each name, by the order in which names first occur."""
     return {
         tracker: (_COLOURS[i % len(_COLOURS)], _STYLES[i // len(_COLOURS) % len(_STYLES)])
         for i, tracker in enumerate(dict.fromkeys(trackers))
@@ -129,7 +122,7 @@ def colours(trackers: Iterable[str]) -> dict[str, tuple[str, str]]:
 
 
 def _labels(panel: Panel) -> dict[str, str]:
-    """The legend's texts by tracker, the best first."""
+    """Return the legend's texts by tracker, the best first."""
     numbers = {t: getattr(mean, panel.kind.number) for t, mean in panel.means.items()}
     return {t: f"{short(t)} [{numbers[t]:.3f}]" for t in sorted(numbers, key=lambda t: -numbers[t])}
 
@@ -165,18 +158,29 @@ def _draw(
 
 
 def short(tracker: str) -> str:
-    """A name that fits beside the plot and holds no mathematics."""
+    """Return a name short enough for the legend, its dollar signs escaped (they mean formulas)."""
     kept = tracker if len(tracker) <= 32 else f"...{tracker[-29:]}"
     return kept.replace("$", "\\$")
 
 
-def write(figure: Figure, stem: str | Path) -> None:
-    """Writes ``<stem>.png`` and ``<stem>.pdf``; the same figure gives the same bytes.
+def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
+    """Write a figure, whole or not at all, as PNG or PDF; the same figure gives the same bytes.
+
+    Args:
+        figure: The figure, which needs no pyplot (its global state would outlive the call).
+        path: The file; its suffix is the format.
+        dpi: Pixels per inch of a PNG.
 
     Raises:
         InputError: the folder cannot be written to.
     """
-    with replacing(f"{stem}.png") as temporary:
-        figure.savefig(temporary, dpi=150)
-    with replacing(f"{stem}.pdf") as temporary:
-        figure.savefig(temporary, metadata={"CreationDate": None})
+    pdf = Path(path).suffix == ".pdf"
+    options: dict[str, Any] = {"metadata": {"CreationDate": None}} if pdf else {"dpi": dpi}
+    with replacing(path) as temporary:
+        figure.savefig(temporary, **options)
+
+
+def write(figure: Figure, stem: str | Path) -> None:
+    """Write ``<stem>.png`` and ``<stem>.pdf``; errors as for ``save``."""
+    for suffix in ("png", "pdf"):
+        save(figure, f"{stem}.{suffix}")

@@ -1,17 +1,17 @@
-"""The OTB toolkit's three protocols (tracker_benchmark v1.0/v1.1) as data. NumPy only.
+"""The three protocols of the OTB toolkit (tracker_benchmark v1.0/v1.1) as data.
 
 One-pass evaluation (OPE) tracks a sequence once; temporal robustness (TRE) starts at up to 20 of
 its frames; spatial robustness (SRE) starts from 12 shifted or scaled boxes. A protocol is a list of
-``Run``: where a tracker starts and with which box. ``judge`` scores the boxes of one run and
-``pool`` joins a protocol's runs on one sequence.
+``Run``: where a tracker starts and with which box. ``judge`` scores the boxes of one run, and
+``pool`` joins the runs of a protocol on one sequence.
 
 As in ``metrics``, EVERY box here is in the FILE convention: ``(x, y, w, h)``, **1-based**.
 
-What the toolkit does was read in its MATLAB sources: ``splitSeqTRE`` (the segments),
+The rules come from the toolkit's MATLAB sources: ``splitSeqTRE`` (the segments),
 ``shiftInitBB`` (the boxes), ``main_running`` (which boxes, in which order), ``calcSeqErrRobust``
 and ``genPerfMat`` (scores). There, OPE is the first segment of TRE: the sequence from its first
 frame that is neither omitted nor without ground truth. Here OPE is the sequence as it is given;
-the two differ only where that first frame is omitted.
+the two differ only if that first frame is omitted.
 """
 
 from collections.abc import Sequence
@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.metrics import Curves, Floats, Scores
+from hcft_jax.evaluation.regions import matlab_round
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -37,12 +38,7 @@ SHORTEST = 20  # frames from the last start to the end of the sequence, at least
 
 # SRE, in the toolkit's order: the direction of x and y, or the factor of the size.
 SHIFTS = {"left": (-1, 0), "right": (1, 0), "up": (0, -1), "down": (0, 1)}
-CORNERS = {
-    "topLeft": (-1, -1),
-    "topRight": (1, -1),
-    "bottomLeft": (-1, 1),
-    "bottomRight": (1, 1),
-}
+CORNERS = {"topLeft": (-1, -1), "topRight": (1, -1), "bottomLeft": (-1, 1), "bottomRight": (1, 1)}
 SCALES = {"scale_8": 0.8, "scale_9": 0.9, "scale_11": 1.1, "scale_12": 1.2}
 SRE = (*SHIFTS, *CORNERS, *SCALES)
 
@@ -56,11 +52,11 @@ class Run:
     Attributes:
         protocol: ``ope``, ``tre`` or ``sre``.
         number: From 1, in the toolkit's order.
-        label: Its name in the protocol: ``01`` ... or the kind of shift; empty where a protocol
-            has but one run.
+        label: Its name in the protocol: ``01`` ... or the kind of shift; empty if the protocol
+            has only one run.
         first: Index of the first frame, in [0, T).
         last: Index of the last frame, inclusive; T - 1 in all three protocols.
-        box: The box it starts with, 1-based; in SRE not the truth.
+        box: The box with which it starts, 1-based; in SRE it is not the ground truth.
     """
 
     protocol: str
@@ -72,7 +68,7 @@ class Run:
 
     @property
     def frames(self) -> int:
-        """How many frames it has, the first one included."""
+        """The number of frames, including the first."""
         return self.last - self.first + 1
 
 
@@ -85,7 +81,7 @@ class Judged:
 
     @property
     def scores(self) -> Scores:
-        """The measures of the toolkit alone."""
+        """The measures that the toolkit has."""
         return self.curves.scores
 
 
@@ -96,17 +92,17 @@ def plan(
     omitted: Sequence[tuple[int, int]] = (),
     size: tuple[int, int] | None = None,
 ) -> list[Run]:
-    """The runs of a protocol on one sequence.
+    """Return the runs of a protocol on one sequence.
 
     Args:
         protocol: One of ``PROTOCOLS``.
         truth: 1-based ground truth ``[T, 4]``, T >= 1.
-        omitted: TRE: frames no segment starts in, as pairs (first, last) of indices, inclusive;
-            they may reach beyond the sequence.
-        size: SRE: height and width of the first image.
+        omitted: For TRE, ranges in which no segment starts, as pairs (first, last) of indices,
+            inclusive; they may reach beyond the sequence.
+        size: For SRE, height and width of the first image.
 
     Raises:
-        InputError: TRE: no frame to start in.
+        InputError: TRE has no frame in which to start.
     """
     if protocol == "ope":
         return [Run("ope", 1, "", 0, len(truth) - 1, _box(truth[0]))]
@@ -125,13 +121,13 @@ def plan(
 
 
 def tre_starts(truth: Boxes, omitted: Sequence[tuple[int, int]] = ()) -> list[int]:
-    """Indices of the frames in which the segments of TRE start; each runs to the end.
+    """Return the indices of the frames in which the segments of TRE start; each runs to the end.
 
     The toolkit's rule (``splitSeqTRE``): list the frames that are not omitted and whose ground
-    truth is valid. The E-th of them is the last one that leaves at least 20 frames. The segments
-    start at the entries floor(1 + k E / 19) of the list, k = 0, 1, ... as long as 1 + k E / 19 is
-    at most E, and at entry E. That makes 20 from E = 19 on; a shorter list gives fewer of them,
-    some of them twice. (19 is prime, so that MATLAB's floating point floors to the same integers.)
+    truth is valid. Entry E of the list is the last one that leaves at least 20 frames. The segments
+    start at the entries floor(1 + k E / 19), k = 0, 1, ... while 1 + k E / 19 is at most E, and at
+    entry E. That makes 20 segments from E = 19 on; a shorter list gives fewer, some of them
+    twice. (19 is prime, so MATLAB's floating point floors to the same integers.)
 
     Args:
         truth: 1-based ground truth ``[T, 4]``.
@@ -148,8 +144,8 @@ def tre_starts(truth: Boxes, omitted: Sequence[tuple[int, int]] = ()) -> list[in
     count = int((len(truth) - entries >= SHORTEST).sum())
     if not count:
         raise InputError(
-            f"no frame for TRE to start in: of {len(truth)} frames, none that has valid ground "
-            f"truth and is not omitted leaves {SHORTEST} frames"
+            f"TRE has no frame in which to start: of {len(truth)} frames, none that has valid "
+            f"ground truth and is not omitted leaves {SHORTEST} frames"
         )
     steps = SEGMENTS - 1
     regular = range(steps * (count - 1) // count + 1)
@@ -157,13 +153,13 @@ def tre_starts(truth: Boxes, omitted: Sequence[tuple[int, int]] = ()) -> list[in
 
 
 def sre_box(box: npt.ArrayLike, label: str, size: tuple[int, int]) -> Box:
-    """The box that SRE starts with, 1-based.
+    """Return the box with which SRE starts, 1-based.
 
     The toolkit's rule (``shiftInitBB``), in its double precision: a shift moves the box by
-    ceil(0.1 w) or ceil(0.1 h); a corner moves outward by a tenth of the sides, rounded, and the
-    opposite one stays, which enlarges the box; a scaled box keeps its centre, and all its four
-    numbers are rounded (1.1 * 50 is a little above 55, so that half of it decides how a half is
-    rounded). Then a left or upper edge before the first pixel is put on it, the size staying; and
+    ceil(0.1 w) or ceil(0.1 h); a corner moves outward by a tenth of the sides, rounded, while the
+    opposite corner stays, which enlarges the box; a scaled box keeps its centre, and all its four
+    numbers are rounded (1.1 * 50 is a little above 55, which decides how the half of it is
+    rounded). Then a left or upper edge before the first pixel moves onto it, keeping the size; and
     a box that goes beyond the last pixel is cut there. Nothing else is rounded.
 
     Args:
@@ -172,18 +168,18 @@ def sre_box(box: npt.ArrayLike, label: str, size: tuple[int, int]) -> Box:
         size: Height and width of the image in pixels.
 
     Returns:
-        (x, y, w, h), 1-based; empty (w or h <= 0) where the shift leaves the image.
+        (x, y, w, h), 1-based; empty (w or h <= 0) if the shift leaves the image.
     """
     start, length = np.asarray(box, np.float64).reshape(2, 2)
     if label in SCALES:
         scaled = SCALES[label] * length
-        start, length = _round(start + length / 2 - scaled / 2), _round(scaled)
+        start, length = matlab_round(start + length / 2 - scaled / 2), matlab_round(scaled)
     elif label in SHIFTS:
         start = start + np.array(SHIFTS[label]) * np.ceil(0.1 * length)
     else:
         direction = np.array(CORNERS[label])
         end = start + length - 1
-        before, after = _round(start - 0.1 * length), _round(end + 0.1 * length)
+        before, after = matlab_round(start - 0.1 * length), matlab_round(end + 0.1 * length)
         start, end = np.where(direction < 0, before, start), np.where(direction > 0, after, end)
         length = end - start + 1
     limit = np.array(size[::-1], np.float64)
@@ -193,19 +189,19 @@ def sre_box(box: npt.ArrayLike, label: str, size: tuple[int, int]) -> Box:
 
 
 def unscaled(boxes: Boxes, label: str) -> Boxes:
-    """Boxes ``[T, 4]`` of an SRE run with the size divided by the factor it started with.
+    """Divide the size of the boxes ``[T, 4]`` of an SRE run by the factor with which it started.
 
-    As one of the toolkit's two copies of ``calcSeqErrRobust`` has it (``rstEval/``; in the other
-    one, ``util/``, and in some forks these lines are commented out): about the centre, then
-    rounded; the boxes of shifted starts are rounded as well.
+    The centre stays, and the result is rounded, also for shifted starts. This is what one of the
+    toolkit's two copies of ``calcSeqErrRobust`` does (``rstEval/``); in the other copy, ``util/``,
+    and in some forks these lines are commented out.
     """
     centre = boxes[:, :2] + (boxes[:, 2:] - 1) / 2
     length = boxes[:, 2:] / SCALES.get(label, 1.0)
-    return _round(np.concatenate([centre - length / 2, length], axis=1))
+    return matlab_round(np.concatenate([centre - length / 2, length], axis=1))
 
 
 def scorable(run: Run, truth: Boxes) -> bool:
-    """Whether there is truth to judge a run by, beyond the box that it was given."""
+    """Return whether a run has ground truth beyond the box that it was given."""
     known = _known(truth[run.first : run.last + 1])
     return bool(known.all() or known[1:].any())
 
@@ -215,18 +211,18 @@ def _known(truth: Boxes) -> npt.NDArray[np.bool_]:
 
 
 def judge(run: Run, boxes: Boxes, truth: Boxes, *, unscale: bool = False) -> Judged:
-    """The measures of a run; its first box counts as the true one, as the toolkit has it.
+    """Return the measures of a run; its first box counts as the true one, as in the toolkit.
 
-    Frames whose truth is NaN are left out, which OTB has none of: they are not judged at all.
+    Frames whose truth is NaN are not judged; OTB has none.
 
     Args:
-        run: Which run it is.
-        boxes: What was tracked, 1-based ``[run.frames, 4]``.
+        run: The run.
+        boxes: The tracked boxes, 1-based ``[run.frames, 4]``.
         truth: Ground truth of the whole sequence, 1-based ``[T, 4]``.
-        unscale: SRE: judge what ``unscaled`` makes of the boxes.
+        unscale: For SRE, judge the boxes after ``unscaled``.
 
     Raises:
-        InputError: another number of boxes, or no valid ground truth in the first frame.
+        InputError: the number of boxes differs, or the first frame has no valid ground truth.
     """
     part = truth[run.first : run.last + 1]
     if unscale and run.protocol == "sre":
@@ -238,22 +234,22 @@ def judge(run: Run, boxes: Boxes, truth: Boxes, *, unscale: bool = False) -> Jud
 
 
 def pool(runs: Sequence[Judged]) -> Curves:
-    """The measures of a protocol on one sequence: those of the frames of all its runs together.
+    """Return the measures of a protocol on one sequence, over the frames of all its runs.
 
     The toolkit's rule (``genPerfMat``): the counts of all runs are summed and divided by the sum of
     their lengths. So a longer segment of TRE counts more; in SRE this is the mean over the runs.
-    The centre error is, as for one run, that of the frames with valid ground truth. A sequence then
-    counts once, however long it is (``metrics.mean``).
+    The centre error is the mean over the frames with valid ground truth, as for one run. A sequence
+    then counts once, whatever its length (``metrics.mean``).
 
     Raises:
         InputError: there are no runs.
     """
     if not runs:
-        raise InputError("no runs were scored: there is no mean")
+        raise InputError("no run was scored, so there is no mean")
     frames = sum(run.curves.frames for run in runs)
 
     def pooled(curve: str) -> Floats:
-        # the counts themselves, so that one run's curve comes out as it went in
+        # Counts are whole numbers, so the curve of a single run comes out unchanged.
         counts = [np.rint(getattr(run.curves, curve) * run.curves.frames) for run in runs]
         return np.asarray(np.sum(counts, axis=0) / frames)
 
@@ -265,13 +261,6 @@ def pool(runs: Sequence[Judged]) -> Curves:
         cle=float(errors / sum(run.valid for run in runs)),
         frames=frames,
     )
-
-
-def _round(values: npt.ArrayLike) -> Boxes:
-    """To the nearest integer, halves away from zero, as MATLAB does."""
-    values = np.asarray(values, np.float64)
-    whole = np.trunc(values)
-    return np.asarray(whole + np.sign(values) * (np.abs(values - whole) >= 0.5))
 
 
 def _box(values: npt.ArrayLike) -> Box:

@@ -1,14 +1,14 @@
-"""Response maps of a run, kept beside its boxes: what the tracker saw, at a byte a cell.
+"""Response maps of a run, kept beside its boxes, with one byte per cell.
 
 ``<folder>/responses/<Sequence>.npz``, for T frames and L maps of (gh, gw) cells:
 
 ===========  ======================  ===========================================================
 ``maps``     uint8 [T, L, gh, gw]    a map f is ``offset + scale * maps``, off by at most scale / 2
-``offset``   float32 [T, L]          NaN where a frame has no map: the first one, which is given
-``scale``    float32 [T, L]          0 for a map of one value
-``layers``   str [L]                 where the maps come from, deepest first
+``offset``   float32 [T, L]          NaN for a frame without a map, as the first one, which is given
+``scale``    float32 [T, L]          0 for a constant map
+``layers``   str [L]                 the layers of the maps, deepest first
 ``gamma``    float32 [L]             their weights: the maximum is sought in the sum (Eq. 5)
-``centres``  float32 [T, 2]          (row, column), 0-based pixels: where no displacement is
+``centres``  float32 [T, 2]          (row, column) of no displacement, 0-based pixels
 ``window``   int [2]                 (height, width) of the search window around it, pixels
 ``cell``     float [2]               height and width of a cell in pixels
 ``psr``      float32 [T]             peak-to-sidelobe ratio; NaN in the first frame
@@ -21,7 +21,7 @@ import contextlib
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -38,7 +38,7 @@ _MOST = 255  # the highest level
 
 
 class Responses(NamedTuple):
-    """The content of a file, as the module's table has it."""
+    """The content of a file, as in the table of the module."""
 
     maps: Levels
     offset: Floats
@@ -52,10 +52,10 @@ class Responses(NamedTuple):
 
 
 def quantise(maps: npt.NDArray[np.floating[Any]]) -> tuple[Levels, Floats, Floats]:
-    """Maps ``[..., gh, gw]`` as levels 0 to 255, with their offset and scale ``[...]``.
+    """Quantise maps ``[..., gh, gw]`` to levels 0 to 255, with an offset and a scale ``[...]``.
 
     ``offset + scale * levels`` is within half a step, scale / 2, of the map. A map with a value
-    that is not finite becomes none: its offset is NaN.
+    that is not finite is dropped: its offset is NaN.
     """
     values = np.asarray(maps, np.float64)
     whole = np.asarray(np.isfinite(values).all(axis=(-2, -1)))
@@ -69,13 +69,11 @@ def quantise(maps: npt.NDArray[np.floating[Any]]) -> tuple[Levels, Floats, Float
 
 @dataclass
 class Writer:
-    """Takes frames in order; made by ``writing``."""
+    """The writer of a file, which ``writing`` opens; it takes frames in order."""
 
     shape: tuple[int, int, int, int]
-    _file: IO[bytes]
-
-    def __post_init__(self) -> None:
-        self.rows: list[tuple[Floats, Floats, Floats, Floats]] = []
+    file: IO[bytes]
+    rows: list[tuple[Floats, ...]] = field(default_factory=list)
 
     def write(
         self,
@@ -83,17 +81,17 @@ class Writer:
         centres: npt.NDArray[np.floating[Any]],
         psr: npt.NDArray[np.floating[Any]],
     ) -> None:
-        """Appends n frames.
+        """Append n frames.
 
         Args:
-            maps: ``[n, L, gh, gw]``; None: frames without maps.
-            centres: (row, column) around which the frames were searched, 0-based pixels ``[n, 2]``.
+            maps: ``[n, L, gh, gw]``; None for frames without maps.
+            centres: (row, column) around which each frame was searched, 0-based pixels ``[n, 2]``.
             psr: Peak-to-sidelobe ratios ``[n]``.
         """
         if maps is None:
             maps = np.full((len(psr), *self.shape[1:]), np.nan)
         levels, offset, scale = quantise(maps)
-        self._file.write(levels.tobytes())
+        self.file.write(levels.tobytes())
         self.rows.append((offset, scale, centres.astype(np.float32), psr.astype(np.float32)))
 
 
@@ -108,14 +106,14 @@ def writing(
     window: tuple[int, int],
     cell: tuple[float, float],
 ) -> Iterator[Writer]:
-    """Writes a file frame by frame; memory does not grow with the maps.
+    """Write a file frame by frame; memory does not grow with the maps.
 
-    The file appears when the block ends; after an exception there is none. Equal content gives
+    The file appears when the block ends; after an exception there is no file. Equal content gives
     equal bytes.
 
     Args:
         path: ``<Sequence>.npz``.
-        frames: How many there will be, T.
+        frames: The number of frames, T.
         layers: Names of the maps.
         gamma: Their weights.
         grid: (gh, gw).
@@ -136,7 +134,7 @@ def writing(
         columns = zip(*writer.rows, strict=True)
         rest = dict(zip(names, map(np.concatenate, columns), strict=True))
         if len(rest["psr"]) != frames:
-            raise ValueError(f"{len(rest['psr'])} frames were written of {frames}")
+            raise ValueError(f"{len(rest['psr'])} of {frames} frames were written")
         rest |= {"layers": np.array(layers), "gamma": np.asarray(gamma, np.float32)}
         rest |= {"window": np.array(window), "cell": np.array(cell, np.float64)}
         for name, values in rest.items():
@@ -145,40 +143,36 @@ def writing(
 
 
 def _member(name: str) -> zipfile.ZipInfo:
-    """A part of the file with no time in it."""
+    """Return a member of the archive that has no time in it."""
     member = zipfile.ZipInfo(f"{name}.npy")
     member.compress_type = zipfile.ZIP_DEFLATED
     return member
 
 
 def read(path: str | Path) -> Responses:
-    """Reads what ``writing`` wrote.
+    """Read a file that ``writing`` wrote.
 
     Raises:
-        InputError: the file cannot be read or holds something else.
+        InputError: the file cannot be read or has other content.
     """
     try:
-        # opened here: of a damaged file, NumPy would leave its own handle open
+        # Opened here, because NumPy would leave its own handle of a damaged file open.
         with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as parts:
             content = {name: parts[name] for name in Responses._fields}
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: damaged, or no response maps; remove it") from error
+        raise InputError(
+            f"{path}: the file is damaged or has no response maps, remove it"
+        ) from error
     maps = content["maps"]
     frames, layers = maps.shape[:2] if maps.ndim == 4 and maps.dtype == np.uint8 else (0, 0)
-    shapes = {
-        "offset": (frames, layers),
-        "scale": (frames, layers),
-        "layers": (layers,),
-        "gamma": (layers,),
-        "centres": (frames, 2),
-        "window": (2,),
-        "cell": (2,),
-        "psr": (frames,),
-    }
+    shapes: dict[str, tuple[int, ...]] = {"centres": (frames, 2), "psr": (frames,)}
+    shapes |= dict.fromkeys(("offset", "scale"), (frames, layers))
+    shapes |= dict.fromkeys(("layers", "gamma"), (layers,))
+    shapes |= dict.fromkeys(("window", "cell"), (2,))
     if not frames or any(content[name].shape != shape for name, shape in shapes.items()):
-        raise InputError(f"{path}: its arrays do not fit together, no response maps; remove it")
+        raise InputError(f"{path}: its arrays do not fit together, remove it")
     return Responses(
         **content
         | {

@@ -1,4 +1,4 @@
-"""Result folders of this and of other programs: read into one form, and written.
+"""Result folders of this and of other programs, which are read into one form and written.
 
 ==========  =============================================  =====================================
 ``hcft``    ``<Tracker>/ope/<Sequence>.txt``               this program; or one such folder
@@ -8,14 +8,14 @@
 ``pysot``   ``OTB100/<Tracker>/<Sequence>.txt``            pysot
 ==========  =============================================  =====================================
 
-The first two also hold temporal and spatial robustness (``protocols``): a file a run,
+The first two also hold temporal and spatial robustness (``protocols``): one file per run,
 ``<Tracker>/tre/<Sequence>/<NN>.txt`` and ``<Tracker>/sre/<Sequence>/<shift>.txt``; and the
-toolkit's ``.mat`` files of 20 or 12 results, in a folder that names the protocol as the toolkit's
-do (``results_TRE_CVPR13``). Everything else is one-pass evaluation.
+toolkit's ``.mat`` files of 20 or 12 results, in a folder whose name contains the protocol, as the
+toolkit's do (``results_TRE_CVPR13``). Everything else is one-pass evaluation.
 
-The layout is recognised. Text has a row ``x, y, w, h`` a frame, 1-based, with any separator; NaN
-stands for no box. ``load`` reads everything that can be read and says in one line each what cannot;
-it never guesses, and leaves out a sequence that two files claim.
+The layout is recognised. Text has one row ``x, y, w, h`` per frame, 1-based, with any separator;
+NaN stands for no box. ``load`` reads everything that it can and reports everything else with one
+line each; it never guesses, and it leaves out a sequence that two files claim.
 """
 
 import dataclasses
@@ -29,49 +29,50 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from hcft_jax.evaluation import protocols, toolkit
-from hcft_jax.evaluation.annotations import Benchmark, Target
+from hcft_jax.evaluation.annotations import AnnotatedTarget, Benchmark
 from hcft_jax.evaluation.protocols import PROTOCOLS, SRE, Run
 from hcft_jax.evaluation.toolkit import Published
-from hcft_jax.util import boxes as conventions
 from hcft_jax.util import names
-from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.boxes import Boxes, parse
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
+# The folder of a tracker's results of one-pass evaluation; otb has files, not folders.
+_PLACES = {"hcft": "{}/ope", "plain": "{}", "got10k": "OTB2015/{}", "pysot": "OTB100/{}"}
 FORMATS = ("hcft", "otb", "plain", "got10k", "pysot")
 
 # Folders that hold the trackers of one data set, beside those of others: OTB2015, OTB100, tb50.
 _DATA_SET = re.compile(r"(otb|tb|cvpr)-?[0-9]+", re.IGNORECASE)
 _DEPTH = 3  # <folder>/OTB100/<Tracker>/ope
 
-# A folder of the toolkit's files that names their protocol: results_TRE_CVPR13.
+# The name of a folder of the toolkit's files that contains their protocol: results_TRE_CVPR13.
 _PROTOCOL = re.compile(r"(?<![a-z])(" + "|".join(PROTOCOLS) + r")(?![a-z])", re.IGNORECASE)
 
 _T = TypeVar("_T")
-Runs = list[tuple[Run, Boxes]]  # all of a protocol on one sequence, in the toolkit's order
+Runs = list[tuple[Run, Boxes]]  # all runs of a protocol on one sequence, in the toolkit's order
 
 
 class Problem(NamedTuple):
-    """What is wrong with one file or target."""
+    """A problem of one file or target."""
 
-    tracker: str | None  # None: the file does not say
-    sequence: str | None  # None: the file is no sequence's
+    tracker: str | None  # None if the file does not tell
+    sequence: str | None  # None if the file is no sequence's
     line: str
     protocol: str = "ope"
 
 
 @dataclasses.dataclass
 class Results:
-    """Everyone's boxes.
+    """The boxes of all trackers.
 
     Attributes:
-        boxes: By tracker, then by the benchmark's name of the sequence: ``[T, 4]``, 1-based, of the
-            evaluated frames; NaN where a tracker gave none. One-pass evaluation.
-        problems: What could not be used.
-        runs: The other protocols' boxes, by protocol, tracker and sequence.
-        origins: Where each tracker's results come from: a folder, and for ``.mat`` files their
-            folder with the tracker's name.
-        files: Where the boxes come from, by tracker and sequence.
+        boxes: One-pass evaluation, by tracker and by the benchmark's name of the sequence: boxes of
+            the evaluated frames ``[T, 4]``, 1-based; NaN where a tracker gave none.
+        problems: The files and targets that could not be used.
+        runs: The boxes of the other protocols, by protocol, tracker and sequence.
+        origins: The folder of each tracker's results; for ``.mat`` files, their folder joined with
+            the tracker's name.
+        files: The files of ``boxes``, by tracker and sequence.
     """
 
     boxes: dict[str, dict[str, Boxes]] = dataclasses.field(default_factory=dict)
@@ -82,22 +83,22 @@ class Results:
 
 
 class _Found(NamedTuple):
-    """A tracker's files of one protocol."""
+    """The files of a tracker and one protocol."""
 
     tracker: str
     origin: Path
     protocol: str
-    files: list[tuple[str | None, Path]]  # sequence and file, or its folder of one file a run
+    files: list[tuple[str | None, Path]]  # sequence and file, or folder of one file per run
 
 
 def load(folders: Sequence[str | Path], benchmark: Benchmark) -> Results:
-    """Reads all results in ``folders``, in any layout.
+    """Read all results in ``folders``, in any layout.
 
-    A tracker that has results of one protocol in several places is called by its path in each;
-    results of different protocols may lie apart.
+    A tracker with results of one protocol in several places gets its paths as names; results of
+    different protocols may lie apart.
 
     Raises:
-        InputError: a folder is missing, is given twice or holds no result.
+        InputError: a folder is missing, is given twice or has no result.
     """
     everything, results = list[_Found](), Results()
     for folder in map(Path, folders):
@@ -107,8 +108,8 @@ def load(folders: Sequence[str | Path], benchmark: Benchmark) -> Results:
             raise InputError(f"{folder}: cannot list it ({error.strerror or error})") from error
         if not found:
             raise InputError(
-                f"{folder}: no results there, expected <Tracker>/<Sequence>.txt, "
-                "ope/<Sequence>.txt or <Sequence>_<Tracker>.mat of sequences that are annotated"
+                f"{folder}: the folder has no results, expected <Tracker>/<Sequence>.txt, "
+                "ope/<Sequence>.txt or <Sequence>_<Tracker>.mat of annotated sequences"
             )
         everything += found
     claims = Counter((found.tracker, found.protocol) for found in everything)
@@ -158,7 +159,7 @@ def _find(
 
 
 def _is_text(path: Path) -> bool:
-    if path.name.startswith("."):  # what a killed process was writing
+    if path.name.startswith("."):  # the temporary file of a killed process
         return False
     return path.suffix.lower() == ".txt" and not path.stem.endswith("_time") and path.is_file()
 
@@ -183,7 +184,7 @@ def _by_name(
 ) -> Iterator[_Found]:
     named = _PROTOCOL.search(folder.resolve().name)
     protocol = named[1].lower() if named else "ope"
-    # Letter case is no part of a tracker's name either: the first spelling stands.
+    # Trackers' names that differ in letter case are one name, too: the first spelling counts.
     trackers: dict[str, _Found] = {}
     for path in mats:
         if parts := names.split(path.stem, benchmark.spellings):
@@ -196,13 +197,13 @@ def _by_name(
 
 
 def _foreign(path: Path) -> str:
-    return f"{path}: not used, its name is no annotated sequence's"
+    return f"{path}: not used, because its name is no annotated sequence's"
 
 
 def _load(
     found: _Found,
     tracker: str,
-    read: Callable[[Path, Target], _T],
+    read: Callable[[Path, AnnotatedTarget], _T],
     benchmark: Benchmark,
     problems: list[Problem],
 ) -> dict[str, _T]:
@@ -216,33 +217,35 @@ def _load(
     for sequence, paths in claims.items():
         try:
             if len(paths) > 1:
-                raise InputError(f"{paths[0]} and {paths[1].name}: both are {sequence}, remove one")
+                raise InputError(
+                    f"{paths[0]} and {paths[1].name}: both are of {sequence}, remove one"
+                )
             boxes[sequence] = read(paths[0], benchmark.targets[sequence])
         except InputError as error:
             problems.append(Problem(tracker, sequence, str(error), found.protocol))
     return {name: boxes[name] for name in benchmark.targets if name in boxes}
 
 
-def _read(path: Path, target: Target) -> Boxes:
+def _read(path: Path, target: AnnotatedTarget) -> Boxes:
     if path.suffix.lower() == ".mat":
         run = toolkit.read_mat(path)
     else:
-        run = Published(conventions.parse(path, gaps=True), None)
+        run = Published(parse(path, gaps=True), None)
     try:
         return target.align(run)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
 
-def _read_runs(protocol: str, path: Path, target: Target) -> Runs:
-    """All runs of TRE or SRE on a sequence, from its ``.mat`` file or its folder of texts.
+def _read_runs(protocol: str, path: Path, target: AnnotatedTarget) -> Runs:
+    """Read all runs of TRE or SRE on a sequence, from its ``.mat`` file or its folder of texts.
 
-    Where TRE starts follows from the annotations. An SRE run's first box is what its file begins
-    with (the image's size, which ``protocols.sre_box`` needs, is in no annotation); it is judged by
-    its label alone.
+    The starts of TRE follow from the annotations. The first box of an SRE run is the first in its
+    file, because no annotation has the size of the image, which ``protocols.sre_box`` needs; the
+    run is judged by its label alone.
 
     Raises:
-        InputError: there is not one run for each start, or one covers other frames.
+        InputError: the runs are not one per start, or one covers other frames.
     """
     starts = dict.fromkeys(SRE, 0)
     if protocol == "tre":
@@ -251,13 +254,15 @@ def _read_runs(protocol: str, path: Path, target: Target) -> Runs:
     if path.is_dir():
         files = {file.stem: file for file in path.iterdir() if _is_text(file)}
         if odd := sorted(files.keys() ^ starts.keys()):
-            what = "is none of" if odd[0] in files else "is not there, of"
-            raise InputError(f"{path}: {odd[0]}.txt {what} the {len(starts)} runs of {protocol}")
-        tracked = [(files[label], conventions.parse(files[label], gaps=True)) for label in starts]
+            what = "is none" if odd[0] in files else "is missing"
+            raise InputError(f"{path}: {odd[0]}.txt {what} of the {len(starts)} runs of {protocol}")
+        tracked = [(files[label], parse(files[label], gaps=True)) for label in starts]
     else:
         tracked = [(path, run.boxes) for run in toolkit.read_runs(path)]
         if len(tracked) != len(starts):
-            raise InputError(f"{path}: {len(tracked)} results, want {len(starts)} for {protocol}")
+            raise InputError(
+                f"{path}: {len(tracked)} results, but {protocol} has {len(starts)} runs"
+            )
     runs: Runs = []
     for (label, first), (file, rows) in zip(starts.items(), tracked, strict=True):
         try:
@@ -265,7 +270,7 @@ def _read_runs(protocol: str, path: Path, target: Target) -> Runs:
                 Published(rows, None), target.truth[first:], target.first_frame + first
             )
         except InputError as error:
-            hint = "; it starts elsewhere: was it tracked without initOmit?"
+            hint = "; it starts elsewhere, was it tracked without initOmit?"
             raise InputError(
                 f"{file}: run {label}: {error}{hint if protocol == 'tre' else ''}"
             ) from error
@@ -278,28 +283,30 @@ def _read_runs(protocol: str, path: Path, target: Target) -> Runs:
 def export(
     boxes: Mapping[str, Mapping[str, Boxes]], benchmark: Benchmark, form: str, folder: str | Path
 ) -> None:
-    """Writes everyone's one-pass boxes in a layout that ``load`` and the program of its name read.
+    """Write all one-pass boxes in a layout that ``load`` and the program of that name read.
 
-    GOT-10k's and pysot's evaluators want a row for each annotated frame: those before the evaluated
-    ones (Tiger1) are NaN, which they count as failures. Times are not written.
+    The evaluators of GOT-10k and pysot expect one row per annotated frame: rows before the
+    evaluated frames (Tiger1) are NaN, which they count as failures. Times are not written.
 
     Args:
-        boxes: As in ``Results``.
-        benchmark: Whose sequences these are.
+        boxes: The boxes, as in ``Results``.
+        benchmark: The benchmark of the sequences.
         form: One of ``FORMATS``.
-        folder: Where to.
+        folder: The folder to write to.
 
     Raises:
-        InputError: an unknown format, a tracker's name that no file can have, or the folder cannot
-            be written to.
+        InputError: the format is unknown, two trackers have one name, or the folder cannot be
+            written to.
     """
     if form not in FORMATS:
-        raise InputError(f"{form!r}: not a format, known are {', '.join(FORMATS)}")
+        raise InputError(f"{form!r} is not a format, there are {', '.join(FORMATS)}")
     folder = Path(folder)
     for label, sequences in boxes.items():
-        tracker = Path(label).name  # a path where names repeat
+        tracker = Path(label).name  # the label is a path if names repeat
         if [Path(other).name for other in boxes].count(tracker) > 1:
-            raise InputError(f"{label}: another tracker is called {tracker} too, rename its folder")
+            raise InputError(
+                f"{label}: another tracker is called {tracker}, too; rename its folder"
+            )
         for sequence, rows in sequences.items():
             target = benchmark.targets[sequence]
             if form == "otb":
@@ -310,24 +317,16 @@ def export(
                     annotated_from=target.annotated_from,
                 )
                 continue
-            name = sequence
-            if form == "got10k":
-                name = _got10k_name(sequence, benchmark)
+            name = _got10k_name(sequence, benchmark) if form == "got10k" else sequence
             if form in ("got10k", "pysot"):
                 before = target.first_frame - target.annotated_from
                 rows = np.concatenate([np.full((before, 4), np.nan), rows])
-            place = {
-                "hcft": folder / tracker / "ope",
-                "plain": folder / tracker,
-                "got10k": folder / "OTB2015" / tracker,
-                "pysot": folder / "OTB100" / tracker,
-            }[form]
-            with replacing(place / f"{name}.txt") as temporary:
+            with replacing(folder / _PLACES[form].format(tracker) / f"{name}.txt") as temporary:
                 np.savetxt(temporary, rows, fmt="%.10g", delimiter=",")
 
 
 def _got10k_name(sequence: str, benchmark: Benchmark) -> str:
-    """Jogging.1 for Jogging-1, and Human4 for Human4-2, the only one of its video."""
+    """Return Jogging.1 for Jogging-1, and Human4 for Human4-2, the only target of its video."""
     video, dash, number = sequence.rpartition("-")
     if not dash or not number.isdigit():
         return sequence

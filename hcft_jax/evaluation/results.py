@@ -1,7 +1,7 @@
-"""Result files and their summary on the terminal. Knows no tracker.
+"""Result files and their summary on the terminal.
 
-A box file has one line ``x,y,w,h`` a frame, **1-based**, as MATLAB programs expect;
-``boxes.parse`` reads it.
+A box file has one line ``x,y,w,h`` per frame, **1-based**, as MATLAB programs expect;
+``util.boxes.parse`` reads it.
 """
 
 import json
@@ -19,7 +19,7 @@ from hcft_jax.util.files import replacing
 
 
 def write_boxes(path: str | Path, boxes: npt.ArrayLike) -> None:
-    """Writes 0-based boxes ``[T, 4]`` as 1-based lines with four decimals, whole or not at all.
+    """Write 0-based boxes ``[T, 4]`` as 1-based lines with four decimals, whole or not at all.
 
     Raises:
         InputError: a box is not finite, or the folder cannot be written to.
@@ -38,10 +38,10 @@ def write_boxes(path: str | Path, boxes: npt.ArrayLike) -> None:
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
-    """Writes indented JSON with sorted keys, whole or not at all.
+    """Write indented JSON with sorted keys, whole or not at all.
 
     Raises:
-        InputError: a number is not finite (JSON has none such), or the folder cannot be written to.
+        InputError: a number is not finite, as JSON requires, or the folder cannot be written to.
     """
     try:
         text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
@@ -52,13 +52,13 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Reads what ``write_json`` wrote.
+    """Read a file that ``write_json`` wrote.
 
     Raises:
         InputError: the file is missing or holds no JSON object.
     """
     try:
-        content = json.loads(_read_text(path))
+        content = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}, line {error.lineno}: not JSON ({error.msg}); remove it"
@@ -68,21 +68,26 @@ def read_json(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _read_text(path: str | Path) -> str:
+def read_text(path: str | Path) -> str:
+    """Read a UTF-8 text; a byte order mark, which editors on Windows write, is dropped.
+
+    Raises:
+        InputError: the file is missing or is no such text.
+    """
     try:
-        return Path(path).read_text(encoding="utf-8")
+        return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not a text file"
         raise InputError(f"{path}: cannot be read ({reason})") from error
 
 
 def table(rows: Sequence[tuple[str, Scores, float | None]], mean: Scores) -> str:
-    """The aligned table of a run: one line a sequence, the last one the mean.
+    """Format the aligned table of a run: one line per sequence, and a last one for the mean.
 
     Args:
-        rows: Name, scores and frames per second (None: not known) of each sequence.
-        mean: The mean scores. Their fps is all tracked frames (the first of a sequence is given)
-            over the time they took, where every fps is known.
+        rows: Name, scores and frames per second (None if unknown) of each sequence.
+        mean: The mean scores. Their frames per second are all tracked frames (the first frame of
+            a sequence is given) over the time they took, if it is known for every sequence.
     """
     tracked = [(scores.frames - 1, fps) for _, scores, fps in rows if fps]
     seconds = sum(count / fps for count, fps in tracked)
@@ -97,7 +102,7 @@ def table(rows: Sequence[tuple[str, Scores, float | None]], mean: Scores) -> str
 
 
 def aligned(cells: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Rows of cells as lines of text: the first ``left`` columns begin together, the others end."""
+    """Align rows of cells as lines of text, the first ``left`` columns left, the others right."""
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:

@@ -1,4 +1,4 @@
-"""Scores of all trackers, summed up by subset and attribute."""
+"""Scores of all trackers, summarised by subset and attribute."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,20 +12,20 @@ from hcft_jax.evaluation.metrics import MEASURES, Curves
 from hcft_jax.evaluation.result_folders import Problem, Results
 from hcft_jax.util.boxes import Boxes
 
-# The targets that every tracker has (one that has none aside), where some tracker lacks one.
+# The targets that every tracker has (trackers without any aside), if some tracker lacks a target.
 COMMON = "common"
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Everything that is known after scoring.
+    """The scores of all trackers under one protocol.
 
     Attributes:
-        benchmark: What was judged by.
-        curves: By tracker, best AUC first, then by sequence; bad or missing ones are absent. The
-            order is that over all targets, else over the common ones, and then by name.
-        subsets: Targets by subset; ``COMMON`` is last and only there where it is needed.
-        problems: What could not be used.
+        benchmark: The benchmark by which the trackers were judged.
+        curves: By tracker, best AUC first, and by sequence, without bad or missing results. The
+            order is by AUC over all targets, else over the common ones, and then by name.
+        subsets: Targets by subset; ``COMMON``, if some tracker lacks a target, is last.
+        problems: The files and targets that could not be used.
         protocol: One of ``protocols.PROTOCOLS``.
     """
 
@@ -36,15 +36,15 @@ class Evaluation:
     protocol: str = "ope"
 
     def missing(self, tracker: str, targets: Iterable[str]) -> list[str]:
-        """Those of ``targets`` that a tracker has no usable result of."""
+        """Return those of ``targets`` for which a tracker has no usable result."""
         return [name for name in targets if name not in self.curves[tracker]]
 
     def complete(self, targets: Sequence[str]) -> list[str]:
-        """The trackers that have all of some targets, of which there must be one."""
+        """Return the trackers that have all of ``targets``; none if ``targets`` is empty."""
         return [t for t in self.curves if targets and not self.missing(t, targets)]
 
     def mean(self, tracker: str, targets: Sequence[str]) -> Curves | None:
-        """A tracker's mean over targets; None where it lacks one, or there are none."""
+        """Return a tracker's mean over ``targets``; None if it lacks one or there are none."""
         of = self.curves[tracker]
         if not targets or self.missing(tracker, targets):
             return None
@@ -54,13 +54,13 @@ class Evaluation:
 def evaluate(
     results: Results, benchmark: Benchmark, protocol: str = "ope", *, unscale: bool = False
 ) -> Evaluation:
-    """Scores every result of a protocol against its ground truth.
+    """Score every result of a protocol against its ground truth.
 
     Args:
-        results: Everyone's boxes.
-        benchmark: What to judge by.
-        protocol: One of ``protocols.PROTOCOLS``; those who have no result of it are left out.
-        unscale: SRE: judge boxes with the size divided by the factor they started with.
+        results: The boxes of all trackers.
+        benchmark: The ground truth.
+        protocol: One of ``protocols.PROTOCOLS``; trackers without results of it are left out.
+        unscale: For SRE, judge boxes with the size divided by the factor of their start.
     """
     curves = _curves(results, benchmark, protocol, unscale)
     subsets = {subset: names for subset in SUBSETS if (names := benchmark.subset(subset))}
@@ -106,57 +106,56 @@ def _measures(curves: Curves | None) -> dict[str, float | None]:
 
 
 def summary(evaluation: Evaluation) -> dict[str, dict[str, dict[str, Any]]]:
-    """``{tracker: {subset: {n, dp20, os50, auc, cle, norm_auc, missing, problems}}}``.
+    """Return ``{tracker: {subset: {n, dp20, os50, auc, cle, norm_auc, missing, problems}}}``.
 
-    ``n`` counts the targets with a usable result. Where it is not the whole subset, the measures
-    are None: a mean over other targets than everyone else's would only look comparable.
-    ``missing`` names the targets that lack, ``problems`` says what is wrong with which file.
+    ``n`` counts the targets with a usable result. If it is not the whole subset, the measures are
+    None: a mean over other targets than those of the other trackers would only look comparable.
+    ``missing`` names the missing targets, ``problems`` has one line for each bad file.
     """
-    content: dict[str, dict[str, dict[str, Any]]] = {}
-    for tracker in evaluation.curves:
-        content[tracker] = {}
-        for subset, targets in evaluation.subsets.items():
-            missing = evaluation.missing(tracker, targets)
-            content[tracker][subset] = {
-                "n": len(targets) - len(missing),
-                **_measures(evaluation.mean(tracker, targets)),
-                "missing": missing,
-                "problems": [
-                    problem.line
-                    for problem in evaluation.problems
-                    if problem.tracker == tracker and problem.sequence in (None, *missing)
-                ],
-            }
-    return content
+
+    def content(tracker: str, targets: list[str]) -> dict[str, Any]:
+        missing = evaluation.missing(tracker, targets)
+        bad = [p for p in evaluation.problems if p.tracker == tracker]
+        return {
+            "n": len(targets) - len(missing),
+            **_measures(evaluation.mean(tracker, targets)),
+            "missing": missing,
+            "problems": [p.line for p in bad if p.sequence in (None, *missing)],
+        }
+
+    return {
+        tracker: {subset: content(tracker, of) for subset, of in evaluation.subsets.items()}
+        for tracker in evaluation.curves
+    }
 
 
 def by_attribute(evaluation: Evaluation) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
-    """``{tracker: {subset: {attribute: {n, measures}}}}``; measures are None where one lacks.
+    """Return ``{tracker: {subset: {attribute: {n, measures}}}}``.
 
-    A target counts for each attribute that it has.
+    A target counts for each attribute that it has. Measures are None if a target is missing.
     """
-    content: dict[str, dict[str, dict[str, dict[str, Any]]]] = {}
-    for tracker in evaluation.curves:
-        content[tracker] = {}
-        for subset in evaluation.subsets:
-            content[tracker][subset] = {}
-            for attribute in ATTRIBUTES:
-                targets = having(evaluation, subset, attribute)
-                content[tracker][subset][attribute] = {
-                    "n": len(targets) - len(evaluation.missing(tracker, targets)),
-                    **_measures(evaluation.mean(tracker, targets)),
-                }
-    return content
+
+    def content(tracker: str, targets: list[str]) -> dict[str, Any]:
+        count = len(targets) - len(evaluation.missing(tracker, targets))
+        return {"n": count, **_measures(evaluation.mean(tracker, targets))}
+
+    return {
+        tracker: {
+            subset: {a: content(tracker, having(evaluation, subset, a)) for a in ATTRIBUTES}
+            for subset in evaluation.subsets
+        }
+        for tracker in evaluation.curves
+    }
 
 
 def having(evaluation: Evaluation, subset: str, attribute: str) -> list[str]:
-    """The targets of a subset that have an attribute."""
+    """Return the targets of a subset that have an attribute."""
     of = evaluation.benchmark.targets
     return [name for name in evaluation.subsets[subset] if attribute in of[name].attributes]
 
 
 def by_sequence(evaluation: Evaluation) -> dict[str, dict[str, dict[str, Any]]]:
-    """``{tracker: {sequence: {frames, measures}}}``."""
+    """Return ``{tracker: {sequence: {frames, measures}}}``."""
     return {
         tracker: {name: {"frames": c.frames, **_measures(c)} for name, c in of.items()}
         for tracker, of in evaluation.curves.items()
@@ -164,28 +163,26 @@ def by_sequence(evaluation: Evaluation) -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def mean_curves(evaluation: Evaluation) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """``{tracker: {subset: {success, precision, normalised}}}``, where the subset is complete."""
-    content: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for tracker in evaluation.curves:
-        content[tracker] = {}
-        for subset, targets in evaluation.subsets.items():
-            if mean := evaluation.mean(tracker, targets):
-                content[tracker][subset] = {
-                    "success": mean.success.tolist(),
-                    "precision": mean.precision.tolist(),
-                    "normalised": mean.normalised.tolist(),
-                }
-    return content
+    """Return ``{tracker: {subset: {success, precision, normalised}}}`` for complete subsets."""
+    names = ("success", "precision", "normalised")
+    return {
+        tracker: {
+            subset: {name: getattr(mean, name).tolist() for name in names}
+            for subset, targets in evaluation.subsets.items()
+            if (mean := evaluation.mean(tracker, targets))
+        }
+        for tracker in evaluation.curves
+    }
 
 
 def intervals(
     evaluation: Evaluation, resamples: int = bootstrap.RESAMPLES, seed: int = 0
 ) -> dict[str, Any]:
-    """95 % intervals of all means and of all differences of two trackers, by subset.
+    """Return 95 % intervals of all means and of all differences of two trackers, by subset.
 
     ``{"means": {subset: {tracker: {measure: [low, high]}}},
     "differences": {subset: {a: {b: {measure: [mean of a - b, low, high]}}}}}``, each pair once, for
-    the trackers that have the whole subset.
+    the trackers that have the whole subset; and ``level``, ``resamples`` and ``seed``.
     """
     means: dict[str, Any] = {}
     differences: dict[str, Any] = {}
@@ -224,5 +221,5 @@ def values_of(
     targets: Sequence[str],
     measure: str,
 ) -> bootstrap.Floats:
-    """A measure of each tracker on each target: ``[trackers, targets]``."""
+    """Return a measure of each tracker on each target, ``[trackers, targets]``."""
     return np.array([[getattr(curves[t][name], measure) for name in targets] for t in trackers])

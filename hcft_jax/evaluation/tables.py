@@ -1,4 +1,4 @@
-"""Tables as Markdown, LaTeX and CSV."""
+"""Tables of scores as Markdown, LaTeX and CSV."""
 
 import csv
 import io
@@ -15,13 +15,13 @@ TITLES = {
     "OTB100": "OTB-100",
     "CVPR13": "CVPR 2013",
     "TB50": "TB-50",
-    COMMON: "what every tracker has",
+    COMMON: "shared by all trackers",
 }
 _LATEX = {character: f"\\{character}" for character in "_%&#$"} | {"@": "@"}
 
 
 def named(subset: str, count: int) -> str:
-    """A subset as titles have it."""
+    """Return the name of a subset in titles."""
     return f"{TITLES[subset]} ({count} target{'' if count == 1 else 's'})"
 
 
@@ -29,10 +29,10 @@ class Table(NamedTuple):
     """Cells as text; the first column is a name, the others are numbers or "-".
 
     Attributes:
-        title: Stands above.
-        header: The columns' names.
-        rows: As many cells each.
-        places: 1 (best) or 2 (second) of cells that are marked, by (row, column).
+        title: The text above the table.
+        header: The names of the columns.
+        rows: Rows of as many cells as the header.
+        places: The places, 1 (best) or 2 (second), of the marked cells by (row, column).
     """
 
     title: str
@@ -44,26 +44,17 @@ class Table(NamedTuple):
 def overall(
     evaluation: Evaluation, subset: str, summary: Mapping[str, Any], intervals: Mapping[str, Any]
 ) -> Table:
-    """Everyone's measures on a subset, with intervals; "-" where a tracker lacks a target."""
+    """Return all trackers' measures on a subset, with intervals; "-" if one lacks a target."""
     count = len(evaluation.subsets[subset])
     rows = []
     for tracker in _ranked(evaluation, subset, summary):
         of = summary[tracker][subset]
         ends = intervals["means"][subset].get(tracker, {})
-        rows.append(
-            [
-                tracker,
-                str(of["n"]),
-                percent(of["dp20"]),
-                interval(ends.get("dp20"), 100, 1),
-                percent(of["os50"]),
-                interval(ends.get("os50"), 100, 1),
-                number(of["auc"], 4),
-                interval(ends.get("auc"), 1, 3),
-                number(of["norm_auc"], 4),
-                number(of["cle"], 2),
-            ]
-        )
+        row = [tracker, str(of["n"])]
+        for measure in ("dp20", "os50"):
+            row += [percent(of[measure]), interval(ends.get(measure), 100, 1)]
+        row += [number(of["auc"], 4), interval(ends.get("auc"), 1, 3)]
+        rows.append([*row, number(of["norm_auc"], 4), number(of["cle"], 2)])
     header = ["Tracker", "n", "DP@20 (%)", "95 % interval", "OS@0.5 (%)", "95 % interval"]
     header += ["AUC", "95 % interval", "Norm. AUC", "CLE (px)"]
     return Table(f"{PROTOCOLS[evaluation.protocol]}, {named(subset, count)}", header, rows)
@@ -76,7 +67,7 @@ def attributes(
     by_attribute: Mapping[str, Any],
     measure: str,
 ) -> Table:
-    """A measure, "auc" or "dp20", of everyone by attribute; the header says on how many targets."""
+    """Return a measure, "auc" or "dp20", by attribute; the header has the numbers of targets."""
     header = ["Tracker", *(f"{a} ({len(having(evaluation, subset, a))})" for a in ATTRIBUTES)]
     show = percent if measure == "dp20" else lambda value: number(value, 4)
     rows = [
@@ -97,28 +88,28 @@ def _ranked(evaluation: Evaluation, subset: str, summary: Mapping[str, Any]) -> 
 
 
 def percent(value: float | None) -> str:
-    """A fraction in % with two digits; "-" for None."""
+    """Format a fraction in % with two digits; "-" for None."""
     return number(None if value is None else 100 * value, 2)
 
 
 def number(value: float | None, digits: int) -> str:
-    """A value with so many digits; "-" for None."""
+    """Format a value with a number of digits; "-" for None."""
     return "-" if value is None else f"{value:.{digits}f}"
 
 
 def interval(ends: Sequence[float] | None, scale: float, digits: int) -> str:
-    """``low to high``, each times ``scale``; "-" for None."""
+    """Format an interval as ``low to high``, each times ``scale``; "-" for None."""
     return "-" if ends is None else " to ".join(f"{scale * end:.{digits}f}" for end in ends)
 
 
 def places(values: Sequence[float | None], *, largest: bool) -> dict[int, int]:
-    """The place, 1 or 2, of the best and the second best of values; equal ones share it."""
+    """Return the places, 1 or 2, of the best and the second best values; equal values share one."""
     ranked = sorted({v for v in values if v is not None}, reverse=largest)[:2]
     return {i: ranked.index(v) + 1 for i, v in enumerate(values) if v in ranked}
 
 
 def _marked(table: Table, cells: list[list[str]], marks: Mapping[int, str]) -> list[list[str]]:
-    """The cells, those with a place put into its mark."""
+    """Return the cells, with marks put around those that have a place."""
     marked = [list(row) for row in cells]
     for (row, column), place in table.places.items():
         marked[row][column] = marks[place].format(marked[row][column])
@@ -126,7 +117,7 @@ def _marked(table: Table, cells: list[list[str]], marks: Mapping[int, str]) -> l
 
 
 def markdown(table: Table) -> str:
-    """A pipe table below its title; the best of a column is bold, the second underlined."""
+    """Format a pipe table below its title; place 1 is bold and place 2 underlined."""
     rule = ["---", *["---:"] * (len(table.header) - 1)]
     body = _marked(table, table.rows, {1: "**{}**", 2: "<u>{}</u>"})
     rows = [[cell.replace("|", "\\|") for cell in row] for row in [table.header, *body]]
@@ -135,7 +126,7 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A tabular that needs no package; the title is a comment, places are as in Markdown."""
+    """Format a tabular that needs no package; the title is a comment, places as in Markdown."""
     cells = [[_escaped(cell) for cell in row] for row in table.rows]
     rows = _marked(table, cells, {1: "\\textbf{{{}}}", 2: "\\underline{{{}}}"})
     lines = [
@@ -160,14 +151,14 @@ def _latex_row(cells: Iterable[str]) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """CSV (RFC 4180) without the title and the places."""
+    """Format CSV (RFC 4180) without the title and the places."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([table.header, *table.rows])
     return text.getvalue()
 
 
 def write(table: Table, stem: str | Path) -> None:
-    """Writes ``<stem>.md``, ``.tex`` and ``.csv``.
+    """Write ``<stem>.md``, ``.tex`` and ``.csv``.
 
     Raises:
         InputError: the folder cannot be written to.

@@ -1,4 +1,4 @@
-"""Result files of the OTB MATLAB toolkit, the form in which published trackers come."""
+"""Result files of the OTB MATLAB toolkit, the form in which results are published."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -16,46 +16,46 @@ from hcft_jax.util.names import key
 
 
 class Published(NamedTuple):
-    """One tracker's run on one sequence."""
+    """The run of a tracker on one sequence."""
 
     boxes: Boxes  # [T, 4] float64, 1-based; NaN or w, h <= 0 where the tracker gave none
-    start: int | None  # the file number of the first frame, from 1; some authors leave it out
+    start: int | None  # the file number of the first frame, from 1; None if the file has none
 
 
 def read_mat(path: str | Path) -> Published:
-    """Reads the one-pass run of ``<Sequence>_<Tracker>.mat``.
+    """Read the one-pass run of ``<Sequence>_<Tracker>.mat``.
 
     Raises:
-        InputError: as ``read_runs``, or the file holds several runs (TRE or SRE).
+        InputError: as for ``read_runs``, or the file has several runs (TRE or SRE).
     """
     runs = read_runs(path)
     if len(runs) != 1:
-        raise InputError(f"{path}: holds {len(runs)} results, want the one of a one-pass run")
+        raise InputError(f"{path}: has {len(runs)} results, but a one-pass run has one")
     return runs[0]
 
 
 def read_runs(path: str | Path) -> list[Published]:
-    """Reads all runs of a file: one (OPE), or those of TRE and SRE in their order.
+    """Read all runs of a file: one (OPE), or those of TRE and SRE in order.
 
     ``results`` is a cell of structs, or one struct, with ``type``, ``res`` and, where the type
     needs it, ``tmplsize`` (``regions`` has the rules).
 
     Raises:
-        InputError: the file is missing or not MATLAB's, holds no ``results``, or one with an
-            unknown type or a ``res`` that does not fit its type.
+        InputError: the file is missing, is not MATLAB's or has no ``results``, or the type of one
+            is unknown or does not fit its ``res``.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         content = scipy.io.loadmat(path)
-    # scipy raises whatever its parsers meet: ValueError, TypeError, NotImplementedError, zlib.error
+    # scipy raises what its parsers raise: ValueError, TypeError, NotImplementedError, zlib.error
     except Exception as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{path}: not a MATLAB file that can be read ({reason})") from error
+        raise InputError(f"{path}: cannot be read as a MATLAB file ({reason})") from error
     cells = np.asarray(content.get("results", np.empty(0))).ravel()
     if not cells.size:
-        raise InputError(f"{path}: holds 0 results, expected a cell 'results'")
+        raise InputError(f"{path}: has 0 results, expected a cell 'results'")
     runs = cells if cells.dtype == object else [cells]  # a cell of structs, or a struct itself
     return [_run(path, number, run) for number, run in enumerate(runs, 1)]
 
@@ -72,18 +72,18 @@ def _run(path: Path, number: int, run: npt.NDArray[np.generic]) -> Published:
         raise InputError(f"{path}: {error}") from error
     starts = np.asarray(struct["startFrame"] if "startFrame" in fields else []).ravel()
     numeric = starts.dtype.kind in "iuf" and starts.size and np.isfinite(starts[0])
-    boxes = np.where(np.isfinite(boxes), boxes, np.nan)  # an infinite box is none either
+    boxes = np.where(np.isfinite(boxes), boxes, np.nan)  # an infinite box is no box, either
     return Published(boxes, int(starts[0]) if numeric else None)
 
 
 def write_mat(path: str | Path, boxes: Boxes, *, start: int, annotated_from: int) -> None:
-    """Writes a one-pass run as the toolkit does: ``results{1}`` of type 'rect', whole or not.
+    """Write a one-pass run as the toolkit does, ``results{1}`` of type 'rect', whole or not at all.
 
     Args:
         path: ``<Sequence>_<Tracker>.mat``.
         boxes: ``[T, 4]``, 1-based; NaN where the tracker gave none.
         start: The file number of the first box's frame.
-        annotated_from: That of the first annotated frame.
+        annotated_from: The file number of the first annotated frame.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -101,33 +101,33 @@ def write_mat(path: str | Path, boxes: Boxes, *, start: int, annotated_from: int
 
 
 def find(folder: str | Path, sequence: str, tracker: str) -> Path:
-    """The file of a sequence and tracker, in any of the spellings that authors use.
+    """Find the file of a sequence and tracker, in any of the spellings that authors use.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no such file.
     """
     wanted = key(f"{sequence}_{tracker}")
     for path in sorted(Path(folder).glob("*.mat")):
         if key(path.stem) == wanted:
             return path
-    raise InputError(f"{folder}: no results {sequence}_{tracker}.mat")
+    raise InputError(f"{folder}: has no results {sequence}_{tracker}.mat")
 
 
 def align(
     published: Published, truth: Boxes, first_frame: int, annotated_from: int | None = None
 ) -> Boxes:
-    """The boxes ``[T, 4]`` of a run on the evaluated frames, 1-based.
+    """Return the boxes ``[T, 4]`` of a run on the evaluated frames, 1-based.
 
     Lengths decide, since authors number frames differently: a run as long as ``truth`` is on these
-    frames, one as long as the whole annotation loses the frames before them, and any other begins
-    at its ``start``. A run may end before last frames that have no valid ground truth (Board,
-    Twinnings): these boxes are NaN, which the toolkit's rule replaces by the last one.
+    frames, a run as long as the whole annotation loses the frames before them, and any other run
+    begins at its ``start``. A run may end before last frames without valid ground truth (Board,
+    Twinnings): these boxes are NaN, which the toolkit's rule replaces by the box before them.
 
     Args:
-        published: A run; without a start it is taken to begin where the ground truth does.
+        published: A run; without a start it is assumed to begin where the ground truth does.
         truth: Ground truth of the evaluated frames ``[T, 4]``, 1-based.
         first_frame: The file number of the first row of ``truth``.
-        annotated_from: That of the first annotated frame. None: the same.
+        annotated_from: The file number of the first annotated frame; None if it is the same.
 
     Raises:
         InputError: the run covers other frames.

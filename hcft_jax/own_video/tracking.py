@@ -37,10 +37,10 @@ from hcft_jax.run.several import Several
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
-from hcft_jax.visual import visualize
+from hcft_jax.visual import overlay
 from hcft_jax.visual.film import Film, codec
 from hcft_jax.visual.layers_view import LayersView
-from hcft_jax.visual.visualize import Outline
+from hcft_jax.visual.overlay import Outline
 from hcft_jax.weights import lookup
 
 Box = tuple[float, float, float, float]  # x, y, w, h in pixels, 0-based
@@ -288,13 +288,13 @@ def _picture(
 ) -> npt.NDArray[np.uint8]:
     """Return a frame with the boxes and the text, and the panel beside it."""
     outlines = [
-        Outline(r.box, visualize.ORANGE if r.lost else visualize.RED, 2, name)
+        Outline(r.box, overlay.ORANGE if r.lost else overlay.RED, 2, name)
         for r, name in zip(found, names, strict=True)
     ]
     text = f"#{number}  {moment.time:.2f} s"
     if len(found) == 1 and not np.isnan(found[0].score):
         text += f"  PSR {found[0].score:.1f}{'  lost?' if found[0].lost else ''}"
-    picture = visualize.outlined(moment.image, outlines, text)
+    picture = overlay.outlined(moment.image, outlines, text)
     return picture if panel is None else np.concatenate([picture, panel], axis=1)
 
 

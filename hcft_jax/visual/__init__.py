@@ -1,1 +1,1 @@
-"""What people look at: overlay videos, plots and views of the layers."""
+"""Pictures for people: overlay videos, plots and views of the layers."""

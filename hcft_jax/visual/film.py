@@ -1,11 +1,10 @@
-"""Videos that ordinary players and browsers play: H.264 in .mp4, written frame by frame."""
+"""Videos for ordinary players and browsers: H.264 in .mp4, written frame by frame."""
 
 import contextlib
 import functools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import av
@@ -16,9 +15,9 @@ import numpy.typing as npt
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
-_CLOCK = 60_000  # ticks a second: exact for the usual frame rates, and MPEG-4 takes no more
-# The first one that FFmpeg has here. PyAV's wheels have x264; the last is in every build, but
-# browsers do not play it.
+_CLOCK = 60_000  # ticks per second: exact for the usual frame rates, and MPEG-4 takes no more
+# The first encoder that this FFmpeg has is used. PyAV's wheels have x264; every build has the last
+# one, but browsers do not play it.
 _ENCODERS = (
     ("libx264", {"crf": "20", "preset": "veryfast"}),
     ("libopenh264", {"b": "4M"}),
@@ -28,7 +27,11 @@ _ENCODERS = (
 
 @functools.cache
 def codec() -> str:
-    """The name of the encoder that is used, FFmpeg's."""
+    """Return FFmpeg's name of the encoder that is used.
+
+    Raises:
+        InputError: FFmpeg has no encoder of H.264 or MPEG-4.
+    """
     for name, _ in _ENCODERS:
         with contextlib.suppress(av.error.FFmpegError, ValueError):
             return av.codec.Codec(name, "w").name
@@ -36,21 +39,21 @@ def codec() -> str:
 
 
 class Film:
-    """An .mp4 in the making.
+    """A video (.mp4) that is written frame by frame.
 
     ::
 
         with Film("track.mp4") as film:
             film.write(picture, time)
 
-    The file appears when the block ends; after an exception there is none, or what there is of it
-    at ``partial``.
+    The file appears when the block ends; after an exception there is no file, or the part that was
+    written is at ``partial``.
     """
 
     def __init__(
         self, path: str | Path, fps: float = 30.0, partial: str | Path | None = None
     ) -> None:
-        """A video at ``path`` (.mp4) of ``fps`` frames/s, where ``write`` is told no times.
+        """Begin a video at ``path`` (.mp4), with ``fps`` frames/s if ``write`` gets no times.
 
         Raises:
             InputError: the path does not end in .mp4, or fps is not positive.
@@ -84,21 +87,16 @@ class Film:
         self._file.__enter__()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._file.__exit__(kind, error, trace)
+    def __exit__(self, *raised: Any) -> None:
+        self._file.__exit__(*raised)
 
     def write(self, picture: npt.NDArray[np.uint8], time: float | None = None) -> None:
-        """Appends a frame.
+        """Append a frame.
 
         Args:
-            picture: RGB uint8 ``[H, W, 3]``, of one size throughout; an odd side gets a black row
-                or column, as the codecs take even sizes only.
-            time: When it is shown, in seconds; later than the frame before. None: 1 / fps after.
+            picture: RGB uint8 ``[H, W, 3]``; all have one size. An odd side gets a black row or
+                column, because the codecs take even sizes only.
+            time: When it is shown, in seconds, later than the frame before; None for 1 / fps later.
 
         Raises:
             InputError: the frame has another size than the first, or cannot be written.
@@ -107,12 +105,12 @@ class Film:
         if picture.shape != self._shape:
             raise InputError(
                 f"{self.path}: frame {self._count + 1} is {_size(picture.shape)} pixels, the first "
-                f"was {_size(self._shape)}: a video has one size"
+                f"was {_size(self._shape)}: all frames of a video must have one size"
             )
         odd = [(0, size % 2) for size in picture.shape[:2]]
         padded = np.ascontiguousarray(np.pad(picture, [*odd, (0, 0)]))
         ticks = round((self._count / self._fps if time is None else time) * _CLOCK)
-        self._last = max(ticks, self._last + 1)  # a clock that stands still would be an error
+        self._last = max(ticks, self._last + 1)  # FFmpeg requires times that increase
         self._count += 1
         with self._errors():
             if self._container is None:
@@ -122,7 +120,7 @@ class Film:
             self._container.mux(self._stream.encode(frame))
 
     def _start(self, shape: tuple[int, ...]) -> None:
-        # the index comes first, so that a browser need not have the whole file to begin
+        # The index comes first, so that a browser can begin before it has the whole file.
         self._container = av.open(
             str(self._temporary), "w", format="mp4", options={"movflags": "faststart"}
         )

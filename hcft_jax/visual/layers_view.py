@@ -1,4 +1,4 @@
-"""What the layers see of a frame: their response maps, and their features as colours."""
+"""A view of the layers for each frame: their response maps, and their features as colours."""
 
 from typing import Any
 
@@ -10,29 +10,29 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import State
-from hcft_jax.visual import palette, visualize
+from hcft_jax.visual import overlay, palette
 from hcft_jax.visual.palette import Palette
 
 Image = npt.NDArray[np.uint8]
 
 
 class LayersView:
-    """A panel beside the frames of one target.
+    """The panel beside the frames of one target.
 
     The colours are the first three principal components of each layer's features in the first
-    frame; they mean the same in all frames. A view takes a pass of the network more a frame.
+    frame; they mean the same in all frames. A view takes one more pass of the network per frame.
     """
 
     def __init__(self, params: Params, config: TrackerConfig):
-        """For a target that is tracked with these parameters and constants."""
+        """Prepare a view of a target that is tracked with these parameters and constants."""
         self._params, self._config = params, config
         self._palettes: dict[str, Palette] = {}
 
     def panel(self, state: State, image: Image) -> Image:
-        """The response maps and the colours of the search window, as high as the frame is shown.
+        """Draw the response maps and the colours of the search window, as high as the shown frame.
 
         Args:
-            state: Before the frame is tracked: where the target was is where it is searched.
+            state: The state before the frame is tracked; its position is the centre of the search.
             image: The frame, RGB uint8 ``[H, W, 3]``.
         """
         responses, maps = jax.device_get(_look(self._params, self._config, state, image))
@@ -45,10 +45,10 @@ class LayersView:
             shown[name] = self._palettes[name].colours(values)
         window = np.asarray(state.target.crop.window)
         aspect = float(window[1] / window[0])
-        height = visualize.enlargement(image) * image.shape[0]
+        height = overlay.enlargement(image) * image.shape[0]
         columns = [
-            visualize.response_panel(height, self._config.response_names, responses, aspect),
-            visualize.colour_panel(height, shown, aspect),
+            overlay.response_panel(height, self._config.response_names, responses, aspect),
+            overlay.colour_panel(height, shown, aspect),
         ]
         return np.concatenate(columns, axis=1)
 

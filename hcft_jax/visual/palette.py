@@ -18,10 +18,10 @@ class Components(NamedTuple):
 
 
 def principal_components(features: npt.ArrayLike, count: int = 3) -> Components:
-    """The first principal components of features ``[..., D]``, by SVD of the centred features.
+    """Return the first principal components of features ``[..., D]``, by SVD of centred features.
 
-    An axis is determined up to its sign; here its largest entry is positive. Where the features
-    have fewer dimensions than ``count``, the further scores are zero.
+    An axis is determined up to its sign; here its largest entry is positive. If the features have
+    fewer dimensions than ``count``, the remaining scores are zero.
     """
     rows = np.asarray(features, np.float64).reshape(-1, np.shape(features)[-1])
     centred = rows - rows.mean(axis=0)
@@ -39,22 +39,22 @@ def principal_components(features: npt.ArrayLike, count: int = 3) -> Components:
 
 
 class Palette(NamedTuple):
-    """Which colour a feature vector has: its first three principal components, as RGB."""
+    """The map from feature vectors to colours: their first three principal components as RGB."""
 
     mean: Floats  # [D]
-    axes: Floats  # [3, D]; zero where the features do not vary
-    low: Floats  # [3] of the components, and
-    span: Floats  # [3] from there to the largest
+    axes: Floats  # [3, D]; zero if the features do not vary
+    low: Floats  # [3], the smallest value of each component
+    span: Floats  # [3], from there to the largest
 
     def colours(self, maps: Floats) -> Floats:
-        """A feature map ``[h, w, D]`` as RGB ``[h, w, 3]``, in [0, 1] where it is of the fit's."""
+        """Return a map ``[h, w, D]`` as RGB ``[h, w, 3]``, in [0, 1] for maps of the fit."""
         scores = (maps - self.mean) @ self.axes.T
         varies = self.span > 0
         return np.where(varies, (scores - self.low) / np.where(varies, self.span, 1.0), 0.5)
 
 
 def palette(maps: Sequence[Floats]) -> Palette:
-    """The components of all maps ``[h, w, D]`` together, each stretched to its own range."""
+    """Fit the components of all maps ``[h, w, D]`` together, each stretched to its own range."""
     rows = np.concatenate([np.reshape(m, (-1, m.shape[-1])) for m in maps])
     found = principal_components(rows)
     axes = np.where(found.variances[:, None] > 0, found.axes, 0.0)
@@ -63,10 +63,10 @@ def palette(maps: Sequence[Floats]) -> Palette:
 
 
 def colours(maps: Sequence[Floats]) -> list[Floats]:
-    """Feature maps ``[h, w, D]`` of one layer as RGB ``[h, w, 3]`` in [0, 1].
+    """Return feature maps ``[h, w, D]`` of one layer as RGB ``[h, w, 3]`` in [0, 1].
 
-    The components are those of all maps together, so that a colour means the same in each; each
-    component is stretched to its own range, and one that does not vary is 0.5.
+    The components are those of all maps together, so that a colour means the same in each map. Each
+    component is stretched to its own range; a component that does not vary is 0.5.
     """
     common = palette(maps)
     return [common.colours(m) for m in maps]

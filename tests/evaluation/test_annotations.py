@@ -62,8 +62,13 @@ def test_the_benchmark_is_whole() -> None:
     [
         ("attributes.csv", "startFrame", "start", r"attributes\.csv: no column startFrame"),
         ("attributes.csv", "One,1,4", "One,x,4", r"attributes\.csv, line 2: "),
-        ("attributes.csv", "Two-2", "Two-1", r"line 4: Two-1 is there twice"),
-        ("attributes.csv", "One,1,4", "One,1,9", r"One\.txt: 4 rows, the table says frames 1 to 9"),
+        ("attributes.csv", "Two-2", "Two-1", r"line 4: the target Two-1 occurs twice"),
+        (
+            "attributes.csv",
+            "One,1,4",
+            "One,1,9",
+            r"One\.txt: 4 rows, but the table says frames 1 to 9",
+        ),
         ("anno/One.txt", "23\t", "", r"One\.txt, line 2: 3 columns"),
         ("anno/One.txt", "20\t", "0\t", r"One\.txt: the first evaluated frame, 1, has no valid"),
         (

@@ -125,7 +125,7 @@ def test_cle_is_the_mean_over_valid_frames_only() -> None:
 def test_score_refuses_what_cannot_be_scored() -> None:
     good = np.ones((3, 4))
     for tracked, truth in [(good[:2], good), (good[:, :3], good[:, :3]), (good[:0], good[:0])]:
-        with pytest.raises(InputError, match=r"want \[T, 4\]"):
+        with pytest.raises(InputError, match=r"must both be \[T, 4\]"):
             metrics.score(tracked, truth)
     with pytest.raises(InputError, match="first frame"):
         metrics.score(good, good * 0)

@@ -10,8 +10,7 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import metrics, protocols
 from hcft_jax.evaluation.protocols import SRE, Judged, Run
-from hcft_jax.util import boxes as conventions
-from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.boxes import Boxes, from_file, parse
 from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
@@ -308,7 +307,7 @@ def test_one_run_is_its_own_mean() -> None:
 
 
 def test_no_runs_have_no_mean() -> None:
-    with pytest.raises(InputError, match="no runs"):
+    with pytest.raises(InputError, match="no run was scored"):
         protocols.pool([])
 
 
@@ -329,8 +328,8 @@ def test_the_annotations_of_tiger1_are_those_of_its_evaluated_frames() -> None:
 def test_every_annotated_sequence_has_twenty_segments() -> None:
     annotations = shared("otb_meta")
     for path in sorted((annotations / "anno").glob("*.txt")):
-        truth = conventions.parse(path)
-        sequence = Sequence(path.stem, drawn("", 1).frames, conventions.from_file(truth))
+        truth = parse(path)
+        sequence = Sequence(path.stem, drawn("", 1).frames, from_file(truth))
         if path.stem == "Tiger1":  # annotated from another frame than it is evaluated from
             continue
         omitted = otb.omitted(annotations, sequence)
@@ -344,7 +343,7 @@ def test_every_annotated_sequence_has_twenty_segments() -> None:
 def test_tiger1_starts_where_the_toolkit_has_it() -> None:
     # the toolkit splits all 354 annotated frames, we the 349 from frame 6 on
     annotations = shared("otb_meta")
-    truth = conventions.parse(annotations / "anno" / "Tiger1.txt")
+    truth = parse(annotations / "anno" / "Tiger1.txt")
     ours = otb.omitted(annotations, drawn("Tiger1", 6))
     theirs = [(first + 5, last + 5) for first, last in ours]
     toolkit = protocols.tre_starts(truth, theirs)

@@ -65,9 +65,9 @@ def test_small_integers_do_not_wrap_around() -> None:
 @pytest.mark.parametrize(
     ("kind", "shape", "size", "message"),
     [
-        ("circle", (1, 4), None, "'circle', known are rect"),
-        ("rect", (2, 3), None, r"want numbers \[T, 4\]"),
-        ("4corner", (3, 4), None, r"want numbers \[2T, 4\]"),
+        ("circle", (1, 4), None, "'circle' is unknown, there are rect"),
+        ("rect", (2, 3), None, r"expected numbers \[T, 4\]"),
+        ("4corner", (3, 4), None, r"expected numbers \[2T, 4\]"),
         ("rect", (0, 4), None, r"\[0, 4\]"),
         ("ivtAff", (1, 6), None, "0 numbers"),
         ("LK_Aff", (2, 3), [1, 2, 3], "3 numbers"),

@@ -192,7 +192,7 @@ def test_two_files_of_one_sequence_are_both_left_out(
     read = result_folders.load([tmp_path], small)
     assert "Two-1" not in read.boxes["CNN-SVM"]
     (problem,) = read.problems
-    assert "both are Two-1" in problem.line
+    assert "both are of Two-1" in problem.line
 
 
 def test_trackers_of_one_name_are_called_by_their_paths(
@@ -214,5 +214,5 @@ def test_a_folder_without_results_is_refused(small: Benchmark, tmp_path: Path) -
     for folder in (tmp_path, tmp_path / "absent"):
         with pytest.raises(InputError, match=str(folder)):
             result_folders.load([folder], small)
-    with pytest.raises(InputError, match="'vot': not a format"):
+    with pytest.raises(InputError, match="'vot' is not a format"):
         result_folders.export({}, small, "vot", tmp_path)

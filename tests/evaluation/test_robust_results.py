@@ -122,7 +122,7 @@ def test_unscaling_reaches_the_runs(benchmark: Benchmark, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("path", "content", "message"),
     [
-        ("tre/Long/07.txt", None, "07.txt is not there, of the 20 runs of tre"),
+        ("tre/Long/07.txt", None, "07.txt is missing of the 20 runs of tre"),
         ("sre/Long/middle.txt", "1,2,3,4\n", "middle.txt is none of the 12 runs of sre"),
         ("sre/Long/left.txt", "1,2,3,4\n", "1 boxes do not fit the 45 frames"),
         ("tre/Long/01.txt", "1,2,3,4\n" * 45, "45 boxes do not fit the 41 .* without initOmit"),
@@ -151,7 +151,7 @@ def test_a_mat_file_of_another_count_is_one_line(benchmark: Benchmark, tmp_path:
     place = write_mat(benchmark, tmp_path / "out")
     shutil.copy(place / "results_SRE_CVPR13" / "Long_still.mat", place / "results_TRE_CVPR13")
     (problem,) = result_folders.load([place], benchmark).problems
-    assert "12 results, want 20 for tre" in problem.line
+    assert "12 results, but tre has 20 runs" in problem.line
 
 
 def test_protocols_of_one_tracker_may_lie_apart(benchmark: Benchmark, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
 from hcft_jax.visual import film
-from hcft_jax.visual.visualize import OverlayWriter
+from hcft_jax.visual.overlay import OverlayWriter
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")

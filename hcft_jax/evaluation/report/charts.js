@@ -17,7 +17,7 @@ function ticks(low, high, count) {
   return values;
 }
 
-// A path through the points whose values are numbers; it is broken where they are not.
+// Returns a path through the points whose values are numbers, with gaps at all others.
 function path(xs, ys, x, y) {
   const parts = [];
   let drawing = false;
@@ -66,7 +66,7 @@ function lineChart(given) {
   if (given.line != null && given.line < given.top) {
     root.append(svg("line", { class: "threshold", x1: size.left, x2: right, y1: y(given.line), y2: y(given.line) }));
   }
-  // What lies beyond the axes is cut off. Worst first, so that the best are drawn above the others.
+  // Curves are cut off at the axes, and the best are drawn last, above the others.
   const inside = { x: size.left, y: size.top - 2, width: right - size.left, height: bottom - size.top + 4 };
   const curves = svg("svg", { ...inside, viewBox: Object.values(inside).join(" "), overflow: "hidden" });
   for (const { tracker, values } of [...given.series].reverse()) {
@@ -115,7 +115,7 @@ function lineChart(given) {
   return root;
 }
 
-// The lines of a tip: the values of all series at one place, the best first.
+// Returns the lines of a tip: the values of all series at one place, the best first.
 function valueTip(title, series, index, digits, nearest, descending = true) {
   const rows = series
     .filter((s) => Number.isFinite(s.values[index]))

@@ -1,7 +1,7 @@
-"""What the page's plots and tables show: scores, curves and intervals of every selection.
+"""The data of the page's plots and tables: scores, curves and intervals of every selection.
 
-A selection is a subset, or its targets with one attribute. Trackers and sequences are referred to
-by their place in the lists ``trackers`` and ``sequences``.
+A selection is a subset, or those of its targets that have one attribute. Trackers and sequences are
+referred to by their place in the lists ``trackers`` and ``sequences``.
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,21 @@ from hcft_jax.evaluation.summary import Evaluation, having
 from hcft_jax.evaluation.tables import TITLES
 from hcft_jax.util.version import __version__
 
-_DIGITS = 6  # decimals of scores: those of a fraction of any video's frames
+_DIGITS = 6  # decimals of scores, enough for a fraction of any video's frames
 _CURVE_DIGITS = 5
 
-Measured = Mapping[str, Mapping[str, list[float]]]  # by tracker and sequence, as in MEASURES
+Values = Mapping[str, Mapping[str, list[float]]]  # by tracker and sequence, as in MEASURES
 
 
 def content(
     evaluation: Evaluation, results: Results, intervals: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The page's data, but for the tracks.
+    """Return the page's data except for the tracks.
 
     Args:
         evaluation: The scores.
-        results: Where they come from.
-        intervals: What ``summary.intervals`` gave of the same evaluation.
+        results: The results that were scored.
+        intervals: The result of ``summary.intervals`` for the same evaluation.
     """
     targets = evaluation.benchmark.targets
     measured = {
@@ -51,10 +51,8 @@ def content(
             {
                 "name": kind.curve,
                 "title": kind.title.partition(" plot")[0],
-                "number": kind.number,
                 "thresholds": rounded(kind.thresholds, 2),
-                "xlabel": kind.xlabel,
-                "ylabel": kind.ylabel,
+                **{field: getattr(kind, field) for field in ("number", "xlabel", "ylabel")},
             }
             for kind in KINDS.values()
         ],
@@ -76,7 +74,7 @@ def content(
 
 
 def _subset(
-    evaluation: Evaluation, measured: Measured, subset: str, intervals: Mapping[str, Any]
+    evaluation: Evaluation, measured: Values, subset: str, intervals: Mapping[str, Any]
 ) -> dict[str, Any]:
     resampling = (intervals["resamples"], intervals["seed"])
     names = list(evaluation.benchmark.targets)
@@ -99,7 +97,7 @@ def _subset(
 
 
 def _selection(
-    evaluation: Evaluation, measured: Measured, targets: list[str], resamples: int, seed: int
+    evaluation: Evaluation, measured: Values, targets: list[str], resamples: int, seed: int
 ) -> dict[str, Any]:
     complete = evaluation.complete(targets)
     values = np.array([[measured[tracker][name] for name in targets] for tracker in complete])
@@ -122,7 +120,5 @@ def _selection(
 
 
 def _scores(values: list[float] | None) -> dict[str, float] | None:
-    """By measure; None: there are none."""
-    if values is None:
-        return None
-    return dict(zip(MEASURES, rounded(values, _DIGITS), strict=True))
+    """Return scores by measure; None for None."""
+    return None if values is None else dict(zip(MEASURES, rounded(values, _DIGITS), strict=True))

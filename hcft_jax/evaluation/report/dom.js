@@ -1,4 +1,4 @@
-// Elements, numbers and packed arrays. Names from results only ever become text nodes.
+// Elements, numbers and packed arrays. Names from results become text nodes, never HTML.
 
 const data = JSON.parse(document.getElementById("content").textContent);
 
@@ -30,15 +30,15 @@ function options(select, choices, chosen) {
 // Measures as the tables of the evaluation show them.
 const MEASURES = {
   dp20: { title: "DP@20", unit: "%", scale: 100, digits: 2, ends: 1, better: 1, top: 1,
-    about: "Distance precision: frames whose centre is within 20 px" },
+    about: "Distance precision: share of frames with a centre error of at most 20 px" },
   os50: { title: "OS@0.5", unit: "%", scale: 100, digits: 2, ends: 1, better: 1, top: 1,
-    about: "Overlap success: frames whose overlap is above 0.5" },
+    about: "Overlap success: share of frames with an overlap above 0.5" },
   auc: { title: "AUC", unit: "", scale: 1, digits: 4, ends: 3, better: 1, top: 1,
     about: "Mean of the success curve" },
   norm_auc: { title: "Norm. AUC", unit: "", scale: 1, digits: 4, ends: 3, better: 1, top: 1,
     about: "Mean of the normalised precision curve" },
   cle: { title: "CLE", unit: "px", scale: 1, digits: 2, ends: 1, better: -1, top: null,
-    about: "Mean centre location error; less is better" },
+    about: "Mean centre location error; lower is better" },
 };
 
 const MINUS = "\u2212";
@@ -59,7 +59,7 @@ const counted = (count, what) => `${count.toLocaleString("en")} ${what}${count =
 
 const titled = (measure) => (measure.unit ? `${measure.title} (${measure.unit})` : measure.title);
 
-// The ten best are told apart by colour; the next ten have the same colours, dashed.
+// The first ten trackers differ by colour; the next ten have the same colours, dashed.
 const COLOURS = 10;
 const DASHES = [null, "6 3", "2 2", "8 3 2 3"];
 const colour = (tracker) => `var(--c${tracker % COLOURS})`;
@@ -79,7 +79,7 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Rows of numbers, NaN where there is none: the differences that `encoding.pack` made, summed up.
+// Sums up the differences that `encoding.pack` made: rows of numbers, NaN for missing ones.
 async function unpacked({ shape, step, data: text }) {
   const bytes = await inflated(text);
   const view = new DataView(bytes.buffer);

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_LEVEL = 4  # zlib's: of tracks 3 % larger than by the usual 6, in a third of the time
+_LEVEL = 4  # of zlib: tracks get 3 % larger than with the usual 6, in a third of the time
 _NONE = -(2**31)  # stands for NaN
 _LIMIT = 2**31 - 1
 
@@ -17,7 +17,7 @@ _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u20
 
 
 def as_json(content: Any) -> str:
-    """JSON that can stand in a script element, whatever names it holds.
+    """Return JSON that can stand in a script element, whatever names are in it.
 
     Raises:
         ValueError: a number is not finite.
@@ -27,14 +27,14 @@ def as_json(content: Any) -> str:
 
 
 def compressed(data: bytes) -> str:
-    """Bytes as zlib-compressed (RFC 1950) base64."""
+    """Return bytes as zlib-compressed (RFC 1950) base64."""
     return base64.b64encode(zlib.compress(data, _LEVEL)).decode("ascii")
 
 
 def pack(values: npt.ArrayLike, step: float) -> dict[str, Any]:
-    """Numbers ``[..., T]`` in multiples of ``step``: their differences along T, compressed.
+    """Compress numbers ``[..., T]`` as differences along T, in multiples of ``step``.
 
-    A value is off by at most half a step. NaN stays NaN; values beyond 2^31 steps are cut there.
+    A value is off by at most half a step. NaN stays NaN; values beyond 2^31 steps become that.
     """
     numbers = np.asarray(values, np.float64)
     whole = np.rint(numbers / step).clip(-_LIMIT, _LIMIT)
@@ -44,7 +44,7 @@ def pack(values: npt.ArrayLike, step: float) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> npt.NDArray[np.float64]:
-    """What ``pack`` was given, as the page's own script reads it."""
+    """Return the numbers that ``pack`` was given, as the page's own script reads them."""
     data = zlib.decompress(base64.b64decode(packed["data"]))
     steps = np.frombuffer(data, "<i4").reshape(packed["shape"])
     integers = np.cumsum(steps, axis=-1, dtype=np.int32)
@@ -52,5 +52,5 @@ def unpack(packed: dict[str, Any]) -> npt.NDArray[np.float64]:
 
 
 def rounded(values: npt.ArrayLike, digits: int) -> Any:
-    """Numbers as nested lists, to ``digits`` decimals."""
+    """Return numbers as nested lists, rounded to ``digits`` decimals."""
     return np.round(np.asarray(values, np.float64), digits).tolist()

@@ -1,4 +1,4 @@
-// The controls, and what changes when they do.
+// The controls, and the redrawing when they change.
 
 const viewer = createViewer($("#viewer .viewer"));
 
@@ -8,7 +8,7 @@ function open(number) {
   $("#viewer .split").focus({ preventScroll: true });
 }
 
-// Everything that depends on the trackers shown, and on the selection.
+// Redraws everything that depends on the visible trackers and on the selection.
 function refresh() {
   drawCurves();
   drawScores();
@@ -52,7 +52,7 @@ function connect() {
     state.attribute = event.target.value;
     reselect();
   });
-  options($("#baseline"), [["", "nobody"], ...data.trackers.map((t, i) => [i, t.name])], "");
+  options($("#baseline"), [["", "none"], ...data.trackers.map((t, i) => [i, t.name])], "");
   $("#baseline").addEventListener("change", (event) => {
     state.baseline = event.target.value === "" ? null : Number(event.target.value);
     drawScores();
@@ -77,7 +77,7 @@ function connect() {
     });
   }
   $("#sequences input").addEventListener("input", () => drawSequences(open));
-  // Charts are drawn for the width of a window that is narrow.
+  // In a narrow window, charts are drawn again if its width changes.
   let width = chartWidth(WIDE.width);
   addEventListener("resize", () => {
     if (width === chartWidth(WIDE.width)) return;
@@ -85,7 +85,7 @@ function connect() {
     drawCurves();
     viewer.draw();
   });
-  // A link to a source opens it; on paper all are open.
+  // A link to a source opens it; for printing all are open.
   addEventListener("hashchange", () => {
     const details = location.hash.startsWith("#source-") && document.getElementById(location.hash.slice(1));
     if (details) details.open = true;
@@ -94,7 +94,7 @@ function connect() {
 }
 
 function start() {
-  // Where no tracker has all targets, what all have in common is the thing to show.
+  // The page begins with the first subset that some tracker has completely.
   const whole = data.subsets.findIndex((s) => s.selections[""].rows.some((row) => row.scores));
   state.subset = Math.max(whole, 0);
   const kept = data.sequences.filter((s) => s.scores.some(Boolean));

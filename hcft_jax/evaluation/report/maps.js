@@ -1,4 +1,4 @@
-// Response maps: restored from their levels, summed up as the tracker does, coloured.
+// Response maps: restored from their levels, summed as in the tracker, and coloured.
 
 const VIRIDIS = [[68, 1, 84], [59, 82, 139], [33, 145, 140], [94, 201, 98], [253, 231, 37]];
 
@@ -15,7 +15,7 @@ async function responseMaps(given) {
   const cells = height * width;
   const count = given.layers.length;
 
-  // The map of a layer on the k-th shown frame: {values, least, most, peak}; null: it has none.
+  // The map of a layer on the k-th shown frame: {values, least, most, peak}; null if there is none.
   const layer = (k, index) => {
     const at = k * count + index;
     if (given.offset[at] == null) return null;
@@ -53,7 +53,7 @@ async function responseMaps(given) {
       return [column - w * (Math.floor(width / 2) + 0.5), row - h * (Math.floor(height / 2) + 0.5),
         w * width, h * height];
     },
-    // The search window around the centre, likewise.
+    // The search window around the centre in the same form.
     window: (k) => {
       const [row, column] = given.centres.slice(2 * k, 2 * k + 2);
       const [h, w] = given.window;
@@ -62,7 +62,7 @@ async function responseMaps(given) {
   };
 }
 
-// Paints a map into a canvas of a pixel a cell; with `clear`, low values let the frame through.
+// Paints a map into a canvas of one pixel per cell; with `clear`, the frame shows through low values.
 function paint(canvas, map, width, height, clear) {
   canvas.width = width;
   canvas.height = height;

@@ -18,7 +18,7 @@ from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
 from hcft_jax.util.files import replacing
 
-# One program in the order of what builds on what; in a function, so that nothing is global.
+# One program: each part uses those before it. It runs in a function, so that nothing is global.
 _SCRIPTS = ("dom.js", "charts.js", "tables.js", "sections.js", "maps.js", "viewer.js", "main.js")
 
 
@@ -29,20 +29,20 @@ def write(
     intervals: Mapping[str, Any],
     pictures: Pictures,
 ) -> int:
-    """Writes the page, whole or not at all; one sequence is in memory at a time.
+    """Write the page, whole or not at all; one sequence is in memory at a time.
 
     Args:
         path: ``report.html``.
         evaluation: The scores.
         results: The boxes.
-        intervals: What ``summary.intervals`` gave of the same evaluation.
-        pictures: Which frames to show.
+        intervals: The result of ``summary.intervals`` for the same evaluation.
+        pictures: The frames to show.
 
     Returns:
         The file's size in bytes.
 
     Raises:
-        InputError: frames or response maps that cannot be read, or the file cannot be written.
+        InputError: frames or response maps cannot be read, or the file cannot be written.
     """
     targets = pictures.find(evaluation.benchmark)
     trackers = list(evaluation.curves)
@@ -91,17 +91,10 @@ def _data(name: str, text: str) -> str:
 
 
 def _policy(style: str, script: str) -> str:
-    """No request, no script and no style but those of the page: names in results cannot act."""
+    """Forbid requests and foreign scripts and styles, so that names in results cannot act."""
 
     def digest(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
-    allowed = {
-        "default-src": "'none'",
-        "img-src": "data:",
-        "style-src": digest(style),
-        "script-src": digest(script),
-        "base-uri": "'none'",
-        "form-action": "'none'",
-    }
-    return "; ".join(f"{name} {value}" for name, value in allowed.items())
+    own = f"style-src {digest(style)}; script-src {digest(script)}"
+    return f"default-src 'none'; img-src data:; {own}; base-uri 'none'; form-action 'none'"

@@ -1,9 +1,9 @@
-// Everything above the frames: curves, scores, attributes, sequences; and the sources below.
+// The sections above the frames (curves, scores, attributes, sequences) and the sources below.
 
 const state = {
   subset: 0,
   attribute: "",
-  baseline: null, // a tracker, to whom differences are shown
+  baseline: null, // the tracker to which differences are shown
   hidden: new Set(),
   attributeMeasure: "auc",
   sequenceMeasure: "auc",
@@ -93,7 +93,7 @@ function measureColumn(name, rows, apart) {
 
 function drawScores() {
   const { rows, n } = selection();
-  // Differences are resampled on whole subsets only.
+  // There are resampled differences for whole subsets only.
   const apart = state.baseline != null && !state.attribute ? differences() : null;
   const columns = [
     {
@@ -112,9 +112,9 @@ function drawScores() {
   ];
   const level = Math.round(100 * data.level);
   $("#scores .note span").textContent = apart
-    ? `with ${level} % intervals of paired resamples; coloured where zero is outside.`
-    : `Means over ${counted(n, "target")} with ${level} % bootstrap intervals over them (${data.resamples.toLocaleString("en")} resamples).`
-      + (state.baseline != null ? " Differences are there for all attributes together." : "");
+    ? `with ${level} % intervals of paired resamples, coloured if zero is outside.`
+    : `Means over ${counted(n, "target")} with ${level} % bootstrap intervals (${data.resamples.toLocaleString("en")} resamples).`
+      + (state.baseline != null ? " Differences are shown for all attributes together only." : "");
   $("#scores .scroll").replaceChildren(sortedTable({
     columns, rows: everyone, order: state.scoreOrder, key: (t) => t,
     caption: `One-pass evaluation, ${subset().title}${state.attribute ? `, ${data.attributes[state.attribute]}` : ""} (${counted(n, "target")})`,

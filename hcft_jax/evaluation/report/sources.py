@@ -1,4 +1,4 @@
-"""Where a tracker's results come from: files, and for this program's how they were made."""
+"""The files of a tracker's results and, for results of this program, how they were made."""
 
 import os
 import shlex
@@ -9,28 +9,29 @@ from typing import Any
 from hcft_jax.evaluation import results
 from hcft_jax.util.errors import InputError
 
-# What a summary.json says of the scores, which the page has from the evaluation.
+# The fields of a summary.json with scores, which the page has from the evaluation.
 _SCORES = ("sequences", "mean", "protocols", "failed", "command")
 
 
 def source(tracker: str, files: Mapping[str, Path]) -> dict[str, Any]:
-    """What the page says of a tracker.
+    """Return what the page tells about the origin of a tracker's results.
 
     Args:
-        tracker: Its name.
-        files: Its results by sequence.
+        tracker: The name of the tracker.
+        files: The files of its results by sequence.
 
     Returns:
-        ``name``, ``folder`` and ``files`` (how many), and of a result folder of this program
-        ``command`` (as a shell takes it) and ``settings``: the rest of its ``summary.json``, nested
-        names joined by dots. ``note`` says why these are not there though they should be.
+        ``name``, ``folder`` and ``files`` (their number) and, for a result folder of this program,
+        ``command`` (for a shell) and ``settings``: the rest of its ``summary.json``, with nested
+        names joined by dots. ``note`` tells why these are missing although they should exist.
     """
     if not files:
         return {"name": tracker, "folder": None, "files": 0}
     said: dict[str, Any] = {"name": tracker, "files": len(files)}
     folder = Path(os.path.commonpath([path.parent for path in files.values()]))
     if folder.name != "ope":
-        return said | {"folder": str(folder), "pattern": _pattern(files)}
+        example = min(path.name for path in files.values())
+        return said | {"folder": str(folder), "pattern": example}
     said["folder"] = str(folder.parent)
     try:
         summary = results.read_json(folder.parent / "summary.json")
@@ -44,14 +45,9 @@ def source(tracker: str, files: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def responses(path: Path) -> Path | None:
-    """The response maps that belong to a file of boxes; None: there are none."""
+    """Return the file of response maps that belongs to a file of boxes; None if there is none."""
     maps = path.parent.parent / "responses" / f"{path.stem}.npz"
     return maps if path.parent.name == "ope" and maps.is_file() else None
-
-
-def _pattern(files: Mapping[str, Path]) -> str:
-    """One of the files' names, to show how they are called."""
-    return min(path.name for path in files.values())
 
 
 def _command(parts: list[str]) -> str:
@@ -62,7 +58,7 @@ def _command(parts: list[str]) -> str:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one: ``{"tracker": {"eta": 1}}`` is ``{"tracker.eta": 1}``."""
+    """Join nested dictionaries into one: ``{"tracker": {"eta": 1}}`` is ``{"tracker.eta": 1}``."""
     if not isinstance(value, dict):
         return {name: value}
     flat: dict[str, Any] = {}

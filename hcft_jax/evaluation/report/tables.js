@@ -1,7 +1,7 @@
 // Tables that can be sorted by any column.
 
 // columns: [{title, about, value(row), cell(row), descending (the first click's order), class}],
-// order: {column, descending}, kept by the caller. Rows without a value come last either way.
+// order: {column, descending}, kept by the caller. Rows without a value are last in both orders.
 function sortedTable({ columns, rows, order, key, decorate, caption }) {
   const table = el("table", { class: "sorted" });
   const body = el("tbody");
@@ -40,7 +40,7 @@ function sortedTable({ columns, rows, order, key, decorate, caption }) {
   return table;
 }
 
-// An interval on the scale of all rows: a line with the mean on it.
+// Draws an interval on the scale of all rows: a line with the mean on it.
 function intervalBar(value, [low, high], [least, most], tracker) {
   const at = (v) => (100 * (v - least)) / (most - least || 1);
   return svg(

@@ -18,7 +18,7 @@ from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.report import sources
 from hcft_jax.evaluation.report.encoding import compressed, pack
 from hcft_jax.evaluation.result_folders import Results
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 
 MAX_FRAMES, MAX_SIDE = 40, 320
 
@@ -28,12 +28,13 @@ _PIXELS, _PARTS, _RATIO = 0.01, 1e-4, 0.01  # steps of boxes and errors, of over
 
 @dataclass(frozen=True)
 class Pictures:
-    """Which frames the page shows as pictures, and how large.
+    """The frames that the page shows as pictures, and their size.
 
     Attributes:
-        folder: Sequences in the layout of OTB. None: no pictures.
-        max_frames: Most frames of a sequence, spread evenly; of these are response maps too.
-        max_side: Longest side of a picture in pixels; frames are never enlarged.
+        folder: The folder of the sequences; None for no pictures.
+        max_frames: The largest number of frames per sequence, spread evenly; the page shows
+            response maps of these frames, too.
+        max_side: The longest side of a picture in pixels; frames are never enlarged.
     """
 
     folder: str | Path | None = None
@@ -41,15 +42,15 @@ class Pictures:
     max_side: int = MAX_SIDE
 
     def find(self, benchmark: Benchmark) -> dict[str, otb.Target]:
-        """The folder's targets by the benchmark's names.
+        """Return the folder's targets by the benchmark's names.
 
         Raises:
-            InputError: no such folder, or none of the benchmark's sequences in it; a limit is not
-                above zero.
+            InputError: the folder is missing or has none of the benchmark's sequences.
+            SettingError: a limit is not above zero.
         """
         for name in ("max_frames", "max_side"):
             if getattr(self, name) < 1:
-                raise InputError(f"--{name}: {getattr(self, name)} is not above zero")
+                raise SettingError(name, f"{getattr(self, name)} is not above zero")
         if self.folder is None:
             return {}
         found = {benchmark.name_of(target.name): target for target in otb.find(self.folder)}
@@ -59,7 +60,7 @@ class Pictures:
         return targets
 
     def shown(self, frames: int) -> list[int]:
-        """The indices of the frames shown of that many: the first, the last, and between them."""
+        """Return the indices of the frames to show: the first, the last, and some between them."""
         places = np.linspace(0, frames - 1, min(self.max_frames, frames))
         return [int(place) for place in np.rint(places)]
 
@@ -72,18 +73,18 @@ def tracks(
     pictures: Pictures,
     target: otb.Target | None,
 ) -> dict[str, Any]:
-    """What the page shows of a sequence.
+    """Return the page's data of a sequence.
 
     Args:
-        name: The benchmark's name of it.
-        trackers: In the order of the page; those without a result of it are left out.
+        name: The benchmark's name of the sequence.
+        trackers: All trackers in the order of the page; only those with a result are kept.
         results: Their boxes.
-        benchmark: The truth.
-        pictures: What to show.
-        target: The frames. None: there are none.
+        benchmark: The ground truth.
+        pictures: The frames to show.
+        target: The sequence with its frames; None if there are none.
 
     Raises:
-        InputError: frames or response maps that cannot be read or do not fit.
+        InputError: frames or response maps cannot be read or do not fit.
     """
     truth = benchmark.targets[name].truth
     shown = pictures.shown(len(truth))
@@ -153,5 +154,5 @@ def _responses(path: Path, frames: int, shown: list[int]) -> dict[str, Any]:
 
 
 def _significant(values: npt.ArrayLike) -> list[float | None]:
-    """Numbers to six digits; None for NaN, which JSON has not."""
+    """Round numbers to six digits; None for NaN, which JSON does not have."""
     return [None if np.isnan(v) else float(f"{v:.6g}") for v in np.ravel(values)]

@@ -1,7 +1,7 @@
 // One sequence frame by frame: boxes over the picture, measures over the frames, response maps.
 
 const WIDE = { width: 640, height: 150, bottom: 34 };
-const PERIOD = 80; // milliseconds a frame when playing
+const PERIOD = 80; // milliseconds per frame when playing
 
 function createViewer(root) {
   let sequence = null; // its number
@@ -35,7 +35,7 @@ function createViewer(root) {
       el("label", {}, "over the frame ", overlay)), tiles);
   const scores = el("div", { class: "scroll" });
   const help = el("p", { class: "note" },
-    "Keys: \u2190 \u2192 a frame, with Shift ten; Home, End; space plays; N and P change the sequence.");
+    "Keys: \u2190 and \u2192 move by one frame, with Shift by ten; Home and End; space plays; N and P change the sequence.");
 
   root.append(
     el("p", { class: "note" },
@@ -62,10 +62,10 @@ function createViewer(root) {
     action();
   }
 
-  // The place among the shown frames of the last one up to this frame.
+  // Returns the place, among the shown frames, of the last one up to this frame.
   const shownAt = (index) => track.shown.findLastIndex((other) => other <= index);
 
-  // Moves by frames, or by shown frames where only those are wanted.
+  // Moves by frames, or by shown frames if only those are wanted.
   function move(by) {
     if (!only.checked) return show(frame + by);
     const place = Math.min(Math.max(shownAt(frame) + by, 0), track.shown.length - 1);
@@ -126,7 +126,7 @@ function createViewer(root) {
     sequence = number;
     list();
     const decoded = element ? await decode(element.textContent) : null;
-    if (sequence !== number) return; // another one was chosen meanwhile
+    if (sequence !== number) return; // another sequence was chosen meanwhile
     track = decoded;
     root.classList.toggle("empty", !track);
     about.textContent = track ? "" : "no tracker has a usable result";
@@ -153,7 +153,7 @@ function createViewer(root) {
     options(chooser, numbers.map((i) => [i, data.sequences[i].name]), sequence);
   }
 
-  // Everything that depends on who is visible.
+  // Draws everything that depends on the visible trackers.
   function draw() {
     if (!track) return;
     const present = visible().filter((t) => track.trackers.includes(t));
@@ -223,7 +223,7 @@ function createViewer(root) {
     picture.hidden = !track.pictures;
     if (track.pictures) picture.src = `data:image/webp;base64,${track.pictures[place]}`;
     picture.classList.toggle("stale", !exact);
-    remark.textContent = !track.pictures ? "no pictures: evaluate with --frames"
+    remark.textContent = !track.pictures ? "no pictures; evaluate with --frames to get them"
       : exact ? "" : `picture of frame ${track.shown[place] + 1}`;
   }
 
@@ -260,8 +260,8 @@ function createViewer(root) {
     }));
     if (!found.length) {
       tiles.replaceChildren(el("p", { class: "note" }, k < 0
-        ? `Kept of ${track.shown.length} frames; the nearest before is ${track.shown[shownAt(frame)] + 1}.`
-        : "The first frame is given: it has no response."));
+        ? `There are maps of ${track.shown.length} frames; the nearest one before is frame ${track.shown[shownAt(frame)] + 1}.`
+        : "The first frame is given, so it has no response."));
     }
     const [, chosen] = found.find(([name]) => name === overlay.value) ?? [];
     if (!chosen) return;

@@ -124,7 +124,7 @@ def page(chromium: webdriver.Chrome, setting: Setting, tmp_path: Path) -> Browse
 
 
 def test_it_opens_silently_and_asks_for_nothing(page: Browser) -> None:
-    page.choose("#subset", "what every tracker has (4)")
+    page.choose("#subset", "shared by all trackers (4)")
     page.one("#sequences tbody tr:nth-child(3) button").click()
     page.until(lambda: "picture" not in page.one(".remark").text)
     assert page.problems() == ([], [])
@@ -142,7 +142,7 @@ def test_the_policy_stops_what_a_name_might_smuggle_in(page: Browser) -> None:
 
 
 def test_every_tracker_with_all_targets_has_its_curves(page: Browser) -> None:
-    for subset, count in (("OTB-100 (5)", 3), ("what every tracker has (4)", 4)):
+    for subset, count in (("OTB-100 (5)", 3), ("shared by all trackers (4)", 4)):
         page.choose("#subset", subset)
         for plot in ("success", "precision", "normalised"):
             paths = page.all(f'[data-plot="{plot}"] path.curve')

@@ -146,5 +146,5 @@ def test_response_maps_of_another_length_are_named(setting: Setting, tmp_path: P
 
 @pytest.mark.parametrize("limit", [{"max_frames": 0}, {"max_side": -1}])
 def test_a_limit_below_one_is_a_mistake(setting: Setting, limit: dict[str, int]) -> None:
-    with pytest.raises(InputError, match=rf"--{next(iter(limit))}: .* is not above zero"):
+    with pytest.raises(InputError, match=rf"^{next(iter(limit))}: .* is not above zero"):
         Pictures(setting.frames, **limit).find(setting.benchmark)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcft_jax.util.errors import InputError
-from hcft_jax.visual import visualize
+from hcft_jax.visual import overlay
 
 GREY = np.full((360, 480, 3), 90, np.uint8)  # tall enough to be shown at its own size
 LAYERS = ("conv5_4", "conv4_4", "conv3_4")
@@ -35,7 +35,7 @@ def is_green(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
 
 
 def test_every_frame_is_written_in_order_at_its_size(tmp_path: Path) -> None:
-    with visualize.OverlayWriter(tmp_path / "a.mp4") as video:
+    with overlay.OverlayWriter(tmp_path / "a.mp4") as video:
         for level in (20, 120, 220):
             video.draw(np.full((360, 480, 3), level, np.uint8), (100, 100, 50, 50))
     frames = read_video(tmp_path / "a.mp4")
@@ -44,7 +44,7 @@ def test_every_frame_is_written_in_order_at_its_size(tmp_path: Path) -> None:
 
 
 def test_the_outlines_are_where_the_boxes_are(tmp_path: Path) -> None:
-    with visualize.OverlayWriter(tmp_path / "a.mp4") as video:
+    with overlay.OverlayWriter(tmp_path / "a.mp4") as video:
         video.draw(GREY, (100, 60, 81, 121), truth=(300.5, 200.25, 60, 40))
     (frame,) = read_video(tmp_path / "a.mp4")
     for column in (100, 180):  # both sides of the tracked box
@@ -58,7 +58,7 @@ def test_the_outlines_are_where_the_boxes_are(tmp_path: Path) -> None:
 
 
 def test_a_tiny_frame_is_enlarged_and_the_box_with_it(tmp_path: Path) -> None:
-    with visualize.OverlayWriter(tmp_path / "a.mp4") as video:
+    with overlay.OverlayWriter(tmp_path / "a.mp4") as video:
         video.draw(GREY[:48, :64], (20, 16, 24, 20))
     (frame,) = read_video(tmp_path / "a.mp4")
     scale = frame.shape[0] // 48
@@ -71,7 +71,7 @@ def test_a_tiny_frame_is_enlarged_and_the_box_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layers", [(), LAYERS])
 def test_odd_sizes_are_padded_to_even(layers: tuple[str, ...], tmp_path: Path) -> None:
-    with visualize.OverlayWriter(tmp_path / "a.mp4", layers=layers) as video:
+    with overlay.OverlayWriter(tmp_path / "a.mp4", layers=layers) as video:
         video.draw(np.full((361, 401, 3), 90, np.uint8), (100, 100, 50, 50))
     (frame,) = read_video(tmp_path / "a.mp4")
     assert (frame.shape[0], frame.shape[1] % 2) == (362, 0)
@@ -80,7 +80,7 @@ def test_odd_sizes_are_padded_to_even(layers: tuple[str, ...], tmp_path: Path) -
 def test_the_panel_shows_each_map_on_its_own_scale(tmp_path: Path) -> None:
     responses = np.zeros((3, 20, 20), np.float32)
     responses[:, 15, 5] = [1e-6, 1.0, 1e6]  # a constant map stays dark, a peak is bright anywhere
-    with visualize.OverlayWriter(tmp_path / "a.mp4", layers=LAYERS) as video:
+    with overlay.OverlayWriter(tmp_path / "a.mp4", layers=LAYERS) as video:
         video.draw(GREY, (100, 100, 50, 50))  # the first frame has no responses
         video.draw(GREY, (100, 100, 50, 50), None, responses, (50, 50, 140, 140))
     before, after = read_video(tmp_path / "a.mp4")[:, :, 480:]
@@ -96,7 +96,7 @@ def test_the_panel_keeps_its_width_and_the_maps_the_windows_shape(tmp_path: Path
     sizes = []
     for window in [(0, 0, 100, 100), (0, 0, 300, 30), (0, 0, 30, 300)]:
         path = tmp_path / "a.mp4"
-        with visualize.OverlayWriter(path, layers=LAYERS) as video:
+        with overlay.OverlayWriter(path, layers=LAYERS) as video:
             video.draw(GREY, (9, 9, 9, 9), None, np.zeros((3, 8, 8), np.float32), window)
         sizes.append(read_video(path).shape)
     assert len(set(sizes)) == 1
@@ -109,19 +109,19 @@ def test_the_panel_keeps_its_width_and_the_maps_the_windows_shape(tmp_path: Path
 )
 def test_any_box_can_be_drawn(box: tuple[float, ...], scale: int) -> None:
     picture = np.zeros((48 * scale, 64 * scale, 3), np.uint8)
-    visualize._draw_box(picture, box, scale, visualize.RED, 2)
+    overlay.draw_box(picture, box, scale, overlay.RED, 2)
 
 
 @pytest.mark.parametrize("x", [-500, 1000, -1e12, 1e12, 1.7e308])
 def test_a_box_outside_of_the_frame_draws_nothing(x: float) -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
-    visualize._draw_box(picture, (x, 10, 20, 20), 1, visualize.RED, 2)
+    overlay.draw_box(picture, (x, 10, 20, 20), 1, overlay.RED, 2)
     assert not picture.any()
 
 
 def test_a_box_partly_outside_shows_its_inner_sides_only() -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
-    visualize._draw_box(picture, (-30, 10, 60, 20), 1, visualize.RED, 2)
+    overlay.draw_box(picture, (-30, 10, 60, 20), 1, overlay.RED, 2)
     assert is_red(picture[10, :28]).all()
     assert is_red(picture[12:27, 29]).all()
     assert not picture[14:26, :26].any()
@@ -129,14 +129,14 @@ def test_a_box_partly_outside_shows_its_inner_sides_only() -> None:
 
 def test_the_frame_that_was_given_is_not_drawn_on(tmp_path: Path) -> None:
     frame = GREY.copy()
-    with visualize.OverlayWriter(tmp_path / "a.mp4") as video:
+    with overlay.OverlayWriter(tmp_path / "a.mp4") as video:
         video.draw(frame, (100, 100, 50, 50))
     np.testing.assert_array_equal(frame, GREY)
 
 
 def test_an_aborted_video_leaves_no_file(tmp_path: Path) -> None:
     def abort() -> None:
-        with visualize.OverlayWriter(tmp_path / "a.mp4") as video:
+        with overlay.OverlayWriter(tmp_path / "a.mp4") as video:
             video.draw(GREY, (100, 100, 50, 50))
             raise KeyboardInterrupt
 
@@ -148,14 +148,14 @@ def test_an_aborted_video_leaves_no_file(tmp_path: Path) -> None:
 def test_a_video_without_frames_is_an_error_and_no_file(tmp_path: Path) -> None:
     with (
         pytest.raises(InputError, match=r"a\.mp4: the video is empty"),
-        visualize.OverlayWriter(tmp_path / "a.mp4"),
+        overlay.OverlayWriter(tmp_path / "a.mp4"),
     ):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def write(path: Path, *frames: npt.NDArray[np.uint8], fps: float = 30) -> None:
-    with visualize.OverlayWriter(path, fps) as video:
+    with overlay.OverlayWriter(path, fps) as video:
         for frame in frames:
             video.draw(frame, (100, 100, 50, 50))
 
@@ -175,22 +175,3 @@ def test_a_video_that_cannot_be_opened_is_an_error(
         write(tmp_path / "a.avi", GREY)
     assert not list(tmp_path.iterdir())
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("with_psr", [True, False])
-def test_a_track_is_plotted_to_a_png(with_psr: bool, tmp_path: Path) -> None:
-    truth = np.tile([10.0, 10, 20, 20], (30, 1))
-    truth[20:25, 2] = 0  # no valid ground truth there
-    boxes = truth + np.linspace(0, 30, 30)[:, None] * np.array([1, 0, 0, 0])
-    psr = np.r_[np.nan, np.linspace(12, 4, 29)] if with_psr else None
-    visualize.plot_track(tmp_path / "a.png", boxes, truth, psr, "Deer")
-    picture = cv2.imread(str(tmp_path / "a.png"))
-    assert picture is not None
-    assert picture.shape[1] == 1210
-    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
-
-
-def test_a_plot_of_boxes_that_do_not_fit_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError):
-        visualize.plot_track(tmp_path / "a.png", np.ones((3, 4)), np.ones((4, 4)))
-    assert not list(tmp_path.iterdir())

@@ -1,0 +1,88 @@
+"""A page of plots of one track: its errors over the frames and its curves."""
+
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+
+from hcft_jax.evaluation import metrics, plots
+from hcft_jax.util.boxes import to_file
+
+
+def plot_track(
+    path: str | Path,
+    boxes: npt.ArrayLike,
+    truth: npt.ArrayLike,
+    psr: npt.ArrayLike | None = None,
+    title: str = "",
+    first_frame: int = 1,
+    *,
+    sizes_only: bool = False,
+) -> None:
+    """Write a PNG: centre error, overlap and PSR over the frames, success and precision curves.
+
+    Args:
+        path: The file, ``.png``.
+        boxes: Tracked boxes ``[T, 4]``, 0-based.
+        truth: Ground truth ``[T, 4]``, 0-based. The plots over the frames leave out frames where
+            it is invalid; the curves leave out frames where it is NaN.
+        psr: Peak-to-sidelobe ratio of each frame ``[T]``; NaN leaves a gap. None: no such plot.
+        title: It is written above the plots.
+        first_frame: The number of the first frame.
+        sizes_only: As in ``data.sequence.Sequence``.
+
+    Raises:
+        InputError: the arrays do not fit, or the file cannot be written.
+    """
+    tracked, true = to_file(boxes), to_file(truth)
+    if sizes_only:
+        tracked, true = metrics.moved(tracked, true)
+    _, overlaps, errors = metrics.per_frame(tracked, true)
+    hidden = ~metrics.valid(true)
+    frames = np.arange(first_frame, first_frame + len(true))
+
+    series: list[tuple[str, metrics.Floats, float | None]] = [
+        ("Centre error (px)", np.where(hidden, np.nan, errors), 20.0),
+        ("Overlap (IoU)", np.where(hidden, np.nan, overlaps), 0.5),
+    ]
+    if psr is not None:
+        series.append(("PSR", np.asarray(psr, np.float64), None))
+    figure = Figure(figsize=(11, 2.2 * len(series) + 0.8), layout="constrained")
+    figure.suptitle(title)
+    left, right = figure.subfigures(1, 2, width_ratios=[3, 2], squeeze=False)[0]
+    axes = left.subplots(len(series), 1, sharex=True)
+    for axis, (label, values, threshold) in zip(axes, series, strict=True):
+        axis.plot(frames, values, linewidth=1.2)
+        if threshold is not None:
+            axis.axhline(threshold, color="tab:red", linestyle="--", linewidth=1)
+        axis.set(ylabel=label, ylim=(0, 1.02) if "IoU" in label else (0, None))
+        axis.grid(alpha=0.3)
+    axes[-1].set_xlabel("Frame")
+    left.align_ylabels(axes)
+
+    known = np.asarray(~np.isnan(true).any(axis=1))
+    if known.all() or known[1:].any():
+        tracked = metrics.repair(tracked, true)
+        _curves(right, overlaps[known], errors[known], metrics.score(tracked[known], true[known]))
+    plots.save(figure, path, dpi=110)
+
+
+def _curves(
+    figure: SubFigure, overlaps: metrics.Floats, errors: metrics.Floats, scores: metrics.Scores
+) -> None:
+    upper, lower = figure.subplots(2, 1)
+    success, precision = metrics.success_curve(overlaps), metrics.precision_curve(errors)
+    _curve(upper, metrics.SUCCESS_THRESHOLDS, success, "Overlap threshold", "Success rate")
+    upper.set_title(f"AUC {scores.auc:.3f}   OS@0.5 {100 * scores.os50:.1f} %", fontsize="medium")
+    _curve(
+        lower, metrics.PRECISION_THRESHOLDS, precision, "Centre error threshold (px)", "Precision"
+    )
+    lower.set_title(f"DP@20 {100 * scores.dp20:.1f} %   CLE {scores.cle:.1f} px", fontsize="medium")
+
+
+def _curve(axis: Axes, x: metrics.Floats, y: metrics.Floats, xlabel: str, ylabel: str) -> None:
+    axis.plot(x, y, linewidth=1.6)
+    axis.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, x[-1]), ylim=(0, 1.02))
+    axis.grid(alpha=0.3)
