@@ -39,10 +39,10 @@ from hcft_jax.evaluation.results import write_json
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
 
-from . import document, growth, machine, material, starts
-from .contenders import Programs
-from .material import Material
-from .run import FULL, GPU, QUICK, Benchmark, Plan, on_paper
+from . import document, growth, machine, starts, workload
+from .contenders import ContenderPrograms
+from .measurement import FULL, GPU, QUICK, Measurement, Plan, on_paper
+from .workload import Workload
 
 PARTS = ("startup", "ceilings", "network", "stages", "rows")
 
@@ -84,7 +84,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     result |= machine.setting(words)
     devices = jax.devices()[: given.devices]
     plan = planned(given)
-    benchmark = Benchmark(config, found.params, plan, precisions, result)
+    benchmark = Measurement(config, found.params, plan, precisions, result)
     for part in ("ceilings", "network", "stages"):
         if part in wanted:
             say(part)
@@ -122,7 +122,7 @@ def grow(
         at=len(devices) if on_cpu else 32 * len(devices),
     )
     measure = growth.Growth(
-        lambda c: Programs(network, c, devices=devices),
+        lambda c: ContenderPrograms(network, c, devices=devices),
         config,
         axes,
         planned(given).repeats,
@@ -138,14 +138,14 @@ def grow(
     growth.plot(rows, output.with_name(f"{output.stem}_plots"))
 
 
-def gathered(given: flags.FlagValues, config: TrackerConfig, folder: Path, plan: Plan) -> Material:
+def gathered(given: flags.FlagValues, config: TrackerConfig, folder: Path, plan: Plan) -> Workload:
     """The sequences that the flags name, or drawn ones."""
     if given.data_dir is not None:
-        sequences = material.real(given.data_dir, given.sequences or [], given.frames)
+        sequences = workload.real(given.data_dir, given.sequences or [], given.frames)
     else:
         count, frames = given.drawn or plan.sequences, given.frames or plan.frames
-        sequences = material.drawn(folder, count, frames, scale=given.scale)
-    return material.gather(sequences, config, given.buckets or (1 if given.quick else BUCKETS))
+        sequences = workload.drawn(folder, count, frames, scale=given.scale)
+    return workload.gather(sequences, config, given.buckets or (1 if given.quick else BUCKETS))
 
 
 def planned(given: flags.FlagValues) -> Plan:

@@ -1,4 +1,4 @@
-"""Who is timed: programs that track all sequences of a material and give their boxes."""
+"""Who is timed: programs that track all sequences of a work and give their boxes."""
 
 import dataclasses
 import time
@@ -20,10 +20,10 @@ from hcft_jax.run.lanes import empty
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
 
-from . import plain, torch_hcft
+from . import plain_tracker, torch_hcft
 from .machine import available_memory
-from .material import Material
 from .timing import PeakMemory, device_memory, spread
+from .workload import Workload
 
 Boxes = list[npt.NDArray[np.float32]]  # [n, 4] x, y, w, h in pixels, one a sequence
 
@@ -36,7 +36,7 @@ class Contender:
     program: str  # what does it, in words
     lanes: int
     precision: str
-    run: Callable[[Material], Boxes]
+    run: Callable[[Workload], Boxes]
     device: str
 
     @property
@@ -46,11 +46,11 @@ class Contender:
 
 
 @dataclass
-class Measured:
+class TimedContender:
     """A contender's times, one a round, and what it left at the first call, which compiles."""
 
     contender: Contender
-    material: Material
+    work: Workload
     boxes: Boxes
     first_seconds: float
     compilations: compilation.Compilations
@@ -61,7 +61,7 @@ class Measured:
 
     def row(self) -> dict[str, Any]:
         """As plain data."""
-        frames = self.material.frames
+        frames = self.work.frames
         speeds = spread([frames / s for s in self.seconds])
         return {
             "name": self.contender.name,
@@ -74,7 +74,7 @@ class Measured:
             "fps_most": speeds["most"],
             "repeats": len(self.seconds),
             "frames": frames,
-            "sequences": len(self.material.sequences),
+            "sequences": len(self.work.sequences),
             "executables": self.compilations.executables,
             "executables_later": self.later,
             "compile_seconds": self.compilations.seconds,
@@ -84,7 +84,7 @@ class Measured:
         }
 
 
-class Programs:
+class ContenderPrograms:
     """The contenders of one configuration and machine."""
 
     def __init__(
@@ -119,10 +119,12 @@ class Programs:
         params = jax.device_put(self._network)
         config = dataclasses.replace(self._config, dft="fft", precision="float32")
 
-        def run(material: Material) -> Boxes:
+        def run(work: Workload) -> Boxes:
             return [
-                np.concatenate(list(plain.track_sequence(params, config, s, chunk=self._chunk)))
-                for s in material.sequences
+                np.concatenate(
+                    list(plain_tracker.track_sequence(params, config, s, chunk=self._chunk))
+                )
+                for s in work.sequences
             ]
 
         return Contender("plain", "two passes, fft", 1, "float32", run, self._device)
@@ -131,11 +133,11 @@ class Programs:
         """One sequence after the other by ``track_sequence``, each size its own executable."""
         config = dataclasses.replace(self._config, precision=precision)
 
-        def run(material: Material) -> Boxes:
+        def run(work: Workload) -> Boxes:
             params = self._prepared(precision)
             return [
                 np.concatenate([t.boxes for t in track_sequence(params, config, s)])
-                for s in material.sequences
+                for s in work.sequences
             ]
 
         return Contender("exact", "track_sequence", 1, precision, run, self._device)
@@ -144,16 +146,16 @@ class Programs:
         """``track_many``, bucket by bucket."""
         config = dataclasses.replace(self._config, precision=precision)
 
-        def run(material: Material) -> Boxes:
+        def run(work: Workload) -> Boxes:
             params = self._prepared(precision)
             boxes: dict[int, npt.NDArray[np.float32]] = {}
-            for bucket, indices in material.groups():
+            for bucket, indices in work.groups():
                 # the longest first: lanes then end close to each other
-                order = sorted(indices, key=lambda i: -len(material.sequences[i]))
+                order = sorted(indices, key=lambda i: -len(work.sequences[i]))
                 for track in track_many(
                     params,
                     config,
-                    [material.sequences[i] for i in order],
+                    [work.sequences[i] for i in order],
                     bucket=bucket,
                     lanes=lanes,
                     devices=self._devices,
@@ -161,18 +163,18 @@ class Programs:
                     if track.error is not None:
                         raise track.error
                     boxes[order[track.index]] = track.boxes
-            return [boxes[i] for i in range(len(material.sequences))]
+            return [boxes[i] for i in range(len(work.sequences))]
 
         return Contender("exact", "track_many", lanes, precision, run, self._device)
 
-    def fits(self, material: Material, lanes: int) -> str | None:
+    def fits(self, work: Workload, lanes: int) -> str | None:
         """Why so many lanes cannot be had, where the host's memory is the device's; or None."""
         available, first = available_memory(), self._devices[0]
         if first.platform != "cpu" or available is None:
             return None  # the device says so itself
         ring = ring_of(usual_passes(first))
         each = 0
-        for bucket in material.buckets:
+        for bucket in work.buckets:
             blank = tracker.blank(self._network, self._config, bucket)
             lane = empty(self._network, self._config, blank, 1, ring)
             each = max(each, sum(leaf.nbytes for leaf in jax.tree.leaves(lane)))
@@ -186,8 +188,8 @@ class Programs:
     def outside(self, competitor: torch_hcft.Plain) -> Contender:
         """PyTorch's, one sequence after the other."""
 
-        def run(material: Material) -> Boxes:
-            return [competitor.track(s.frames, s.boxes[0]) for s in material.sequences]
+        def run(work: Workload) -> Boxes:
+            return [competitor.track(s.frames, s.boxes[0]) for s in work.sequences]
 
         return Contender(
             competitor.name, competitor.description, 1, "float32", run, competitor.device
@@ -195,8 +197,8 @@ class Programs:
 
 
 def compete(
-    entries: list[tuple[Contender, Material]], repeats: int, budget: float, notes: list[str]
-) -> Iterator[Measured]:
+    entries: list[tuple[Contender, Workload]], repeats: int, budget: float, notes: list[str]
+) -> Iterator[TimedContender]:
     """Times contenders in turn, round by round; each is called once before, which compiles.
 
     Args:
@@ -209,10 +211,10 @@ def compete(
         Each of the others, when all are done.
     """
     measured = []
-    for contender, material in entries:
+    for contender, work in entries:
         before, begun = compilation.total(), time.perf_counter()
         try:
-            boxes = contender.run(_shortened(material, contender.lanes))
+            boxes = contender.run(_shortened(work, contender.lanes))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -220,7 +222,7 @@ def compete(
             continue
         spent = time.perf_counter() - begun
         compiled = compilation.total() - before
-        measured.append(Measured(contender, material, boxes, spent, compiled))
+        measured.append(TimedContender(contender, work, boxes, spent, compiled))
     started = time.perf_counter()
     for repeat in range(repeats):
         if repeat and time.perf_counter() - started > budget:
@@ -229,7 +231,7 @@ def compete(
             before = compilation.total()
             with PeakMemory() as memory:
                 begun = time.perf_counter()
-                each.boxes = each.contender.run(each.material)
+                each.boxes = each.contender.run(each.work)
                 each.seconds.append(time.perf_counter() - begun)
             each.later += (compilation.total() - before).executables
             each.device = device_memory(jax.devices()[0])
@@ -238,17 +240,17 @@ def compete(
     yield from measured
 
 
-def _shortened(material: Material, lanes: int) -> Material:
+def _shortened(work: Workload, lanes: int) -> Workload:
     """Two frames of each sequence: all that is to be compiled, little else.
 
-    Of laned material not all sequences are needed, but of each bucket one.
+    Of laned work not all sequences are needed, but of each bucket one.
     """
-    kept = [indices[0] for _, indices in material.groups()] if lanes > 1 else []
-    wanted = kept or range(len(material.sequences))
-    return Material(
-        tuple(_two(material.sequences[i]) for i in wanted),
-        tuple(material.geometries[i] for i in wanted),
-        material.buckets,
+    kept = [indices[0] for _, indices in work.groups()] if lanes > 1 else []
+    wanted = kept or range(len(work.sequences))
+    return Workload(
+        tuple(_two(work.sequences[i]) for i in wanted),
+        tuple(work.geometries[i] for i in wanted),
+        work.buckets,
     )
 
 

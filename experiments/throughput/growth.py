@@ -14,9 +14,9 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.util.files import replacing
 
-from . import contenders, material
-from .contenders import Programs
-from .material import Material
+from . import contenders, workload
+from .contenders import ContenderPrograms
+from .workload import Workload
 
 IMAGES = ((240, 320), (480, 640), (720, 1280), (1080, 1920), (2160, 3840))  # height, width
 TITLES = {
@@ -74,7 +74,7 @@ class Growth:
 
     def __init__(
         self,
-        programs: Callable[[TrackerConfig], Programs],
+        programs: Callable[[TrackerConfig], ContenderPrograms],
         config: TrackerConfig,
         axes: Axes,
         repeats: int,
@@ -102,45 +102,45 @@ class Growth:
             yield from self._layers(Path(folder) / "layers")
 
     def _lanes(self, folder: Path) -> Iterable[dict[str, Any]]:
-        drawn = material.jpeg(folder, (480, 640), self._axes.frames)
-        one = material.gather([drawn], self._config, 1)
+        drawn = workload.jpeg(folder, (480, 640), self._axes.frames)
+        one = workload.gather([drawn], self._config, 1)
         programs = self._programs(self._config)
         for lanes in self._axes.lanes:
             yield from self._point("lanes", lanes, programs, lanes, one)
 
     def _lengths(self, folder: Path) -> Iterable[dict[str, Any]]:
-        clip = material.jpeg(folder, (240, 320), self._axes.clip, target=40.0)
+        clip = workload.jpeg(folder, (240, 320), self._axes.clip, target=40.0)
         programs = self._programs(self._config)
         for length in self._axes.lengths:
-            whole = material.gather([looped(clip, length)], self._config, 1)
+            whole = workload.gather([looped(clip, length)], self._config, 1)
             yield from self._point("length", length, programs, self._axes.at, whole)
 
     def _images(self, folder: Path) -> Iterable[dict[str, Any]]:
         programs = self._programs(self._config)
         for height, width in self._axes.images:
             place = folder / f"{width}x{height}"
-            drawn = material.jpeg(place, (height, width), self._axes.frames)
-            whole = material.gather([drawn], self._config, 1)
+            drawn = workload.jpeg(place, (height, width), self._axes.frames)
+            whole = workload.gather([drawn], self._config, 1)
             yield from self._point("image", height * width / 1e6, programs, self._axes.at, whole)
 
     def _layers(self, folder: Path) -> Iterable[dict[str, Any]]:
-        drawn = material.jpeg(folder, (480, 640), self._axes.frames)
+        drawn = workload.jpeg(folder, (480, 640), self._axes.frames)
         for count in range(1, len(self._config.layers) + 1):
             config = dataclasses.replace(
                 self._config, layers=self._config.layers[:count], gamma=self._config.gamma[:count]
             )
-            programs, whole = self._programs(config), material.gather([drawn], config, 1)
+            programs, whole = self._programs(config), workload.gather([drawn], config, 1)
             yield from self._point("layers", count, programs, self._axes.at, whole)
 
     def _point(
-        self, axis: str, value: float, programs: Programs, lanes: int, material: Material
+        self, axis: str, value: float, programs: ContenderPrograms, lanes: int, work: Workload
     ) -> Iterable[dict[str, Any]]:
-        what, whole = f"{TITLES[axis][1]} {value:g}", material.repeated(lanes)
+        what, whole = f"{TITLES[axis][1]} {value:g}", work.repeated(lanes)
         contender = programs.laned(lanes, self._config.precision)
         if reason := programs.fits(whole, lanes):
             self.notes.append(f"{what}: {reason}")
             return
-        least = Material(
+        least = Workload(
             tuple(s.part(0, min(8, len(s) - 1)) for s in whole.sequences),
             whole.geometries,
             whole.buckets,

@@ -43,7 +43,7 @@ class Assumptions:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredCosts:
     """What a run of the benchmark says."""
 
     fps: float  # frames a second of the fastest way, decoding and all included
@@ -54,7 +54,7 @@ class Measured:
     cores: int  # of the machine
 
 
-def work_out(assumed: Assumptions, measured: Measured) -> dict[str, Any]:
+def work_out(assumed: Assumptions, measured: MeasuredCosts) -> dict[str, Any]:
     """All the numbers, as plain data: hours, bytes, cores, and the seconds a frame by resource."""
     frames = assumed.frames
     image = 3 * assumed.height * assumed.width

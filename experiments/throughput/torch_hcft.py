@@ -60,7 +60,7 @@ def build(params: Params, config: TrackerConfig, *, tuned: bool) -> "Plain":
     return (Tuned if tuned else Plain)(params, config)
 
 
-class Network:
+class TorchNetwork:
     """VGG-19 up to the deepest layer that is wanted."""
 
     def __init__(self, params: Params, layers: Sequence[str], device: str, layout: Any) -> None:
@@ -119,7 +119,7 @@ class Plain:
         self._layout = getattr(torch, self.layout_name)
         self._config = config
         self._side = config.input_size or registry.get(config.backbone).input_size(params)
-        self._network: Callable[[Any], list[Any]] = Network(
+        self._network: Callable[[Any], list[Any]] = TorchNetwork(
             params, config.layers, self.device, self._layout
         )
         weights = dict(zip(config.layers, config.gamma, strict=True))

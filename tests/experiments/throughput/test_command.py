@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 from experiments.throughput import __main__ as throughput
-from experiments.throughput import contenders, run, starts, torch_hcft
+from experiments.throughput import contenders, measurement, starts, torch_hcft
 from experiments.throughput.document import SECTIONS
 
 TINY = ["--weights=random", "--input_size=32", "--layers=conv2_2,conv1_2", "--gamma=1,0.5"]
@@ -25,8 +25,8 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError("it is not installed")
 
     monkeypatch.setattr(torch_hcft, "build", absent)
-    monkeypatch.setattr(run, "STAGED", (96, 128))
-    monkeypatch.setattr(run, "STAGED_TARGET", 24.0)
+    monkeypatch.setattr(measurement, "STAGED", (96, 128))
+    monkeypatch.setattr(measurement, "STAGED_TARGET", 24.0)
 
 
 def command(*arguments: str) -> int:

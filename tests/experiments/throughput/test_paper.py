@@ -3,9 +3,11 @@ from typing import Any
 
 import pytest
 
-from experiments.throughput.paper import Assumptions, Measured, work_out
+from experiments.throughput.paper import Assumptions, MeasuredCosts, work_out
 
-MEASURED = Measured(fps=5000.0, stages=1e-4, decode=2e-3, jpeg=80_000.0, transfer=2e10, cores=16)
+MEASURED = MeasuredCosts(
+    fps=5000.0, stages=1e-4, decode=2e-3, jpeg=80_000.0, transfer=2e10, cores=16
+)
 
 
 def test_a_million_minutes() -> None:

@@ -16,7 +16,7 @@ TARGETS = ((96.0, 64.0), (60.0, 60.0), (40.0, 80.0), (125.0, 122.0), (72.0, 30.0
 
 
 @dataclass(frozen=True)
-class Material:
+class Workload:
     """Sequences and the buckets that hold them."""
 
     sequences: tuple[Sequence, ...]
@@ -35,10 +35,10 @@ class Material:
             into[next(b for b in self.buckets if b.holds(geometry))].append(index)
         return [(bucket, indices) for bucket, indices in into.items() if indices]
 
-    def repeated(self, count: int) -> "Material":
+    def repeated(self, count: int) -> "Workload":
         """At least ``count`` sequences in each bucket: these over and over."""
         times = -(-count // min(len(indices) for _, indices in self.groups()))
-        return Material(self.sequences * times, self.geometries * times, self.buckets)
+        return Workload(self.sequences * times, self.geometries * times, self.buckets)
 
     def describe(self) -> dict[str, object]:
         """What it is, as plain data."""
@@ -51,7 +51,7 @@ class Material:
         }
 
 
-def gather(sequences: Many[Sequence], config: TrackerConfig, most: int) -> Material:
+def gather(sequences: Many[Sequence], config: TrackerConfig, most: int) -> Workload:
     """The material of some sequences, in at most ``most`` buckets.
 
     Raises:
@@ -63,7 +63,7 @@ def gather(sequences: Many[Sequence], config: TrackerConfig, most: int) -> Mater
         for sequence, shape in zip(sequences, shapes, strict=True)
     ]
     lengths = [float(len(sequence)) for sequence in sequences]
-    return Material(tuple(sequences), tuple(geometries), tuple(buckets(geometries, lengths, most)))
+    return Workload(tuple(sequences), tuple(geometries), tuple(buckets(geometries, lengths, most)))
 
 
 def drawn(folder: Path, count: int, frames: int, *, scale: float = 1.0) -> list[Sequence]:

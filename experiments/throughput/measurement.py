@@ -16,9 +16,9 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import geometry
 from hcft_jax.core.target import Bucket
 
-from . import ceilings, contenders, material, networks, paper, stages, timing, torch_hcft
-from .contenders import Contender, Measured, Programs
-from .material import Material
+from . import ceilings, contenders, networks, paper, stages, timing, torch_hcft, workload
+from .contenders import Contender, ContenderPrograms, TimedContender
+from .workload import Workload
 
 STAGED = (480, 640)  # height and width of the images that stages are timed on, pixels
 STAGED_TARGET = 123.0  # side of the target on them: a grid of about that of MotorRolling
@@ -46,7 +46,7 @@ FULL = Plan(10, 25, 9, (1, 2, 4, 8, 16, 32, 64, 128), (1, 8), (1, 2, 4, 8), 5, 9
 GPU = dataclasses.replace(FULL, frames=513, least=257, staged=(1, 8, 64, 128), modes_at=None)
 
 
-class Benchmark:
+class Measurement:
     """One run: measures part by part into ``result``."""
 
     def __init__(
@@ -101,7 +101,7 @@ class Benchmark:
     def stages(self) -> None:
         """Of a frame, on a drawn sequence of 640 x 480 px."""
         with tempfile.TemporaryDirectory() as folder:
-            drawn = material.jpeg(Path(folder), STAGED, 8, target=STAGED_TARGET)
+            drawn = workload.jpeg(Path(folder), STAGED, 8, target=STAGED_TARGET)
             _, _, w, h = drawn.boxes[0]
             own = geometry((h, w), STAGED, self._config.grid)
             bucket = Bucket(own.image, own.grid, own.window)
@@ -122,7 +122,7 @@ class Benchmark:
                 for lanes in self._plan.staged
             ]
             decoded = stages.decode(drawn, self._plan.calls)
-            decoded["file_bytes"] = float(np.mean(material.sizes(drawn)))
+            decoded["file_bytes"] = float(np.mean(workload.sizes(drawn)))
         self.result["stages"] = {
             "batches": batches,
             "decode": decoded,
@@ -130,10 +130,10 @@ class Benchmark:
             "grid": own.grid,
         }
 
-    def rows(self, whole: Material, devices: list[jax.Device]) -> None:
-        """All contenders on some material."""
-        programs = Programs(self._network, self._config, devices=devices)
-        entries: list[tuple[Contender, Material]] = [(programs.plain(), whole)]
+    def rows(self, whole: Workload, devices: list[jax.Device]) -> None:
+        """All contenders on some work."""
+        programs = ContenderPrograms(self._network, self._config, devices=devices)
+        entries: list[tuple[Contender, Workload]] = [(programs.plain(), whole)]
         if len(devices) == 1:
             entries += [(programs.single(p), whole) for p in self._modes(1)]
         for lanes in self._plan.lanes:
@@ -168,7 +168,7 @@ def on_paper(result: dict[str, Any]) -> None:
     batches = [b for b in result["stages"]["batches"] if b["precision"] == best["precision"]]
     batch = min(batches, key=lambda b: abs(b["lanes"] - best["lanes"]))
     decode = result["stages"]["decode"]
-    found = paper.Measured(
+    found = paper.MeasuredCosts(
         fps=best["fps"],
         stages=sum(batch["stages"][name]["per_patch"] for name in stages.DEVICE),
         decode=decode["cpu_seconds"],
@@ -180,7 +180,7 @@ def on_paper(result: dict[str, Any]) -> None:
     result["paper"] = paper.work_out(paper.Assumptions(), found) | about
 
 
-def shaped(whole: Material, lanes: int, least: int) -> Material:
+def shaped(whole: Workload, lanes: int, least: int) -> Workload:
     """Enough sequences for so many lanes in each bucket, the shorter the more they are."""
     many = whole.repeated(lanes)
     if len(many.sequences) == len(whole.sequences):
@@ -191,18 +191,18 @@ def shaped(whole: Material, lanes: int, least: int) -> Material:
     )
 
 
-def compared(measured: Measured, plain: Measured) -> dict[str, Any]:
+def compared(measured: TimedContender, plain: TimedContender) -> dict[str, Any]:
     """Its row, with how its boxes differ from the plain tracker's."""
     count = len(plain.boxes)
     theirs = [plain.boxes[i % count][: len(boxes)] for i, boxes in enumerate(measured.boxes)]
     return measured.row() | {"against_plain": contenders.against(measured.boxes, theirs)}
 
 
-def ratios(measured: list[Measured]) -> dict[str, Any]:
+def ratios(measured: list[TimedContender]) -> dict[str, Any]:
     """Frames a second of each of ours over the others', round by round."""
 
-    def speeds(of: Measured) -> list[float]:
-        return [of.material.frames / s for s in of.seconds]
+    def speeds(of: TimedContender) -> list[float]:
+        return [of.work.frames / s for s in of.seconds]
 
     others = [m for m in measured if m.contender.name != "exact"]
     return {
