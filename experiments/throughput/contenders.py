@@ -1,4 +1,4 @@
-"""Who is timed: programs that track all sequences of a work and give their boxes."""
+"""Who is timed: programs that track all sequences of a workload and return their boxes."""
 
 import dataclasses
 import time
@@ -10,11 +10,9 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data.sequence import Sequence
 from hcft_jax.run.batch import ring_of, track_many, usual_passes
 from hcft_jax.run.lanes import empty
 from hcft_jax.run.streaming import track_sequence
@@ -25,15 +23,15 @@ from .machine import available_memory
 from .timing import PeakMemory, device_memory, spread
 from .workload import Workload
 
-Boxes = list[npt.NDArray[np.float32]]  # [n, 4] x, y, w, h in pixels, one a sequence
+Boxes = list[npt.NDArray[np.float32]]  # [n, 4] x, y, w, h in pixels, one array per sequence
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A program, and how it is set."""
+    """A program and its settings."""
 
     name: str  # plain, exact, torch_plain, torch_tuned
-    program: str  # what does it, in words
+    program: str  # how it tracks, in words
     lanes: int
     precision: str
     run: Callable[[Workload], Boxes]
@@ -41,28 +39,32 @@ class Contender:
 
     @property
     def label(self) -> str:
-        """Tells it from the others."""
+        """All settings that distinguish it from the others, in one line."""
         return f"{self.name}, {self.program}, {self.lanes}, {self.precision}"
 
 
 @dataclass
 class TimedContender:
-    """A contender's times, one a round, and what it left at the first call, which compiles."""
+    """A contender's seconds, one value per round, and the results of its first call."""
 
     contender: Contender
     work: Workload
     boxes: Boxes
-    first_seconds: float
+    first_seconds: float  # of the first call, which compiles
     compilations: compilation.Compilations
-    later: int = 0  # executables compiled in the timed rounds: 0, or something compiles again
+    later: int = 0  # executables compiled in the timed rounds; not 0 if something compiles again
     seconds: list[float] = field(default_factory=list)
     peak: int | None = None  # bytes, host
     device: dict[str, int] | None = None  # memory, where the device tells
 
+    @property
+    def speeds(self) -> list[float]:
+        """Frames per second, one value per round."""
+        return [self.work.frames / s for s in self.seconds]
+
     def row(self) -> dict[str, Any]:
-        """As plain data."""
-        frames = self.work.frames
-        speeds = spread([frames / s for s in self.seconds])
+        """Return all of it as plain data."""
+        speeds = spread(self.speeds)
         return {
             "name": self.contender.name,
             "program": self.contender.program,
@@ -73,7 +75,7 @@ class TimedContender:
             "fps_least": speeds["least"],
             "fps_most": speeds["most"],
             "repeats": len(self.seconds),
-            "frames": frames,
+            "frames": self.work.frames,
             "sequences": len(self.work.sequences),
             "executables": self.compilations.executables,
             "executables_later": self.later,
@@ -88,49 +90,43 @@ class ContenderPrograms:
     """The contenders of one configuration and machine."""
 
     def __init__(
-        self,
-        network: Params,
-        config: TrackerConfig,
-        *,
-        devices: list[jax.Device] | None = None,
+        self, network: Params, config: TrackerConfig, *, devices: list[jax.Device] | None = None
     ) -> None:
-        """Takes the settings.
+        """Take the settings.
 
         Args:
             network: the backbone's parameters, on the host, not prepared.
-            config: the tracker's constants; its precision is each contender's own.
-            devices: that lanes are spread over. None: the first one.
+            config: the tracker's constants; each contender replaces the precision by its own.
+            devices: the devices that share the lanes. None: the first one.
         """
         self._network, self._config = network, config
         self._devices = devices or jax.devices()[:1]
         first = self._devices[0]
         self._device = f"{len(self._devices)} x {first.device_kind} ({first.platform})"
         self._placed: dict[str, Params] = {}
-        self._chunk = 4 if jax.default_backend() == "cpu" else 32  # as ``streaming`` has it
+        self._chunk = 4 if jax.default_backend() == "cpu" else 32  # the same as in ``streaming``
 
     def _prepared(self, precision: str) -> Params:
         if precision not in self._placed:
-            backbone = registry.get(self._config.backbone)
-            self._placed[precision] = backbone.placed(self._network, precision)
+            self._placed[precision] = self._config.network.placed(self._network, precision)
         return self._placed[precision]
 
     def plain(self) -> Contender:
-        """Two passes a frame, jnp.fft, one sequence after the other."""
+        """Return the plain tracker: two passes per frame, jnp.fft, one sequence after the other."""
         params = jax.device_put(self._network)
         config = dataclasses.replace(self._config, dft="fft", precision="float32")
 
         def run(work: Workload) -> Boxes:
-            return [
-                np.concatenate(
-                    list(plain_tracker.track_sequence(params, config, s, chunk=self._chunk))
-                )
+            tracks = (
+                plain_tracker.track_sequence(params, config, s, chunk=self._chunk)
                 for s in work.sequences
-            ]
+            )
+            return [np.concatenate(list(boxes)) for boxes in tracks]
 
         return Contender("plain", "two passes, fft", 1, "float32", run, self._device)
 
     def single(self, precision: str) -> Contender:
-        """One sequence after the other by ``track_sequence``, each size its own executable."""
+        """Return ``track_sequence``: one sequence after the other, one executable per size."""
         config = dataclasses.replace(self._config, precision=precision)
 
         def run(work: Workload) -> Boxes:
@@ -143,7 +139,7 @@ class ContenderPrograms:
         return Contender("exact", "track_sequence", 1, precision, run, self._device)
 
     def laned(self, lanes: int, precision: str) -> Contender:
-        """``track_many``, bucket by bucket."""
+        """Return ``track_many``, which tracks bucket by bucket."""
         config = dataclasses.replace(self._config, precision=precision)
 
         def run(work: Workload) -> Boxes:
@@ -168,17 +164,17 @@ class ContenderPrograms:
         return Contender("exact", "track_many", lanes, precision, run, self._device)
 
     def fits(self, work: Workload, lanes: int) -> str | None:
-        """Why so many lanes cannot be had, where the host's memory is the device's; or None."""
+        """Return why the host, as the device, lacks memory for the lanes; None if it does not."""
         available, first = available_memory(), self._devices[0]
         if first.platform != "cpu" or available is None:
-            return None  # the device says so itself
+            return None  # other devices report it themselves
         ring = ring_of(usual_passes(first))
         each = 0
         for bucket in work.buckets:
             blank = tracker.blank(self._network, self._config, bucket)
             lane = empty(self._network, self._config, blank, 1, ring)
             each = max(each, sum(leaf.nbytes for leaf in jax.tree.leaves(lane)))
-        needed = 3 * lanes * each  # donated, but there is what a pass makes of it, and a copy
+        needed = 3 * lanes * each  # the donated lanes, the results of a pass, and a copy
         if needed < 0.7 * available:
             return None
         return (
@@ -186,7 +182,7 @@ class ContenderPrograms:
         )
 
     def outside(self, competitor: torch_hcft.Plain) -> Contender:
-        """PyTorch's, one sequence after the other."""
+        """Return a tracker in PyTorch, which tracks one sequence after the other."""
 
         def run(work: Workload) -> Boxes:
             return [competitor.track(s.frames, s.boxes[0]) for s in work.sequences]
@@ -199,22 +195,22 @@ class ContenderPrograms:
 def compete(
     entries: list[tuple[Contender, Workload]], repeats: int, budget: float, notes: list[str]
 ) -> Iterator[TimedContender]:
-    """Times contenders in turn, round by round; each is called once before, which compiles.
+    """Time contenders in turn, round by round; each is called once before, which compiles.
 
     Args:
-        entries: who tracks what.
-        repeats: rounds.
-        budget: no new round is begun after so many seconds of them; there is one in any case.
-        notes: takes a line for each that the device's memory does not hold.
+        entries: each contender with what it tracks.
+        repeats: the number of rounds.
+        budget: no new round begins after this many seconds; there is always one round.
+        notes: receives one line for each contender that the device has no memory for.
 
     Yields:
-        Each of the others, when all are done.
+        All other contenders, after the last round.
     """
     measured = []
     for contender, work in entries:
         before, begun = compilation.total(), time.perf_counter()
         try:
-            boxes = contender.run(_shortened(work, contender.lanes))
+            boxes = contender.run(_least(work, contender.lanes))
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
@@ -240,26 +236,22 @@ def compete(
     yield from measured
 
 
-def _shortened(work: Workload, lanes: int) -> Workload:
-    """Two frames of each sequence: all that is to be compiled, little else.
+def _least(work: Workload, lanes: int) -> Workload:
+    """Return two frames of each sequence, which compile everything that is needed.
 
-    Of laned work not all sequences are needed, but of each bucket one.
+    Lanes need only one sequence of each bucket.
     """
     kept = [indices[0] for _, indices in work.groups()] if lanes > 1 else []
     wanted = kept or range(len(work.sequences))
     return Workload(
-        tuple(_two(work.sequences[i]) for i in wanted),
+        tuple(work.sequences[i] for i in wanted),
         tuple(work.geometries[i] for i in wanted),
         work.buckets,
-    )
-
-
-def _two(sequence: Sequence) -> Sequence:
-    return sequence.part(0, min(1, len(sequence) - 1))
+    ).shortened(2)
 
 
 def against(ours: Boxes, theirs: Boxes) -> dict[str, Any]:
-    """How two results of the same sequences differ: frames with another box, and by how much."""
+    """Return in how many frames two results of the same sequences differ, and by how much."""
     apart = [
         np.abs(a - b).max(axis=1) if len(a) == len(b) else np.full(max(len(a), len(b)), np.inf)
         for a, b in zip(ours, theirs, strict=False)

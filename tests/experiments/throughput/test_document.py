@@ -22,9 +22,9 @@ def test_each_run_is_stated_and_the_last_one_counts() -> None:
     whole = document.merged([first, run("two", rows=[{"name": "new"}]), run("three")])
     assert whole["ceilings"] == ceiling
     assert whole["rows"] == [{"name": "new"}]
-    text = document.SECTIONS["setting"](whole)
+    text = document.setting(whole)
     assert [f"`{name}`" in text for name in ("one", "two", "three")] == [True] * 3
-    assert "`two`" in document.SECTIONS["setting"](run("two"))
+    assert "`two`" in document.setting(run("two"))
 
 
 @pytest.mark.parametrize(
