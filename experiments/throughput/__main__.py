@@ -15,12 +15,11 @@ straightforward compiled tracker (two passes per frame, jnp.fft, each target its
 compiling. The boxes of all of them are compared with those of ``plain`` in every frame.
 
 The same file has cold and warm starts, the machine's ceilings (a large matmul, copy, transfer), the
-bare network against PyTorch's, the stages of a frame timed separately, and the cost of a million
-videos on paper. On request it has ``frame``, a moved and an unmoved frame next to the network
-passes that they contain, and ``video``, the time that ``hcft_jax.Tracker`` adds to the compiled
-step and the time of several targets in one video. The file is written anew after each part, so the
-finished parts are kept when a later part fails. ``--growth`` measures and plots the cost against
-lanes, length, image size and layers.
+bare network against PyTorch's, and the stages of a frame timed separately. On request it has
+``frame``, a moved and an unmoved frame next to the network passes that they contain, and ``video``,
+the time that ``hcft_jax.Tracker`` adds to the compiled step and the time of several targets in one
+video. The file is written anew after each part, so the finished parts are kept when a later part
+fails. ``--growth`` measures and plots the cost against lanes, length, image size and layers.
 
 Without --data_dir sequences are drawn and written as JPEG. A GPU is measured by the same commands.
 """
@@ -46,7 +45,7 @@ from hcft_jax.weights import lookup
 
 from . import document, frame_cost, growth, machine, starts, video_cost, workload
 from .contenders import ContenderPrograms
-from .measurement import FULL, GPU, QUICK, Measurement, Plan, on_paper
+from .measurement import FULL, GPU, QUICK, Measurement, Plan
 from .workload import Workload
 
 PARTS = ("startup", "ceilings", "network", "stages", "rows")  # measured without --parts
@@ -62,9 +61,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     if given.results:
         if not given.table:
             raise InputError("--results: give the file for its tables by --table=FILE.md")
-        known = document.merged([read(path) for path in given.results])
-        on_paper(known)
-        document.fill(given.table, known)
+        document.fill(given.table, document.merged([read(path) for path in given.results]))
         return
     if not given.output:
         raise InputError("--output: must be given, a .json file")
@@ -121,7 +118,6 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
         if part in wanted:
             say(part)
             measure()
-    on_paper(result)
     write_json(given.output, result)
     if given.table:
         document.fill(given.table, result)

@@ -1,8 +1,9 @@
 """Who is timed: programs that track all sequences of a workload and return their boxes."""
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.data.sequence import Sequence
 from hcft_jax.run.batch import ring_of, track_many, usual_passes
 from hcft_jax.run.lanes import empty
 from hcft_jax.run.streaming import track_sequence
@@ -23,7 +25,8 @@ from .machine import available_memory
 from .timing import PeakMemory, device_memory, spread
 from .workload import Workload
 
-Boxes = list[npt.NDArray[np.float32]]  # [n, 4] x, y, w, h in pixels, one array per sequence
+Boxes = list[npt.NDArray[np.float32]]  # [T, 4] x, y, w, h in pixels, one array per sequence
+Chunks = Iterable[npt.NDArray[np.float32]]  # [n, 4], the boxes of one sequence
 
 
 @dataclass(frozen=True)
@@ -103,39 +106,28 @@ class ContenderPrograms:
         self._devices = devices or jax.devices()[:1]
         first = self._devices[0]
         self._device = f"{len(self._devices)} x {first.device_kind} ({first.platform})"
-        self._placed: dict[str, Params] = {}
+        self._prepared = functools.cache(functools.partial(config.network.placed, network))
         self._chunk = 4 if jax.default_backend() == "cpu" else 32  # the same as in ``streaming``
-
-    def _prepared(self, precision: str) -> Params:
-        if precision not in self._placed:
-            self._placed[precision] = self._config.network.placed(self._network, precision)
-        return self._placed[precision]
 
     def plain(self) -> Contender:
         """Return the plain tracker: two passes per frame, jnp.fft, one sequence after the other."""
         params = jax.device_put(self._network)
         config = dataclasses.replace(self._config, dft="fft", precision="float32")
 
-        def run(work: Workload) -> Boxes:
-            tracks = (
-                plain_tracker.track_sequence(params, config, s, chunk=self._chunk)
-                for s in work.sequences
-            )
-            return [np.concatenate(list(boxes)) for boxes in tracks]
+        def track(sequence: Sequence) -> Chunks:
+            return plain_tracker.track_sequence(params, config, sequence, chunk=self._chunk)
 
+        run = _one_by_one(track)
         return Contender("plain", "two passes, fft", 1, "float32", run, self._device)
 
     def single(self, precision: str) -> Contender:
         """Return ``track_sequence``: one sequence after the other, one executable per size."""
         config = dataclasses.replace(self._config, precision=precision)
 
-        def run(work: Workload) -> Boxes:
-            params = self._prepared(precision)
-            return [
-                np.concatenate([t.boxes for t in track_sequence(params, config, s)])
-                for s in work.sequences
-            ]
+        def track(sequence: Sequence) -> Chunks:
+            return (t.boxes for t in track_sequence(self._prepared(precision), config, sequence))
 
+        run = _one_by_one(track)
         return Contender("exact", "track_sequence", 1, precision, run, self._device)
 
     def laned(self, lanes: int, precision: str) -> Contender:
@@ -177,19 +169,18 @@ class ContenderPrograms:
         needed = 3 * lanes * each  # the donated lanes, the results of a pass, and a copy
         if needed < 0.7 * available:
             return None
-        return (
-            f"left out, about {needed / 2**30:.0f} GiB of {available / 2**30:.0f} would be needed"
-        )
+        gib, of = needed / 2**30, available / 2**30
+        return f"left out, about {gib:.0f} GiB of {of:.0f} would be needed"
 
     def outside(self, competitor: torch_hcft.Plain) -> Contender:
         """Return a tracker in PyTorch, which tracks one sequence after the other."""
+        run = _one_by_one(lambda s: [competitor.track(s.frames, s.boxes[0])])
+        what = competitor.description
+        return Contender(competitor.name, what, 1, "float32", run, competitor.device)
 
-        def run(work: Workload) -> Boxes:
-            return [competitor.track(s.frames, s.boxes[0]) for s in work.sequences]
 
-        return Contender(
-            competitor.name, competitor.description, 1, "float32", run, competitor.device
-        )
+def _one_by_one(track: Callable[[Sequence], Chunks]) -> Callable[[Workload], Boxes]:
+    return lambda work: [np.concatenate(list(track(s))) for s in work.sequences]
 
 
 def compete(

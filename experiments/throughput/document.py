@@ -227,45 +227,6 @@ def _growth(run: Mapping[str, Any]) -> str:
     return "\n".join(texts + [f"* note: {note}" for note in growth["notes"]])
 
 
-def _paper(run: Mapping[str, Any]) -> str:
-    of = run["paper"]
-    assumed, measured = of["assumed"], of["measured"]
-    rows = [
-        ["frames", f"{of['frames']:.3g}", "videos x seconds x rate"],
-        ["device-hours, measured", f"{of['device_hours']:.3g}", "frames / fps / 3600"],
-        [
-            "device-hours, of the stages alone",
-            f"{of['device_hours_of_stages']:.3g}",
-            "frames x (1 + moved) x sum of stages / 3600",
-        ],
-        ["core-hours of decoding", f"{of['decoding_core_hours']:.3g}", "frames x decode / 3600"],
-        [
-            "cores that decode for one device",
-            f"{of['cores_a_device']:.2g}",
-            "decode / ((1 + moved) x sum of stages)",
-        ],
-        ["read", f"{of['bytes_read'] / 1e12:.3g} TB", "frames x bytes of a JPEG"],
-        ["moved to devices", f"{of['bytes_moved'] / 1e12:.3g} TB", "frames x 3 H W"],
-        ["written", f"{of['bytes_written'] / 1e9:.3g} GB", "frames x 28 bytes"],
-        *(
-            [f"{name}, per frame", f"{1e3 * seconds:.3g} ms", "of one machine with one device"]
-            for name, seconds in of["seconds_a_frame"].items()
-        ),
-        ["saturated first", of["saturated_first"], "the largest of these"],
-    ]
-    head = (
-        f"Assumed: {assumed['videos']:,} videos of {assumed['seconds']:g} s at "
-        f"{assumed['rate']:g} frames/s, {assumed['width']} x {assumed['height']} px as JPEG; the "
-        f"target moved in {100 * assumed['moved']:.0f} % of the frames; a machine reads "
-        f"{assumed['disk'] / 1e9:g} GB/s. Measured ({of['device']}, {of['precision']}, lanes: "
-        f"{of['lanes']}): {measured['fps']:.3g} frames/s in all, "
-        f"{1e3 * measured['stages']:.3g} ms for a pass through the stages, "
-        f"{1e3 * measured['decode']:.3g} ms for decoding, {measured['jpeg'] / 1e3:.0f} kB per "
-        f"JPEG, {measured['transfer'] / 1e9:.3g} GB/s to the device, {measured['cores']} cores."
-    )
-    return f"{head}\n\n" + markdown(Table("", ["what", "amount", "how"], rows)).lstrip()
-
-
 def _ratios(title: str, what: str, ratios: Mapping[str, Any]) -> str:
     rows: Iterable[list[str]] = ([name, _spread(**value)] for name, value in ratios.items())
     return markdown(Table(title, [what, "ratio"], list(rows)))
@@ -297,6 +258,5 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "video": ("video", _video),
     "startup": ("startup", _start),
     "growth": ("growth", _growth),
-    "paper": ("paper", _paper),
 }
 """The sections that markers may name, the part that each needs, and the function that writes it."""

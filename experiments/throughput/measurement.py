@@ -25,7 +25,6 @@ from . import (
     contenders,
     frame_cost,
     networks,
-    paper,
     stages,
     timing,
     torch_hcft,
@@ -186,27 +185,6 @@ class Measurement:
             return self._precisions
         at = max((n for n in self._plan.lanes if n <= most), default=min(self._plan.lanes))
         return self._precisions if lanes == at else self._precisions[:1]
-
-
-def on_paper(result: dict[str, Any]) -> None:
-    """Add the cost of a million videos to a result, if it has the parts that this needs."""
-    exact = [row for row in result["rows"] if row["name"] == "exact"]
-    if not exact or "stages" not in result or "ceilings" not in result:
-        return
-    best = max(exact, key=lambda row: float(row["fps"]))
-    batches = [b for b in result["stages"]["batches"] if b["precision"] == best["precision"]]
-    batch = min(batches, key=lambda b: abs(b["lanes"] - best["lanes"]))
-    decode = result["stages"]["decode"]
-    found = paper.MeasuredCosts(
-        fps=best["fps"],
-        stages=sum(batch["stages"][name]["per_patch"] for name in stages.DEVICE),
-        decode=decode["cpu_seconds"],
-        jpeg=decode["file_bytes"],
-        transfer=result["ceilings"]["transfer"]["bytes_per_second"]["median"],
-        cores=decode["cores"],
-    )
-    about = {name: best[name] for name in ("lanes", "precision", "device")}
-    result["paper"] = paper.work_out(paper.Assumptions(), found) | about
 
 
 def shaped(whole: Workload, lanes: int, least: int) -> Workload:

@@ -5,7 +5,6 @@ Three ways take each frame in turn, compiled and warm: ``tracker.step`` with its
 are taken within a frame.
 """
 
-import itertools
 import time
 from collections.abc import Callable
 from collections.abc import Sequence as Many
@@ -21,6 +20,7 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.several import Several
 from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
 from hcft_jax.weights.native import Weights
 
 from .timing import quartiles
@@ -62,7 +62,12 @@ def measure(
     Returns:
         ``seconds`` per frame and ``ratios`` (median and quartiles), ``ratios of totals``, the
         number of ``frames`` and of those in which each target moved.
+
+    Raises:
+        InputError: there are fewer frames.
     """
+    if len(sequence) < 3:
+        raise InputError(f"{sequence.name}: {len(sequence)} frames, but the video needs 3")
     frames = map(sequence.frames.read, range(len(sequence)))
     image = next(frames)
     own = [Tracker(config, weights) for _ in starts]
@@ -78,9 +83,11 @@ def measure(
 
     ways: dict[str, Callable[[Any], Any]] = {"step": stepped}
     ways |= {f"target {n + 1} alone": one.update for n, one in enumerate(own)}
-    ways |= {f"{n} targets": Several(params, config, image, starts[:n]).update for n in counts}
+    ways |= {
+        f"{n} targets": Several(params, config, image, list(starts[:n])).update for n in counts
+    }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    positions = [[np.asarray(one.state.position) for one in own]]
+    positions = [[np.asarray(one.state.position) for one in own]]  # [T, N, 2]
     for number, image in enumerate(frames):
         # each way is first as often as last: other load changes in time
         for name in list(ways) if number % 2 else reversed(ways):
@@ -89,18 +96,15 @@ def measure(
             times[name].append(time.perf_counter() - started)
         positions.append([np.asarray(one.state.position) for one in own])
     np.testing.assert_array_equal(positions[-1][0], np.asarray(state.position))
+    moved = np.diff(positions, axis=0).any(axis=-1).sum(axis=0)
     for n in counts:  # one after the other
         alone = (times[f"target {k + 1} alone"] for k in range(n))
         times[f"{n} targets, each alone"] = [sum(of) for of in zip(*alone, strict=True)]
     pairs = [("target 1 alone", "step")]
     pairs += [(f"{n} targets", f"{n} targets, each alone") for n in counts]
-    moved = [
-        [bool((a != b).any()) for a, b in zip(*of, strict=True)]
-        for of in itertools.pairwise(positions)
-    ]
     return {
         "frames": len(times["step"]),
-        "frames in which a target moved": np.sum(moved, axis=0).tolist(),
+        "frames in which a target moved": moved.tolist(),
         "seconds": {name: quartiles(values) for name, values in times.items()},
         "ratios": {
             f"{a} / {b}": quartiles([i / j for i, j in zip(times[a], times[b], strict=True)])

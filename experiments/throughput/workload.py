@@ -8,7 +8,7 @@ from pathlib import Path
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
-from hcft_jax.data import otb
+from hcft_jax.data import datasets, otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
@@ -107,7 +107,8 @@ def real(folder: str | Path, names: Many[str] = (), frames: int | None = None) -
     Raises:
         InputError: no such sequence, or one that cannot be used.
     """
-    return beginning([otb.load(target) for target in otb.find(folder, names or None)], frames)
+    found = datasets.find(folder, names=names or None)
+    return beginning([target.load() for target in found], frames)
 
 
 def jpeg(folder: Path, size: tuple[int, int], frames: int, target: float = 60.0) -> Sequence:

@@ -50,7 +50,7 @@ def test_the_file_has_what_it_promises(
     arguments = [*TINY, *DRAWN, "--lanes=2", *parts, f"--output={output}", f"--table={table}"]
     assert command(*arguments) == 0
     found = json.loads(output.read_text())
-    assert {"rows", "ratios", "ceilings", "stages", "paper", "versions", "hardware"} <= set(found)
+    assert {"rows", "ratios", "ceilings", "stages", "versions", "hardware"} <= set(found)
     assert {"frame", "video"} <= set(found)
     assert found["command"] == "python -m hcft_jax.experiments.throughput --quick"
     rows = {(r["name"], r["program"], r["lanes"], r["precision"]): r for r in found["rows"]}
