@@ -127,9 +127,7 @@ def analyse(runs: dict[str, Run]) -> dict[str, Any]:
         raise InputError("no target was lost, or all were: use other sequences or --steps")
     for what in (True, False):  # each is judged by the others, which must have both kinds
         if sum(bool((of == what).any()) for _, of in runs.values()) < 2:
-            raise InputError(
-                "only one sequence has frames that are lost, or that are not: add some"
-            )
+            raise InputError("only one sequence has lost frames, or frames that are not: add some")
     chosen = threshold(psr, is_lost)
     missed, false = errors(psr, is_lost, chosen)
     rows, verdicts = {}, np.zeros(0, bool)

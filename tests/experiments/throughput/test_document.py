@@ -1,5 +1,6 @@
 """Runs that measured different parts, as one document."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -39,3 +40,13 @@ def test_runs_that_cannot_be_compared_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         document.merged([run("one"), run("two", **{part: changed})])
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    earlier = run("one", paper={"frames": 1.8e9}, growth={"rows": [], "notes": []})
+    text = "".join(f"<!-- throughput: {name} -->\n<!-- end -->\n" for name in document.SECTIONS)
+    table = tmp_path / "tables.md"
+    table.write_text(text)
+    document.fill(table, document.merged([earlier]))
+    assert table.read_text().count("Not measured.") == len(document.SECTIONS) - 1
+    assert "`one`" in table.read_text()
