@@ -22,7 +22,7 @@ from hcft_jax.util import compilation
 
 from . import plain_tracker, torch_hcft
 from .machine import available_memory
-from .timing import PeakMemory, device_memory, spread
+from .timing import PeakMemory, device_memory, ratios, spread
 from .workload import Workload
 
 Boxes = list[npt.NDArray[np.float32]]  # [T, 4] x, y, w, h in pixels, one array per sequence
@@ -253,4 +253,15 @@ def against(ours: Boxes, theirs: Boxes) -> dict[str, Any]:
         "frames_that_differ": int((all_of > 0).sum()),
         "largest_difference_px": float(all_of.max()) if np.isfinite(all_of).all() else None,
         "sequences_that_differ": int(sum((a > 0).any() for a in apart)),
+    }
+
+
+def speed_ratios(measured: list[TimedContender]) -> dict[str, Any]:
+    """Return the ratios of our frames per second to the others', taken round by round."""
+    return {
+        f"{own.contender.label} / {other.contender.name}": ratios(own.speeds, other.speeds)
+        for own in measured
+        if own.contender.name == "exact"
+        for other in measured
+        if other.contender.name != "exact"
     }

@@ -196,14 +196,9 @@ def _start(run: Mapping[str, Any]) -> str:
     header += ["executables", "of them cached"]
     names = ("process", "import", "weights", "tracked", "compile")
     rows = [
-        [
-            kind,
-            *(f"{time[n]:.1f}" for n in names),
-            str(time["executables"]),
-            str(time["cache_hits"]),
-        ]
+        [kind, *(f"{of[n]:.1f}" for n in names), str(of["executables"]), str(of["cache_hits"])]
         for kind in ("cold", "warm")
-        for time in run["startup"][kind]
+        for of in run["startup"][kind]
     ]
     return markdown(Table("Seconds from the command to the first boxes", header, rows))
 

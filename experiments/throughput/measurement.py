@@ -20,17 +20,7 @@ from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights.native import Weights
 
-from . import (
-    ceilings,
-    contenders,
-    frame_cost,
-    networks,
-    stages,
-    timing,
-    torch_hcft,
-    video_cost,
-    workload,
-)
+from . import ceilings, contenders, frame_cost, networks, stages, torch_hcft, video_cost, workload
 from .contenders import Contender, ContenderPrograms, TimedContender
 from .workload import Workload
 
@@ -176,7 +166,7 @@ class Measurement:
         plan, notes = self._plan, self.result["notes"]
         measured = list(contenders.compete(entries, plan.repeats, plan.budget, notes))
         self.result["rows"] = [compared(m, measured[0]) for m in measured]
-        self.result["ratios"] = ratios(measured)
+        self.result["ratios"] = contenders.speed_ratios(measured)
 
     def _modes(self, lanes: int) -> list[str]:
         """Return the precisions timed with these lanes: not all of them where frames take long."""
@@ -200,14 +190,3 @@ def compared(measured: TimedContender, plain: TimedContender) -> dict[str, Any]:
     count = len(plain.boxes)
     theirs = [plain.boxes[i % count][: len(boxes)] for i, boxes in enumerate(measured.boxes)]
     return measured.row() | {"against_plain": contenders.against(measured.boxes, theirs)}
-
-
-def ratios(measured: list[TimedContender]) -> dict[str, Any]:
-    """Return the ratios of our frames per second to the others', taken round by round."""
-    return {
-        f"{own.contender.label} / {other.contender.name}": timing.ratios(own.speeds, other.speeds)
-        for own in measured
-        if own.contender.name == "exact"
-        for other in measured
-        if other.contender.name != "exact"
-    }

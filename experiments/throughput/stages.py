@@ -110,10 +110,7 @@ def measure(
         "filters": (jax.vmap(respond), state, x),
         "update": (jax.vmap(learn), target, own, x),
     }
-    amounts = {
-        name: (_flops(function, *arguments), _bytes(function, *arguments))
-        for name, (function, *arguments) in costs.items()
-    }
+    amounts = {name: (_flops(*cost), _bytes(*cost)) for name, cost in costs.items()}
     times = timing.in_turn(calls, repeats)
     result: dict[str, Any] = {}
     for name, seconds in times.items():
