@@ -1,1 +1,1 @@
-"""The experiment ``compare``: its command is ``python -m hcft_jax.experiments.compare``."""
+"""Compare results with published trackers: ``python -m hcft_jax.experiments.compare``."""

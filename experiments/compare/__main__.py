@@ -1,11 +1,12 @@
-"""Compares result folders with each other and with published trackers, target by target.
+"""Compare result folders with each other and with published trackers, target by target.
 
     python -m hcft_jax.experiments.compare --results=results/hcft,results/c5 --data_dir=OTB100 \
         --published=mat --trackers=CF2,KCF
 
-A result folder holds ``ope/<Sequence>.txt``, lines ``x,y,w,h``, 1-based; the folder of published
-results ``<Sequence>_<Tracker>.mat`` of the OTB toolkit. Prints Markdown: the measures of everyone
-on the same targets, and how far (pixels) the centres of each result are from each published track.
+A result folder holds ``ope/<Sequence>.txt`` with lines ``x,y,w,h``, 1-based; the folder of
+published results holds ``<Sequence>_<Tracker>.mat`` of the OTB toolkit. The command prints
+Markdown: everyone's measures on the same targets, and the distance in pixels of the centres of each
+result from those of each published track.
 """
 
 from collections.abc import Sequence
@@ -14,7 +15,8 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from hcft_jax.data import otb
+from hcft_jax.data import datasets
+from hcft_jax.data.layout import Target
 from hcft_jax.evaluation import metrics, tables, toolkit
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.util import boxes as conventions
@@ -25,10 +27,10 @@ Tracks = dict[str, Boxes]  # by source, 1-based [T, 4], all of the same frames
 
 
 def targets_of(folders: Sequence[Path]) -> list[str]:
-    """The sequences that every result folder holds.
+    """Return the names of the sequences that every result folder holds.
 
     Raises:
-        InputError: a folder holds none, or not those of the first.
+        InputError: a folder holds none, or others than the first folder.
     """
     held = [{path.stem for path in folder.glob("ope/[!.]*.txt")} for folder in folders]
     for folder, names in zip(folders, held, strict=True):
@@ -40,20 +42,20 @@ def targets_of(folders: Sequence[Path]) -> list[str]:
 
 
 def label(folder: Path, folders: Sequence[Path]) -> str:
-    """What tables call a result folder: its name, or the path where names repeat."""
+    """Return what tables call a result folder: its name, or its path where names repeat."""
     names = [other.name for other in folders]
     return folder.name if names.count(folder.name) == 1 else str(folder)
 
 
 def load(
-    target: otb.Target, folders: Sequence[Path], published: Path, trackers: Sequence[str]
+    target: Target, folders: Sequence[Path], published: Path, trackers: Sequence[str]
 ) -> tuple[Tracks, Boxes]:
-    """All tracks of one target by source, and its ground truth, 1-based ``[T, 4]``.
+    """Read all tracks of one target by source, and its ground truth, 1-based ``[T, 4]``.
 
     Raises:
         InputError: a file is missing or bad, or does not fit the ground truth.
     """
-    sequence = otb.load(target)
+    sequence = target.load()
     truth = to_file(sequence.boxes)
     tracks: Tracks = {}
     for folder in folders:
@@ -73,13 +75,13 @@ def load(
 
 
 def distances(ours: Boxes, theirs: Boxes) -> metrics.Floats:
-    """Centre distances in pixels, frame by frame, of 1-based boxes ``[T, 4]``: ``[T]``."""
+    """Return the centre distances ``[T]`` in pixels of 1-based boxes ``[T, 4]``, by frame."""
     difference = ours[:, :2] + ours[:, 2:] / 2 - theirs[:, :2] - theirs[:, 2:] / 2
     return np.asarray(np.linalg.norm(difference, axis=1))
 
 
 def report(tracks: dict[str, tuple[Tracks, Boxes]], trackers: Sequence[str]) -> str:
-    """Two Markdown tables by target: everyone's measures, and distances to the published ones."""
+    """Return two Markdown tables by target: everyone's measures, and distances to published."""
     sources = list(next(iter(tracks.values()))[0])
     scores = {
         name: {s: metrics.score(of[s], truth) for s in sources}
@@ -126,7 +128,7 @@ def _max_and_median(ours: Boxes, theirs: Boxes) -> tuple[float, float]:
 
 @command()
 def main(argv: list[str]) -> int:
-    """Prints the comparison that the flags ask for; the exit status."""
+    """Print the comparison that the flags ask for; return the exit status."""
     given = flags.FLAGS
     for name in ("results", "data_dir", "published", "trackers"):
         if not given[name].value:
@@ -134,16 +136,16 @@ def main(argv: list[str]) -> int:
     folders = [Path(folder) for folder in given.results]
     tracks = {
         target.name: load(target, folders, Path(given.published), given.trackers)
-        for target in otb.find(given.data_dir, targets_of(folders))
+        for target in datasets.find(given.data_dir, names=targets_of(folders))
     }
     print(report(tracks, given.trackers))
     return 0
 
 
 def define_flags() -> None:
-    """The flags of the command line; not at import, where names would clash with other programs."""
+    """Define the command's flags; not at import, where names would clash with other programs."""
     flags.DEFINE_list("results", None, "result folders, each with ope/<Sequence>.txt")
-    flags.DEFINE_string("data_dir", None, "data set in the OTB layout")
+    flags.DEFINE_string("data_dir", None, "folder of the data set, in any known layout")
     flags.DEFINE_string("published", None, "folder of <Sequence>_<Tracker>.mat")
     flags.DEFINE_list("trackers", ["CF2"], "published trackers to compare with")
 

@@ -1,1 +1,1 @@
-"""The experiment ``lost``: its command is ``python -m hcft_jax.experiments.lost``."""
+"""Calibrate when a target is lost: ``python -m hcft_jax.experiments.lost``."""

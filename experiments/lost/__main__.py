@@ -1,17 +1,18 @@
-"""From which peak-to-sidelobe ratio on a target counts as lost: a threshold calibrated on data.
+"""Calibrate the peak-to-sidelobe ratio (PSR) below which a target counts as lost.
 
     python -m hcft_jax.experiments.lost --data_dir=OTB100 --output_dir=lost
 
-Every sequence is tracked as it is and with frames left out (``--steps``), which makes the tracker
-lose targets that it would keep. A frame is *lost* where the centre of the tracked box is outside
-the true box. (An overlap would not do: the tracker keeps its first size, so that the overlap falls
-also where it follows a target that grows.) The threshold has the least balanced
-error, the mean of the shares of lost frames that are missed and of kept frames that are called
-lost; each sequence is also judged by the threshold that all others give. Runs are kept in
-OUTPUT_DIR, and the same command goes on with what is missing.
+Every sequence is tracked as it is and with frames left out (``--steps``), so that the tracker loses
+targets which it would keep otherwise. A frame is *lost* where the centre of the tracked box is
+outside the true box. (The overlap would be misleading: the tracker keeps its first size, so the
+overlap also falls where it follows a target that grows.) The chosen threshold has the least
+balanced error, the mean of two shares: lost frames that are missed, and kept frames that are called
+lost. Each sequence is also judged by the threshold of all the others. Runs are kept in OUTPUT_DIR;
+the same command continues with those that are missing.
 """
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,7 @@ import numpy.typing as npt
 from absl import app, flags
 from tqdm import tqdm
 
-from hcft_jax.backbones import registry
-from hcft_jax.data import otb
+from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.results import write_json
@@ -33,20 +33,15 @@ from hcft_jax.weights import lookup
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Run = tuple[Floats, Bools]  # the PSR of each frame [T], and whether the target is lost in it [T]
 
-THRESHOLDS = (
-    5.0,
-    10.0,
-    15.0,
-    18.0,
-    21.2,
-    25.0,
-)  # for those who weigh the errors otherwise
+# for users who weigh the two errors differently
+THRESHOLDS = (5.0, 10.0, 15.0, 18.0, 21.2, 25.0)
 
 
 @dataclasses.dataclass(frozen=True)
 class Every:
-    """A FrameSource with each ``step``-th frame of another one, at most ``most``."""
+    """A FrameSource with every ``step``-th frame of another one, at most ``most`` frames."""
 
     whole: FrameSource
     step: int
@@ -56,26 +51,26 @@ class Every:
         return min(self.most, -(-len(self.whole) // self.step))
 
     def read(self, index: int) -> Frame:
-        """Decodes it."""
+        """Decode the frame."""
         return self.whole.read(self.step * index)
 
     def label(self, index: int) -> str:
-        """As the other one has it."""
+        """Return the label that the other source gives to the frame."""
         return self.whole.label(self.step * index)
 
 
 def every(sequence: Sequence, step: int, most: int) -> Sequence:
-    """At most ``most`` frames of a sequence, each ``step``-th."""
+    """Return every ``step``-th frame of a sequence, at most ``most`` frames."""
     frames = Every(sequence.frames, step, most)
     return dataclasses.replace(sequence, frames=frames, boxes=sequence.boxes[::step][: len(frames)])
 
 
 def lost(tracked: Floats, truth: Floats) -> tuple[Bools, Bools]:
-    """Where the tracked box's centre is outside the true box, and where the truth is valid.
+    """Return where the tracked centre is outside the true box, and where the truth is valid.
 
     Args:
         tracked: ``[T, 4]``, 1-based.
-        truth: likewise.
+        truth: ``[T, 4]``, 1-based.
     """
     known = metrics.valid(truth)
     centre = tracked[:, :2] + tracked[:, 2:] / 2
@@ -84,15 +79,16 @@ def lost(tracked: Floats, truth: Floats) -> tuple[Bools, Bools]:
 
 
 def errors(psr: Floats, is_lost: Bools, threshold: float) -> tuple[float, float]:
-    """Shares of the lost frames that are missed, and of the kept ones that are called lost."""
+    """Return the shares of lost frames that are missed, and of kept ones that are called lost."""
     called = psr < threshold
     return float(np.mean(~called[is_lost])), float(np.mean(called[~is_lost]))
 
 
 def threshold(psr: Floats, is_lost: Bools) -> float:
-    """The one with the least balanced error: the middle of the widest gap that has it.
+    """Return the threshold of least balanced error, in the middle of the widest gap that has it.
 
-    Where all values are equal nothing tells frames apart: the value itself, below which is none.
+    If all values are equal, nothing distinguishes the frames; the value itself is returned, below
+    which there is none.
     """
     values = np.unique(psr)
     if len(values) == 1:
@@ -104,42 +100,46 @@ def threshold(psr: Floats, is_lost: Bools) -> float:
 
 
 def separation(psr: Floats, is_lost: Bools) -> float:
-    """The probability that a kept frame has a larger value than a lost one (area under the ROC)."""
+    """Return the probability that a kept frame's PSR exceeds a lost one's (area under the ROC)."""
     order = np.sort(psr[is_lost])
     below = np.searchsorted(order, psr[~is_lost], "left")
     upto = np.searchsorted(order, psr[~is_lost], "right")
     return float(np.mean((below + upto) / 2) / len(order))
 
 
-def analyse(runs: dict[str, tuple[Floats, Bools]]) -> dict[str, Any]:
-    """The threshold, its errors, and those of each sequence by the threshold of the others.
+def joined(runs: Iterable[Run]) -> Run:
+    """Return the frames of several runs as one."""
+    psr, is_lost = zip(*runs, strict=True)
+    return np.concatenate(psr), np.concatenate(is_lost)
+
+
+def analyse(runs: dict[str, Run]) -> dict[str, Any]:
+    """Return the threshold, its errors, and each sequence's errors by the others' threshold.
 
     Args:
-        runs: by sequence, the ratios of its frames and where it is lost.
+        runs: the frames by sequence.
+
+    Raises:
+        InputError: the frames cannot tell a threshold.
     """
-    psr = np.concatenate([values for values, _ in runs.values()])
-    is_lost = np.concatenate([flags_ for _, flags_ in runs.values()])
+    psr, is_lost = joined(runs.values())
     if not is_lost.any() or is_lost.all():
-        raise InputError("no target was lost, or all were: take other sequences or --steps")
-    for what in (True, False):  # each is judged by the others, which must have both
+        raise InputError("no target was lost, or all were: use other sequences or --steps")
+    for what in (True, False):  # each is judged by the others, which must have both kinds
         if sum(bool((of == what).any()) for _, of in runs.values()) < 2:
-            raise InputError(
-                "only one sequence has frames that are lost, or that are not: add some"
-            )
+            raise InputError("only one sequence has lost frames, or frames that are not: add some")
     chosen = threshold(psr, is_lost)
     missed, false = errors(psr, is_lost, chosen)
     rows, verdicts = {}, np.zeros(0, bool)
-    for name, (values, flags_) in runs.items():
+    for name, (values, gone) in runs.items():
         rest = [pair for other, pair in runs.items() if other != name]
-        others = threshold(
-            np.concatenate([v for v, _ in rest]), np.concatenate([f for _, f in rest])
-        )
+        others = threshold(*joined(rest))
         verdicts = np.concatenate([verdicts, values < others])
         rows[name] = {
             "frames": len(values),
-            "lost": int(flags_.sum()),
+            "lost": int(gone.sum()),
             "called lost": int((values < chosen).sum()),
-            "called lost, and lost": int(((values < chosen) & flags_).sum()),
+            "called lost, and lost": int(((values < chosen) & gone).sum()),
             "threshold of the others": others,
             "PSR, quartiles": np.percentile(values, [25, 50, 75]).tolist(),
         }
@@ -164,21 +164,21 @@ def analyse(runs: dict[str, tuple[Floats, Bools]]) -> dict[str, Any]:
 
 @command()
 def main(argv: list[str]) -> int:
-    """Tracks what is missing, prints and writes the analysis; the exit status."""
+    """Track the missing runs, print and write the analysis; return the exit status."""
     values = flags.FLAGS
     experiment = settings.load(values.config).validate()
-    targets = otb.find(values.data_dir or "", values.sequences or None)
+    targets = datasets.find(values.data_dir or "", names=values.sequences or None)
     params = None
-    runs: dict[str, list[tuple[Floats, Bools]]] = {}
+    runs: dict[str, list[Run]] = {}
     bar = tqdm([(t, int(step)) for step in values.steps for t in targets], unit="run")
     for target, step in bar:
         path = Path(values.output_dir, experiment.name, f"{target.name}-every{step}.npz")
         if not path.exists():
             if params is None:
-                found = lookup.find(values.weights, experiment.tracker.backbone)
-                network = registry.get(experiment.tracker.backbone)
-                params = network.placed(found.params, experiment.tracker.precision)
-            sequence = every(otb.load(target), step, values.max_frames)
+                config = experiment.tracker
+                found = lookup.find(values.weights, config.backbone)
+                params = config.network.placed(found.params, config.precision)
+            sequence = every(target.load(), step, values.max_frames)
             seen = list(track_sequence(params, experiment.tracker, sequence))
             with files.replacing(path) as temporary:
                 np.savez(
@@ -191,12 +191,7 @@ def main(argv: list[str]) -> int:
             outside, known = lost(run["boxes"], run["truth"])
             known[0] = False  # the first box is given
             runs.setdefault(target.name, []).append((run["psr"][known], outside[known]))
-    result = analyse(
-        {
-            name: (np.concatenate([p for p, _ in of]), np.concatenate([f for _, f in of]))
-            for name, of in runs.items()
-        }
-    )
+    result = analyse({name: joined(of) for name, of in runs.items()})
     write_json(Path(values.output_dir, f"{experiment.name}.json"), result)
     for name, value in result.items():
         if name != "sequences":
@@ -209,9 +204,9 @@ def main(argv: list[str]) -> int:
 if __name__ == "__main__":
     flags.DEFINE_string("config", "hcft", "as for hcft_jax.main")
     flags.DEFINE_string("weights", None, "as for hcft_jax.main")
-    flags.DEFINE_string("data_dir", None, "folder of sequences in the OTB layout")
-    flags.DEFINE_list("sequences", [], "names to track; none: all that are found")
-    flags.DEFINE_list("steps", ["1", "5"], "each of these: every how many-th frame is tracked")
-    flags.DEFINE_integer("max_frames", 80, "of a run")
-    flags.DEFINE_string("output_dir", "lost", "for the runs and the numbers")
+    flags.DEFINE_string("data_dir", None, "folder of sequences, in any known layout")
+    flags.DEFINE_list("sequences", [], "names of the sequences to track [all]")
+    flags.DEFINE_list("steps", ["1", "5"], "numbers n: track every n-th frame, one run per n")
+    flags.DEFINE_integer("max_frames", 80, "the most frames of a run")
+    flags.DEFINE_string("output_dir", "lost", "folder for the runs and the numbers")
     app.run(main)

@@ -1,1 +1,1 @@
-"""The experiment ``throughput``: its command is ``python -m hcft_jax.experiments.throughput``."""
+"""How fast the tracker is: ``python -m hcft_jax.experiments.throughput``."""

@@ -1,4 +1,4 @@
-"""What the machine can do at most, measured: a large matrix product, a large copy, a transfer."""
+"""The machine's measured limits: a large matrix product, a large copy, a transfer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,16 +16,16 @@ _OTHER = {"matmul": 8192, "copy": 2**29, "transfer": 2**28}
 
 
 def measure(repeats: int, sizes: dict[str, int] | None = None) -> dict[str, Any]:
-    """Median and extremes of each.
+    """Return the median, least and largest rate of each.
 
     Args:
-        repeats: of each, in turn.
+        repeats: the number of timed calls of each, in turn.
         sizes: ``matmul`` (side of the matrices), ``copy`` (float32 numbers), ``transfer`` (bytes).
-            None: large ones for the device.
+            None: sizes that are large for the device.
 
     Returns:
         ``{"matmul": {precision: {"flops_per_second": {...}}}, "copy": {"bytes_per_second"},
-        "transfer": {"bytes_per_second"}}`` and the sizes. A copy reads and writes each byte.
+        "transfer": {"bytes_per_second"}}`` and the sizes. A copy reads each byte and writes it.
     """
     sizes = sizes or (_CPU if jax.default_backend() == "cpu" else _OTHER)
     side = sizes["matmul"]
@@ -33,7 +33,7 @@ def measure(repeats: int, sizes: dict[str, int] | None = None) -> dict[str, Any]
     many = jnp.zeros(sizes["copy"], jnp.float32)
     images = np.ones(sizes["transfer"], np.uint8)
     calls: dict[str, Callable[[], Any]] = {name: _matmul(x, name) for name in PRECISIONS}
-    # in place: fresh memory would cost a page fault a page, and a plain copy may be no copy
+    # in place: fresh memory would cost one page fault per page, and a plain copy may be left out
     add = jax.jit(lambda a: a + 1.0, donate_argnums=0)
 
     def copy() -> Any:
@@ -57,7 +57,7 @@ def measure(repeats: int, sizes: dict[str, int] | None = None) -> dict[str, Any]
 
 def _matmul(x: jax.Array, precision: str) -> Callable[[], Any]:
     how = PRECISIONS[precision]
-    # bfloat16 operands where the device multiplies such; CPUs are asked for the same
+    # bfloat16 operands, which accelerators multiply faster; a CPU gets the same
     operand = x.astype(jnp.bfloat16) if precision == "bfloat16" else x
     product = jax.jit(lambda a: jnp.matmul(a, a, precision=how))
     return lambda: product(operand)

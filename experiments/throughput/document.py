@@ -1,11 +1,11 @@
-"""The tables of BENCHMARKS.md from the file of a run, between the markers in it.
+"""The tables of BENCHMARKS.md, written from the files of runs between the markers in it.
 
-A section begins with ``<!-- throughput: NAME -->`` and ends with ``<!-- end -->``; what stands
-between them is replaced. NAME is one of ``SECTIONS``. What a run has not measured says so.
+A section begins with ``<!-- throughput: NAME -->`` and ends with ``<!-- end -->``; the text between
+the markers is replaced. NAME is one of ``SECTIONS``. A part that was not measured is stated so.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +13,16 @@ from hcft_jax.evaluation.tables import Table, markdown
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
-NOTHING = "Not measured.\n"
 _MARKED = re.compile(
     r"(<!-- throughput: (?P<name>[a-z]+) -->\n).*?(<!-- end -->)", re.DOTALL | re.MULTILINE
 )
 
 
 def merged(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One run of several that measured different parts; of a part that two have, the last one's.
+    """Merge runs that measured different parts; a later run's part replaces an earlier one's.
 
     Raises:
-        InputError: they are of different machines or versions.
+        InputError: the runs are of different machines or versions.
     """
     whole: dict[str, Any] = {"settings": [], "rows": []}
     for run in runs:
@@ -38,7 +37,7 @@ def merged(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def fill(path: str | Path, run: Mapping[str, Any]) -> None:
-    """Replaces the sections of a Markdown file by those of a run, or of several ``merged``.
+    """Replace the sections of a Markdown file by those of a run, or of several ``merged`` ones.
 
     Raises:
         InputError: the file cannot be read or written, has no marker, or one of an unknown section.
@@ -55,18 +54,23 @@ def fill(path: str | Path, run: Mapping[str, Any]) -> None:
         name = match["name"]
         if name not in SECTIONS:
             raise InputError(f"{path}: no section {name!r}; there are {', '.join(SECTIONS)}")
-        return f"{match[1]}{SECTIONS[name](run).strip()}\n{match[3]}"
+        part, write = SECTIONS[name]
+        found = run.get(part)
+        missing = not (found["rows"] if part == "growth" and found else found)
+        content = "Not measured." if missing else write(run)
+        return f"{match[1]}{content.strip()}\n{match[3]}"
 
     filled = _MARKED.sub(section, text)
     with replacing(path) as temporary:
         temporary.write_text(filled, encoding="utf-8")
 
 
+def setting(run: Mapping[str, Any]) -> str:
+    """Write the machine, versions, command and workload of each of the runs."""
+    return "\n\n".join(map(_setting, run.get("settings", [run])))
+
+
 def _setting(run: Mapping[str, Any]) -> str:
-    return "\n\n".join(map(_setting_of, run.get("settings", [run])))
-
-
-def _setting_of(run: Mapping[str, Any]) -> str:
     hardware, versions = run["hardware"], run["versions"]
     lines = [
         f"* {run['date']}, {hardware['device']}, {hardware['cpu']}, {hardware['cores']} cores, "
@@ -75,19 +79,17 @@ def _setting_of(run: Mapping[str, Any]) -> str:
         "* " + ", ".join(f"{name} {version}" for name, version in versions.items() if version),
         f"* `{run['command']}`",
     ]
-    if material := run.get("material"):
+    if work := run.get("material"):
         lines.append(
-            f"* {len(material['sequences'])} sequences, {sum(material['frames'])} frames, "
-            f"{material['what']}; images {', '.join(material['images'])}; "
-            f"{len(material['buckets'])} buckets"
+            f"* {len(work['sequences'])} sequences, {sum(work['frames'])} frames, "
+            f"{work['what']}; images {', '.join(work['images'])}; "
+            f"{len(work['buckets'])} buckets"
         )
     lines += [f"* note: {note}" for note in run.get("notes", [])]
     return "\n".join(lines)
 
 
 def _speed(run: Mapping[str, Any]) -> str:
-    if not run.get("rows"):
-        return NOTHING
     header = ["program", "lanes", "precision", "frames/s (least to most)", "executables"]
     header += ["compiling, s", "host memory, GiB", "frames with another box than `plain`"]
     rows = []
@@ -105,24 +107,21 @@ def _speed(run: Mapping[str, Any]) -> str:
                 f"{apart['frames_that_differ']} of {apart['frames']}" if apart else "-",
             ]
         )
-    text = markdown(Table("Frames a second, decoding included, compiling not", header, rows))
+    title = "Frames per second, with decoding, without compiling"
+    text = markdown(Table(title, header, rows))
     if ratios := run.get("ratios"):
-        cells = [[name, _spread(**value)] for name, value in ratios.items()]
-        text += "\n" + markdown(Table("Ratios, round by round", ["speeds", "ratio"], cells))
+        text += "\n" + _ratios("Ratios, round by round", "speeds", ratios)
     return text
 
 
 def _stages(run: Mapping[str, Any]) -> str:
-    if not run.get("stages"):
-        return NOTHING
     ceilings, texts = run["ceilings"], []
     copy = ceilings["copy"]["bytes_per_second"]["median"]
     for batch in run["stages"]["batches"]:
         matmul = ceilings["matmul"][batch["precision"]]["flops_per_second"]["median"]
         rows = []
         for name, stage in batch["stages"].items():
-            seconds = stage["seconds"]
-            cells = [name, _spread(**{k: 1e3 * v / batch["lanes"] for k, v in seconds.items()})]
+            cells = [name, _scaled(stage["seconds"], 1e3 / batch["lanes"])]
             if "flops" in stage:
                 cells += [
                     f"{stage['flops_per_second'] / 1e9:.1f}",
@@ -133,8 +132,9 @@ def _stages(run: Mapping[str, Any]) -> str:
             else:
                 cells += ["-", "-", f"{stage.get('bytes_per_second', 0) / 1e9:.1f}", "-"]
             rows.append(cells)
-        title = f"{batch['lanes']} lanes, {batch['precision']}, a patch each"
-        header = ["stage", "ms a patch", "GFLOP/s", "of a matmul's", "GB/s", "of a copy's"]
+        lanes = f"{batch['lanes']} lane{'' if batch['lanes'] == 1 else 's'}"
+        title = f"{lanes}, {batch['precision']}, one patch per lane"
+        header = ["stage", "ms per patch", "GFLOP/s", "of a matmul's", "GB/s", "of a copy's"]
         texts.append(markdown(Table(title, header, rows)))
     decode = run["stages"]["decode"]
     texts.append(
@@ -146,27 +146,20 @@ def _stages(run: Mapping[str, Any]) -> str:
 
 
 def _ceilings(run: Mapping[str, Any]) -> str:
-    if not run.get("ceilings"):
-        return NOTHING
     of, rows = run["ceilings"], []
-    sizes = of["sizes"]
+    side = of["sizes"]["matmul"]
     for name, value in of["matmul"].items():
-        rate = {k: v / 1e9 for k, v in value["flops_per_second"].items()}
-        side = sizes["matmul"]
-        rows.append([f"matmul {side} x {side}, {name}", f"{_spread(**rate)} GFLOP/s"])
+        rate = _scaled(value["flops_per_second"], 1e-9)
+        rows.append([f"matmul {side} x {side}, {name}", f"{rate} GFLOP/s"])
     for name in ("copy", "transfer"):
-        rate = {k: v / 1e9 for k, v in of[name]["bytes_per_second"].items()}
-        rows.append([name, f"{_spread(**rate)} GB/s"])
+        rows.append([name, f"{_scaled(of[name]['bytes_per_second'], 1e-9)} GB/s"])
     return markdown(Table("Ceilings", ["what", "rate"], rows))
 
 
 def _network(run: Mapping[str, Any]) -> str:
-    if not run.get("network"):
-        return NOTHING
-    header, rows = ["batch", "ours, ms a patch"], []
+    header, rows = ["batch", "ours, ms per patch"], []
     for batch, of in run["network"]["batches"].items():
-        own = {k: 1e3 * v / int(batch) for k, v in of["seconds"]["placed"].items()}
-        rows.append([batch, _spread(**own)])
+        rows.append([batch, _scaled(of["seconds"]["placed"], 1e3 / int(batch))])
         for name, value in of["ratios"].items():
             other = name.removeprefix("placed / ")
             title = "ours / XLA's convolution" if other == "direct" else f"ours / `{other}`"
@@ -178,30 +171,40 @@ def _network(run: Mapping[str, Any]) -> str:
     return markdown(Table("The bare network pass, in float32", header, rows)) + f"\n{note}.\n"
 
 
+def _frame(run: Mapping[str, Any]) -> str:
+    of = run["frame"]
+    rows = [[name, _scaled(seconds, 1e3)] for name, seconds in of["seconds"].items()]
+    title = f"Frames and a network pass, on a grid of {' x '.join(map(str, of['grid']))} cells"
+    text = markdown(Table(title, ["what", "ms (least to most)"], rows))
+    return text + "\n" + _ratios("Ratios, repeat by repeat", "times", of["ratios"])
+
+
+def _video(run: Mapping[str, Any]) -> str:
+    of = run["video"]
+    moved = ", ".join(map(str, of["frames in which a target moved"]))
+    title = f"{of['frames']} frames, of which the targets moved in {moved}"
+    rows = [[name, _quartiles(value, 1e3)] for name, value in of["seconds"].items()]
+    text = markdown(Table(title, ["what", "ms per frame (quartiles)"], rows))
+    totals = of["ratios of totals"]
+    ratios = [[n, f"{totals[n]:.3g}", _quartiles(value)] for n, value in of["ratios"].items()]
+    header = ["times", "ratio of the totals", "of the frames (quartiles)"]
+    return text + "\n" + markdown(Table("Ratios, frame by frame", header, ratios))
+
+
 def _start(run: Mapping[str, Any]) -> str:
-    if not run.get("startup"):
-        return NOTHING
     header = ["start", "whole process, s", "import", "weights", "to the first boxes", "compiling"]
     header += ["executables", "of them cached"]
     names = ("process", "import", "weights", "tracked", "compile")
     rows = [
-        [
-            kind,
-            *(f"{time[n]:.1f}" for n in names),
-            str(time["executables"]),
-            str(time["cache_hits"]),
-        ]
+        [kind, *(f"{of[n]:.1f}" for n in names), str(of["executables"]), str(of["cache_hits"])]
         for kind in ("cold", "warm")
-        for time in run["startup"][kind]
+        for of in run["startup"][kind]
     ]
     return markdown(Table("Seconds from the command to the first boxes", header, rows))
 
 
 def _growth(run: Mapping[str, Any]) -> str:
-    growth = run.get("growth")
-    if not growth or not growth["rows"]:
-        return NOTHING
-    texts = []
+    growth, texts = run["growth"], []
     for axis in dict.fromkeys(row["axis"] for row in growth["rows"]):
         rows = [
             [
@@ -219,45 +222,9 @@ def _growth(run: Mapping[str, Any]) -> str:
     return "\n".join(texts + [f"* note: {note}" for note in growth["notes"]])
 
 
-def _paper(run: Mapping[str, Any]) -> str:
-    of = run.get("paper")
-    if not of:
-        return NOTHING
-    a_frame, assumed, measured = of["seconds_a_frame"], of["assumed"], of["measured"]
-    rows = [
-        ["frames", f"{of['frames']:.3g}", "videos x seconds x rate"],
-        ["device-hours, measured", f"{of['device_hours']:.3g}", "frames / fps / 3600"],
-        [
-            "device-hours, of the stages alone",
-            f"{of['device_hours_of_stages']:.3g}",
-            "frames x (1 + moved) x sum of stages / 3600",
-        ],
-        ["core-hours of decoding", f"{of['decoding_core_hours']:.3g}", "frames x decode / 3600"],
-        [
-            "cores that decode for one device",
-            f"{of['cores_a_device']:.2g}",
-            "decode / ((1 + moved) x sum of stages)",
-        ],
-        ["read", f"{of['bytes_read'] / 1e12:.3g} TB", "frames x bytes of a JPEG"],
-        ["moved to devices", f"{of['bytes_moved'] / 1e12:.3g} TB", "frames x 3 H W"],
-        ["written", f"{of['bytes_written'] / 1e9:.3g} GB", "frames x 28 bytes"],
-        *(
-            [f"{name}, a frame", f"{1e3 * seconds:.3g} ms", "of one machine with one device"]
-            for name, seconds in a_frame.items()
-        ),
-        ["saturated first", of["saturated_first"], "the largest of these"],
-    ]
-    head = (
-        f"Assumed: {assumed['videos']:,} videos of {assumed['seconds']:g} s at "
-        f"{assumed['rate']:g} frames/s, {assumed['width']} x {assumed['height']} px as JPEG, the "
-        f"target moved in {100 * assumed['moved']:.0f} % of the frames, "
-        f"{assumed['disk'] / 1e9:g} GB/s read. Measured ({of['device']}, {of['precision']}, "
-        f"{of['lanes']} lanes): {measured['fps']:.3g} frames/s in all, "
-        f"{1e3 * measured['stages']:.3g} ms a pass of the stages, {1e3 * measured['decode']:.3g} "
-        f"ms to decode, {measured['jpeg'] / 1e3:.0f} kB a JPEG, "
-        f"{measured['transfer'] / 1e9:.3g} GB/s to the device, {measured['cores']} cores."
-    )
-    return f"{head}\n\n" + markdown(Table("", ["what", "amount", "how"], rows)).lstrip()
+def _ratios(title: str, what: str, ratios: Mapping[str, Any]) -> str:
+    rows: Iterable[list[str]] = ([name, _spread(**value)] for name, value in ratios.items())
+    return markdown(Table(title, [what, "ratio"], list(rows)))
 
 
 def _spread(median: float, least: float, most: float) -> str:
@@ -267,14 +234,24 @@ def _spread(median: float, least: float, most: float) -> str:
     return f"{shown(median)} ({shown(least)} to {shown(most)})"
 
 
-SECTIONS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "setting": _setting,
-    "speed": _speed,
-    "network": _network,
-    "stages": _stages,
-    "ceilings": _ceilings,
-    "startup": _start,
-    "growth": _growth,
-    "paper": _paper,
+def _scaled(spread: Mapping[str, float], factor: float) -> str:
+    return _spread(**{name: factor * value for name, value in spread.items()})
+
+
+def _quartiles(of: Mapping[str, float], factor: float = 1.0) -> str:
+    names = ("median", "lower quartile", "upper quartile")
+    return _spread(*(factor * of[name] for name in names))
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "setting": ("hardware", setting),
+    "speed": ("rows", _speed),
+    "network": ("network", _network),
+    "stages": ("stages", _stages),
+    "ceilings": ("ceilings", _ceilings),
+    "frame": ("frame", _frame),
+    "video": ("video", _video),
+    "startup": ("startup", _start),
+    "growth": ("growth", _growth),
 }
-"""What can stand between markers, and who writes it."""
+"""The sections that markers may name, the part that each needs, and the function that writes it."""

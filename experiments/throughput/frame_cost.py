@@ -1,11 +1,9 @@
-"""What a frame costs, next to the network passes it contains, on the machine at hand.
+"""The cost of a frame, next to the network passes that it contains.
 
-    python -m hcft_jax.experiments.frame_cost --output=frame_cost.json
-
-A frame on which the target moved runs the network twice, one on which it stayed once. Both are
-timed against the bare network in the same run, repeat by repeat, compiled and warm; the ratio is
-what everything else (crop, spectra, filters, search, update) adds. The target's size decides how
-much that is: the default is that of MotorRolling.
+A frame on which the target moved runs the network twice, one on which it stayed runs it once. Both
+are timed against the bare network, repeat by repeat, compiled and warm; the ratio tells what
+everything else (crop, spectra, filters, search, update) adds. That depends on the target's size:
+the drawn target is as large as that of MotorRolling.
 """
 
 from collections.abc import Callable
@@ -13,30 +11,46 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
 
-from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.util.errors import InputError, command
-from hcft_jax.weights import lookup
+from hcft_jax.util.errors import InputError
 
-from . import machine, timing
+from . import timing
 
-CHUNK = 4  # frames a call, as in the main job on a CPU
+CHUNK = 4  # frames per call, the same as in the main job on a CPU
 
 
-def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: int) -> Any:
-    """Times a moved frame, an unmoved one and two network passes, ``repeats`` times in turn."""
+def drawn(scale: float = 1.0) -> Synthetic:
+    """Return what is drawn: a target of 122 x 125 px on 640 x 360 px, times ``scale``."""
+    return Synthetic(
+        frames=60,
+        height=round(360 * scale),
+        width=round(640 * scale),
+        target=(125.0 * scale, 122.0 * scale),
+        motion=0.3 * 122.0 * scale,  # it must stay in the search window
+    )
+
+
+def measure(
+    params: Params, config: TrackerConfig, drawn: Synthetic, repeats: int
+) -> dict[str, Any]:
+    """Time a moved frame, an unmoved frame and a network pass, ``repeats`` times in turn.
+
+    Returns:
+        ``seconds`` of each and ``ratios`` to the passes (spreads), and the ``grid`` in cells.
+
+    Raises:
+        InputError: the target does not move in each frame that is meant to move it.
+    """
     sequence = synthetic(drawn)
     # two frames far apart, in turn: the target moves in each; one frame again and again: it stays
     here, there = sequence.frames.read(0), sequence.frames.read(drawn.frames // 2)
     first = tracker.init(params, config, here, sequence.boxes[0])
-    network = jax.jit(registry.get(config.backbone).features, static_argnums=2)
-    side = config.input_side(params)
-    patch = np.zeros((side, side, 3), np.float32)
+    network = jax.jit(config.network.features, static_argnums=2)
+    patch = np.zeros((config.input_side(params),) * 2 + (3,), np.float32)
 
     def track(images: list[np.ndarray]) -> Callable[[], Any]:
         def call() -> Any:
@@ -55,12 +69,12 @@ def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: in
         }
         for name, call in calls.items():
             spent = timing.seconds(call) / CHUNK
-            if repeat:  # the first time compiles
+            if repeat:  # the first call compiles
                 times[name].append(spent)
 
     boxes = np.asarray(track(moving)()[1].box)
     if (np.abs(np.diff(boxes[:, :2], axis=0)).max(axis=1) == 0).any():
-        raise InputError("the target did not move in each frame: take another --seed")
+        raise InputError("frame: the tracker did not move in each frame of the drawn sequence")
     twice = [2 * n for n in times["network"]]
     return {
         "seconds": {name: timing.spread(values) for name, values in times.items()},
@@ -70,31 +84,3 @@ def measure(params: Params, config: TrackerConfig, drawn: Synthetic, repeats: in
         },
         "grid": first.target.transform.shape,
     }
-
-
-@command()
-def main(argv: list[str]) -> int:
-    """Measures, prints and writes; the exit status."""
-    values = flags.FLAGS
-    params = registry.get(TrackerConfig().backbone).placed(lookup.find(values.weights).params)
-    drawn = Synthetic(
-        seed=values.seed,
-        frames=60,
-        height=360,
-        width=640,
-        target=(float(values.target[0]), float(values.target[1])),
-        motion=0.3 * min(map(float, values.target)),  # it must stay in the search window
-    )
-    result = measure(params, TrackerConfig(), drawn, values.repeats)
-    text = machine.recorded(result, values.output)
-    print(text)
-    return 0
-
-
-if __name__ == "__main__":
-    flags.DEFINE_string("weights", None, "as for hcft_jax.main")
-    flags.DEFINE_list("target", ["125", "122"], "height and width of the target in pixels")
-    flags.DEFINE_integer("repeats", 9, "measurements of each, after one that warms up")
-    flags.DEFINE_integer("seed", 0, "of the drawn sequence")
-    flags.DEFINE_string("output", None, "also write the numbers to this .json")
-    app.run(main)

@@ -1,4 +1,4 @@
-"""How the cost grows: with lanes, with a video's length, with the image, with layers."""
+"""The growth of the cost with lanes, with the length of a video, with its image, with layers."""
 
 import dataclasses
 import tempfile
@@ -13,9 +13,9 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.evaluation import plots
 
-from . import contenders, material
-from .contenders import Programs
-from .material import Material
+from . import contenders, workload
+from .contenders import ContenderPrograms
+from .workload import Workload
 
 IMAGES = ((240, 320), (480, 640), (720, 1280), (1080, 1920), (2160, 3840))  # height, width
 TITLES = {
@@ -28,14 +28,14 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Axes:
-    """The points to be measured."""
+    """The points that are measured."""
 
     lanes: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64, 128)
     lengths: tuple[int, ...] = (100, 300, 1000, 3000, 10000)
     images: tuple[tuple[int, int], ...] = IMAGES
-    frames: int = 33  # of a sequence, but for the length
+    frames: int = 33  # of each sequence, except on the axis of lengths
     clip: int = 100  # drawn frames that a long video repeats
-    at: int = 1  # lanes, on the other axes
+    at: int = 1  # lanes on the other axes
 
 
 @dataclass(frozen=True)
@@ -49,22 +49,23 @@ class Looped:
         return self.length
 
     def read(self, index: int) -> Frame:
-        """Frame ``index`` of the clip that goes to and fro."""
-        return self.clip.read(self._at(index))
+        """Decode the clip's frame that is shown at ``index``."""
+        return self.clip.read(self.shown(index))
 
     def label(self, index: int) -> str:
-        """That of the clip's frame."""
-        return self.clip.label(self._at(index))
+        """Return the label of the clip's frame."""
+        return self.clip.label(self.shown(index))
 
-    def _at(self, index: int) -> int:
+    def shown(self, index: int) -> int:
+        """Return the clip's frame number that is shown at ``index``."""
         period = max(1, 2 * (len(self.clip) - 1))
         return min(index % period, period - index % period)
 
 
 def looped(clip: Sequence, length: int) -> Sequence:
-    """A sequence of any length, whose target never jumps."""
+    """Return a sequence of any length, whose target never jumps."""
     frames = Looped(clip.frames, length)
-    boxes = clip.boxes[[frames._at(index) for index in range(length)]]
+    boxes = clip.boxes[[frames.shown(index) for index in range(length)]]
     return Sequence(f"{clip.name}-{length}", frames, boxes)
 
 
@@ -73,27 +74,27 @@ class Growth:
 
     def __init__(
         self,
-        programs: Callable[[TrackerConfig], Programs],
+        programs: Callable[[TrackerConfig], ContenderPrograms],
         config: TrackerConfig,
         axes: Axes,
         repeats: int,
         budget: float,
     ) -> None:
-        """Takes the settings.
+        """Take the settings.
 
         Args:
-            programs: of a configuration.
-            config: the tracker's constants; ``layers`` the most that are used.
+            programs: returns the contenders of a configuration.
+            config: the tracker's constants, with the largest set of ``layers``.
             axes: the points.
-            repeats: of a point.
-            budget: seconds for a point, by the speed of the one before it.
+            repeats: the number of rounds of each point.
+            budget: seconds for each point, whose time is estimated from a short run.
         """
         self._programs, self._config, self._axes = programs, config, axes
         self._repeats, self._budget = repeats, budget
         self.notes: list[str] = []
 
     def rows(self) -> Iterable[dict[str, Any]]:
-        """One row a point, with ``axis`` and ``value``."""
+        """Yield one row per point, with ``axis`` and ``value``."""
         with tempfile.TemporaryDirectory() as folder:
             yield from self._lanes(Path(folder) / "lanes")
             yield from self._lengths(Path(folder) / "length")
@@ -101,68 +102,70 @@ class Growth:
             yield from self._layers(Path(folder) / "layers")
 
     def _lanes(self, folder: Path) -> Iterable[dict[str, Any]]:
-        drawn = material.jpeg(folder, (480, 640), self._axes.frames)
-        one = material.gather([drawn], self._config, 1)
+        drawn = workload.jpeg(folder, (480, 640), self._axes.frames)
         programs = self._programs(self._config)
         for lanes in self._axes.lanes:
-            yield from self._point("lanes", lanes, programs, lanes, one)
+            yield from self._point("lanes", lanes, programs, drawn, lanes)
 
     def _lengths(self, folder: Path) -> Iterable[dict[str, Any]]:
-        clip = material.jpeg(folder, (240, 320), self._axes.clip, target=40.0)
+        clip = workload.jpeg(folder, (240, 320), self._axes.clip, target=40.0)
         programs = self._programs(self._config)
         for length in self._axes.lengths:
-            whole = material.gather([looped(clip, length)], self._config, 1)
-            yield from self._point("length", length, programs, self._axes.at, whole)
+            yield from self._point("length", length, programs, looped(clip, length))
 
     def _images(self, folder: Path) -> Iterable[dict[str, Any]]:
         programs = self._programs(self._config)
         for height, width in self._axes.images:
             place = folder / f"{width}x{height}"
-            drawn = material.jpeg(place, (height, width), self._axes.frames)
-            whole = material.gather([drawn], self._config, 1)
-            yield from self._point("image", height * width / 1e6, programs, self._axes.at, whole)
+            drawn = workload.jpeg(place, (height, width), self._axes.frames)
+            yield from self._point("image", height * width / 1e6, programs, drawn)
 
     def _layers(self, folder: Path) -> Iterable[dict[str, Any]]:
-        drawn = material.jpeg(folder, (480, 640), self._axes.frames)
+        drawn = workload.jpeg(folder, (480, 640), self._axes.frames)
         for count in range(1, len(self._config.layers) + 1):
             config = dataclasses.replace(
                 self._config, layers=self._config.layers[:count], gamma=self._config.gamma[:count]
             )
-            programs, whole = self._programs(config), material.gather([drawn], config, 1)
-            yield from self._point("layers", count, programs, self._axes.at, whole)
+            yield from self._point("layers", count, self._programs(config), drawn)
 
     def _point(
-        self, axis: str, value: float, programs: Programs, lanes: int, material: Material
+        self,
+        axis: str,
+        value: float,
+        programs: ContenderPrograms,
+        sequence: Sequence,
+        lanes: int | None = None,
     ) -> Iterable[dict[str, Any]]:
-        what, whole = f"{TITLES[axis][1]} {value:g}", material.repeated(lanes)
+        lanes = lanes or self._axes.at
+        what = f"{TITLES[axis][1]} {value:g}"
+        whole = workload.gather([sequence], self._config, 1).repeated(lanes)
         contender = programs.laned(lanes, self._config.precision)
         if reason := programs.fits(whole, lanes):
             self.notes.append(f"{what}: {reason}")
             return
-        least = Material(
-            tuple(s.part(0, min(8, len(s) - 1)) for s in whole.sequences),
-            whole.geometries,
-            whole.buckets,
-        )
-        tried = list(contenders.compete([(contender, least)], 1, self._budget, self.notes))
-        if not tried:
+        least = whole.shortened(9)
+        if not (tried := self._timed(contender, least, 1)):
             return
         expected = tried[0].seconds[0] * whole.frames / least.frames
         if expected > self._budget:
             self.notes.append(f"{what}: left out, it would take about {expected:.0f} s")
             return
-        left = self._budget / max(expected, 1e-9)
-        repeats = max(1, min(self._repeats, int(left)))
-        for measured in contenders.compete([(contender, whole)], repeats, self._budget, self.notes):
+        repeats = max(1, min(self._repeats, int(self._budget / max(expected, 1e-9))))
+        for measured in self._timed(contender, whole, repeats):
             compiled = {
                 "executables": tried[0].compilations.executables,
                 "compile_seconds": tried[0].compilations.seconds,
             }
             yield {"axis": axis, "value": value, **measured.row(), **compiled}
 
+    def _timed(
+        self, contender: contenders.Contender, work: Workload, repeats: int
+    ) -> list[contenders.TimedContender]:
+        return list(contenders.compete([(contender, work)], repeats, self._budget, self.notes))
+
 
 def plot(rows: list[dict[str, Any]], folder: Path) -> list[Path]:
-    """A figure an axis, frames a second with their spread and the host's memory; their files."""
+    """Plot frames per second with their spread, and the host's memory; return one file per axis."""
     written = []
     for axis, (label, title) in TITLES.items():
         points = sorted((r for r in rows if r["axis"] == axis), key=lambda r: float(r["value"]))

@@ -1,7 +1,6 @@
 """The machine that a run is on."""
 
 import datetime
-import json
 import os
 import platform
 import shlex
@@ -12,13 +11,11 @@ from typing import Any
 
 import jax
 
-from hcft_jax.evaluation.results import write_json
-
 PACKAGES = ("jax", "jaxlib", "numpy", "pillow", "simplejpeg", "torch")
 
 
 def setting(words: Sequence[str]) -> dict[str, Any]:
-    """Hardware, versions, command and date."""
+    """Return hardware, versions, command (its ``words`` are given) and date as plain data."""
     devices = jax.devices()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
@@ -36,32 +33,13 @@ def setting(words: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def recorded(result: dict[str, Any], output: str | None) -> str:
-    """A measurement with its device and JAX's version as JSON text, written to a file if named.
-
-    Raises:
-        InputError: the file cannot be written.
-    """
-    first = jax.devices()[0]
-    device = f"{first.platform} ({first.device_kind}), {os.cpu_count()} host cores"
-    whole = {**result, "device": device, "versions": {"jax": jax.__version__}}
-    if output:
-        write_json(output, whole)
-    return json.dumps(whole, indent=2)
-
-
 def processor() -> str:
-    """The CPU's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()
+    """Return the CPU's name."""
+    return _told("/proc/cpuinfo", "model name") or platform.processor()
 
 
 def version(package: str) -> str | None:
-    """Of an installed package."""
+    """Return the version of a package; None if it is not installed."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -69,10 +47,15 @@ def version(package: str) -> str | None:
 
 
 def available_memory() -> int | None:
-    """Bytes that the host has to spare; None where the system does not tell."""
+    """Return the bytes of host memory that are available; None where the system does not tell."""
+    found = _told("/proc/meminfo", "MemAvailable")
+    return int(found.split()[0]) * 1024 if found else None
+
+
+def _told(path: str, name: str) -> str | None:
+    """Return the value of the first line ``name: value`` of a file of the system, if any."""
     try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
+        lines = Path(path).read_text().splitlines()
     except OSError:
         return None
-    found = [line.split() for line in lines if line.startswith("MemAvailable")]
-    return int(found[0][1]) * 1024 if found else None
+    return next((x.split(":", 1)[1].strip() for x in lines if x.startswith(name)), None)

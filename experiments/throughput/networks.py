@@ -1,4 +1,4 @@
-"""The bare network pass against PyTorch's, in one run, call by call in turn."""
+"""The bare network pass against PyTorch's, timed in turn in one run."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
@@ -24,24 +23,21 @@ def measure(
     budget: float = float("inf"),
     competitors: Sequence[torch_hcft.Plain] = (),
 ) -> dict[str, Any]:
-    """Seconds of a pass by batch size and by who makes it, and their ratios.
+    """Return the seconds of a pass in float32 by batch size and program, and their ratios.
 
-    ``placed`` is ours as the tracker has it, ``direct`` by XLA's own convolution, the others those
-    of the competitors. In float32.
+    ``placed`` is our network as the tracker uses it, ``direct`` the same with XLA's convolution;
+    the others are the competitors'.
 
     Args:
         network: the backbone's parameters, on the host, not prepared.
-        config: whose layers are wanted.
-        batches: numbers of patches.
-        repeats: of each, in turn.
-        budget: seconds for a batch size, after which no further repeat begins.
-        competitors: with the same parameters and configuration.
+        config: names the layers that are computed.
+        batches: numbers of patches in a pass.
+        repeats: the number of timed passes of each, in turn.
+        budget: for each batch size, no new repeat begins after this many seconds.
+        competitors: trackers in PyTorch with the same parameters and configuration.
     """
     side = config.input_side(network)
-    ours = {
-        "placed": registry.get(config.backbone).placed(network),
-        "direct": jax.device_put(network),
-    }
+    ours = {"placed": config.network.placed(network), "direct": jax.device_put(network)}
     result: dict[str, Any] = {
         "batches": {},
         "competitors": {other.name: other.description for other in competitors},

@@ -1,12 +1,12 @@
-"""The stages of a frame, each timed by itself over some lanes: one batch, or in turns on a CPU.
+"""The stages of a frame, each timed by itself over several lanes: a batch, or in turn on a CPU.
 
-decode and transfer are the host's; crop, network, spectrum, filters (respond and search) and update
-(train and average) are the tracker's own functions, compiled apart. In the tracker they are one
-executable, where some of them overlap, so their sum is more than a frame takes.
+The host does decode and transfer. Crop, network, spectrum, filters (respond and search) and update
+(train and average) are the tracker's own functions, compiled separately. In the tracker they are
+one executable, in which some of them overlap, so their sum is more than the time of a frame.
 
 FLOPs are those of the method as it is written down (the direct convolution, from the program before
-any optimisation), not those of the algorithm that computes it; bytes are those of a stage's
-arguments and results, the least that has to move.
+any optimisation), not those of the algorithm that computes it. Bytes are those of a stage's
+arguments and results, the least amount that must move.
 """
 
 import functools
@@ -20,18 +20,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, Target
-from hcft_jax.core.tracker import State
+from hcft_jax.core.tracker import Spectra, State
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.run.lanes import over
 
 from . import timing
 
-Spectra = tuple[jax.Array, ...]
 DEVICE = ("crop", "network", "spectrum", "filters", "update")
 
 
@@ -43,19 +41,20 @@ def measure(
     lanes: int,
     repeats: int,
 ) -> dict[str, Any]:
-    """Seconds of each stage for a batch, and what it achieves.
+    """Measure the seconds of each stage for a batch, and the rates that it achieves.
 
     Args:
         network: the backbone's parameters, on the host, not prepared.
         config: the tracker's constants.
-        sequence: whose first frame and box are every lane's.
-        bucket: that holds it.
-        lanes: the batch.
-        repeats: of each stage, in turn.
+        sequence: every lane has its first frame and box.
+        bucket: one that holds the sequence.
+        lanes: the size of the batch.
+        repeats: the number of timed calls of each stage, in turn.
 
     Returns:
-        by stage: ``seconds`` for the batch (spread), ``per_patch`` (median), and for the device's
-        ``flops``, ``bytes``, ``flops_per_second``, ``bytes_per_second`` (of the median).
+        by stage: ``seconds`` for the batch (spread) and ``per_patch`` (median); for the stages of
+        the device also ``flops``, ``bytes``, ``flops_per_second`` and ``bytes_per_second`` (by the
+        median).
     """
     image = sequence.frames.read(0)
     target, position = tracker.begin(
@@ -64,9 +63,10 @@ def measure(
     padded = np.zeros((*bucket.image, 3), np.uint8)
     padded[: image.shape[0], : image.shape[1]] = image
     images = np.broadcast_to(padded, (lanes, *padded.shape)).copy()
-    many = functools.partial(_repeat, lanes)
-    target, positions = jax.device_put((many(target), many(position)))
-    params = registry.get(config.backbone).placed(network, config.precision)
+    target, positions = jax.device_put(
+        jax.tree.map(lambda a: np.broadcast_to(a, (lanes, *np.shape(a))), (target, position))
+    )
+    params = config.network.placed(network, config.precision)
     direct = jax.device_put(network)
 
     def crop(image: jax.Array, position: jax.Array, target: Target) -> jax.Array:
@@ -76,9 +76,7 @@ def measure(
         position, output = tracker.detect(config, state, z)
         return position, output.box, output.peak, output.psr
 
-    def learn(target: Target, old: Any, x: Spectra) -> Any:
-        return tracker.average(config, old, tracker.train(config, target, x))
-
+    learn = functools.partial(tracker.learn, config)
     spectra = functools.partial(tracker.spectra, config)
     maps_of = jax.jit(lambda w, patches: tracker.features(w, config, patches))
     crop_all, spectra_all, respond_all = (jax.jit(over(f)) for f in (crop, spectra, respond))
@@ -90,7 +88,7 @@ def measure(
     x = spectra_all(target, maps)
     train = jax.jit(over(functools.partial(tracker.train, config)))
     state = State(positions, train(target, x), target)
-    own = jax.tree.map(jnp.copy, state.filters)  # donated again and again
+    own = jax.tree.map(jnp.copy, state.filters)  # each call is given these and returns new ones
 
     def learned() -> Any:
         nonlocal own
@@ -105,17 +103,14 @@ def measure(
         "filters": lambda: respond_all(state, x),
         "update": learned,
     }
-    costs = {  # of a batch in any case: of a loop only one turn is counted
+    costs = {  # always as a batch, because only one turn of a loop would be counted
         "crop": (jax.vmap(crop), frames, positions, target),
         "network": (maps_of, direct, patches),
         "spectrum": (jax.vmap(spectra), target, maps),
         "filters": (jax.vmap(respond), state, x),
         "update": (jax.vmap(learn), target, own, x),
     }
-    amounts = {
-        name: (_flops(function, *arguments), _bytes(function, *arguments))
-        for name, (function, *arguments) in costs.items()
-    }
+    amounts = {name: (_flops(*cost), _bytes(*cost)) for name, cost in costs.items()}
     times = timing.in_turn(calls, repeats)
     result: dict[str, Any] = {}
     for name, seconds in times.items():
@@ -130,12 +125,12 @@ def measure(
                 "bytes_per_second": moved / spread["median"],
             }
     result["transfer"]["bytes"] = images.nbytes
-    result["transfer"]["bytes_per_second"] = images.nbytes / times_median(times["transfer"])
+    result["transfer"]["bytes_per_second"] = images.nbytes / result["transfer"]["seconds"]["median"]
     return result
 
 
 def decode(sequence: Sequence, repeats: int) -> dict[str, Any]:
-    """Frames a second that one host thread decodes, and that as many as there are cores do."""
+    """Measure the frames per second that one thread decodes, and those that all cores decode."""
     count = min(len(sequence), 8)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
@@ -155,24 +150,15 @@ def decode(sequence: Sequence, repeats: int) -> dict[str, Any]:
         "frames_per_second": timing.spread([count / s for s in times["one"]]),
         "frames_per_second_all_cores": timing.spread([4 * (cores or 1) / s for s in times["all"]]),
         "cpu_seconds": busy / count,
-        "seconds": timing.spread([s / count for s in times["one"]]),
-        "per_patch": times_median(times["one"]) / count,
+        "seconds": (alone := timing.spread([s / count for s in times["one"]])),
+        "per_patch": alone["median"],
         "cores": cores,
         "image": sequence.frames.read(0).shape[1::-1],
     }
 
 
-def times_median(seconds: list[float]) -> float:
-    """The median."""
-    return timing.spread(seconds)["median"]
-
-
-def _repeat(lanes: int, tree: Any) -> Any:
-    return jax.tree.map(lambda a: np.broadcast_to(a, (lanes, *np.shape(a))), tree)
-
-
 def _flops(function: Any, *arguments: Any) -> float:
-    """Of the program as it is written, before the compiler has changed it."""
+    """Return the FLOPs of the program as it is written, before the compiler has changed it."""
     return float((jax.jit(function).lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
 
 

@@ -1,7 +1,7 @@
-"""From the command to the first tracked frame, in processes of their own: cold, and warm.
+"""Cold and warm starts: from the command to the first boxes, each in a process of its own.
 
-Cold means an empty compilation cache, warm the one that the cold start has left. They must be
-measured before this process touches a GPU, whose memory it would not leave to them.
+A cold start has an empty compilation cache, a warm start the one that the cold start left. Starts
+must be measured before this process uses a GPU, because it would keep the GPU's memory.
 
     python -m hcft_jax.experiments.throughput.starts '<settings as JSON>'
 
@@ -20,19 +20,19 @@ from hcft_jax.util.errors import InputError
 
 
 def measure(settings: dict[str, Any], repeats: int = 1) -> dict[str, Any]:
-    """Cold and warm starts.
+    """Measure cold and warm starts.
 
     Args:
         settings: ``weights`` (as --weights), ``tracker`` (fields of ``TrackerConfig``), ``lanes``.
-        repeats: of each.
+        repeats: the number of starts of each kind.
 
     Returns:
-        ``{"cold": [...], "warm": [...]}``, each a dictionary of seconds: ``import``, ``weights``,
-        ``tracked`` (from there to the first boxes), ``compile``, ``process`` (all of it, as seen
-        from outside), and ``executables`` and ``cache_hits``.
+        ``{"cold": [...], "warm": [...]}``. Each start is a dictionary of seconds: ``import``,
+        ``weights``, ``tracked`` (from the weights to the first boxes), ``compile``, ``process``
+        (the whole process, timed from outside); and of numbers: ``executables``, ``cache_hits``.
 
     Raises:
-        InputError: the process failed; with its last line.
+        InputError: the process failed; the message has its last line.
     """
     times: dict[str, Any] = {"cold": [], "warm": []}
     for _ in range(repeats):
@@ -64,15 +64,13 @@ def _start(settings: dict[str, Any], cache: str) -> dict[str, float]:
 
 
 def main(text: str) -> None:
-    """One start, as the settings say; prints its times."""
+    """Start once with the given settings, and print the times."""
     begun = time.perf_counter()
     import jax
     import numpy as np
 
-    from hcft_jax.backbones import registry
     from hcft_jax.core.config import TrackerConfig
     from hcft_jax.core.target import Bucket
-    from hcft_jax.data.sequence import Sequence
     from hcft_jax.data.synthetic import Synthetic, synthetic
     from hcft_jax.run.batch import track_many
     from hcft_jax.util import compilation
@@ -91,16 +89,13 @@ def main(text: str) -> None:
         k: tuple(v) if isinstance(v, list) else v for k, v in settings["tracker"].items()
     }
     config = TrackerConfig(**fields)
-    params = registry.get(config.backbone).placed(
-        lookup.find(settings["weights"], config.backbone).params, config.precision
-    )
+    found = lookup.find(settings["weights"], config.backbone)
+    params = config.network.placed(found.params, config.precision)
     jax.block_until_ready(params)
     loaded = time.perf_counter()
-    drawn = Synthetic(frames=2, height=240, width=320)
-    sequence: Sequence = synthetic(drawn)
+    drawn = synthetic(Synthetic(frames=2, height=240, width=320))
     bucket = Bucket((240, 320), (40, 40))
-    tracks = track_many(params, config, [sequence], bucket=bucket, lanes=settings["lanes"])
-    (track,) = tracks
+    (track,) = track_many(params, config, [drawn], bucket=bucket, lanes=settings["lanes"])
     if track.error is not None or not np.isfinite(track.boxes).all():
         raise InputError(f"the drawn sequence was not tracked: {track.error}")
     total = compilation.total()

@@ -1,4 +1,4 @@
-"""Wall time of repeated calls, and the memory that they take at most."""
+"""Wall time of repeated calls, and the peak of the memory that they take."""
 
 import statistics
 import threading
@@ -10,34 +10,40 @@ from typing import Any
 import jax
 
 _PAGES = Path("/proc/self/statm")  # Linux: size and resident set in pages
-_PAGE = 4096
+_PAGE = 4096  # bytes
 _SAMPLED = 0.02  # seconds
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """Wall time of a call whose result is waited for."""
+    """Return the wall time of a call, including the wait for its result."""
     started = time.perf_counter()
     jax.block_until_ready(call())
     return time.perf_counter() - started
 
 
 def spread(values: Sequence[float]) -> dict[str, float]:
-    """Median and extremes."""
+    """Return the median, the least and the largest value."""
     return {"median": statistics.median(values), "least": min(values), "most": max(values)}
+
+
+def quartiles(values: Sequence[float]) -> dict[str, float]:
+    """Return the median and the quartiles of at least two values."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return {"median": middle, "lower quartile": low, "upper quartile": high}
 
 
 def in_turn(
     calls: Mapping[str, Callable[[], Any]], repeats: int, budget: float = float("inf")
 ) -> dict[str, list[float]]:
-    """Seconds of each call, all of them called in turn: what disturbs one disturbs the others.
+    """Return the seconds of each call. All are called in turn, so a disturbance meets all of them.
 
-    Each is called once before, to warm up. So the values of a repeat belong together, and a ratio
-    of two calls is best taken repeat by repeat.
+    Each is called once before, to warm up. The values of a repeat belong together: take the ratio
+    of two calls repeat by repeat.
 
     Args:
         calls: by name.
-        repeats: of each.
-        budget: no new repeat is begun after so many seconds; there is one in any case.
+        repeats: the number of timed calls of each.
+        budget: no new repeat begins after this many seconds; there is always one repeat.
     """
     for call in calls.values():
         seconds(call)
@@ -52,15 +58,15 @@ def in_turn(
 
 
 def ratios(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """Median and extremes of the ratio of two calls that were timed in turn."""
+    """Return the spread of the ratio of two calls that were timed in turn."""
     return spread([a / b for a, b in zip(above, below, strict=False)])
 
 
 class PeakMemory:
-    """The most memory of the process while the block runs, sampled 50 times a second.
+    """The peak of the process's memory while the block runs, sampled 50 times per second.
 
-    ``peak`` is the resident set in bytes, ``grown`` how far that is above the start; both are None
-    where the system does not tell (other than Linux).
+    ``peak`` is the resident set in bytes, ``grown`` its growth since the start; both are None where
+    the system does not tell (other than Linux).
     """
 
     def __init__(self) -> None:
@@ -71,7 +77,7 @@ class PeakMemory:
 
     @property
     def grown(self) -> int | None:
-        """Bytes above what there was at the start."""
+        """Bytes by which the peak exceeds the memory at the start."""
         if self.peak is None or self._before is None:
             return None
         return self.peak - self._before
@@ -97,7 +103,7 @@ class PeakMemory:
 
 
 def resident() -> int | None:
-    """Bytes of this process that are in memory; None where the system does not tell."""
+    """Return the bytes of this process that are in memory; None where the system does not tell."""
     try:
         return int(_PAGES.read_text().split()[1]) * _PAGE
     except OSError:
@@ -105,7 +111,7 @@ def resident() -> int | None:
 
 
 def device_memory(device: jax.Device) -> dict[str, int] | None:
-    """Bytes in use on a device, now and at most since the process began; None: it does not tell."""
+    """Return the bytes in use on a device, now and at their peak; None where it does not tell."""
     known = device.memory_stats() or {}
     wanted = ("bytes_in_use", "peak_bytes_in_use", "bytes_limit")
     return {name: int(known[name]) for name in wanted if name in known} or None

@@ -1,14 +1,14 @@
 """BENCHMARK CODE, no part of the tracker: HCFT once more in PyTorch, as the outside competitor.
 
-The same steps with the same numbers: crop, imResample, VGG-19, the maps resized to the grid, Hann
-window, ``rfft2``, filters that are trained, answer and learn (Eq. 2 to 4, 6), the coarse to fine
-search (Eq. 5), two passes of the network a frame. Only ``update="paper"``, ``search="paper"`` and
-one filter a layer. There are two:
+It takes the same steps with the same numbers: crop, imResample, VGG-19, resizing of the maps to the
+grid, Hann window, ``rfft2``, filters that are trained, respond and learn (Eq. 2 to 4, 6), the
+coarse-to-fine search (Eq. 5), two passes of the network per frame. It knows only
+``update="paper"``, ``search="paper"`` and one filter per layer. There are two:
 
-* ``Plain``: what one writes down: OpenCV resizes the crop, ``interpolate`` the maps, NCHW,
-  ``no_grad``;
-* ``Tuned``: channels last, ``inference_mode``, resizing and window as one matrix an axis,
-  ``torch.compile`` for the network where that is faster here (tried when it is built).
+* ``Plain`` is the direct way to write it: OpenCV resizes the crop and ``interpolate`` the maps, in
+  NCHW and ``no_grad``;
+* ``Tuned`` has channels last, ``inference_mode``, one matrix per axis for resizing and window, and
+  ``torch.compile`` for the network where that is faster (tried when it is built).
 
 PyTorch is an extra (``pip install 'hcft_jax[torch]'``); without it ``build`` raises ImportError.
 """
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.backbones import registry, vgg
+from hcft_jax.backbones import vgg
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import resize
 from hcft_jax.core.config import TrackerConfig
@@ -33,20 +33,20 @@ from hcft_jax.data import frames
 from hcft_jax.data.sequence import FrameSource
 
 Array = npt.NDArray[Any]
-_TRIALS = 5  # of the compiled and the uncompiled network
+_TRIALS = 5  # timed calls of the compiled and of the uncompiled network
 
 
 def build(params: Params, config: TrackerConfig, *, tuned: bool) -> "Plain":
-    """The tracker on a GPU where PyTorch has one, else on all cores.
+    """Build the tracker on a GPU where PyTorch has one, else on all cores.
 
     Args:
-        params: VGG-19's, on the host, not prepared.
-        config: the same as ours.
+        params: VGG-19's parameters, on the host, not prepared.
+        config: the tracker's constants.
         tuned: ``Tuned`` or ``Plain``.
 
     Raises:
         ImportError: PyTorch is not installed.
-        ValueError: a setting that it does not know.
+        ValueError: the configuration has a setting that it does not know.
     """
     import torch
 
@@ -54,14 +54,14 @@ def build(params: Params, config: TrackerConfig, *, tuned: bool) -> "Plain":
     if known != ("paper", "paper", False, "vgg19", None):
         raise ValueError("the PyTorch competitor is the paper's tracker on VGG-19, nothing else")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    # float32 as we mean it: cuDNN's convolutions would be TF32 by default
+    # full float32: cuDNN's convolutions would be TF32 by default
     torch.backends.cudnn.conv.fp32_precision = "ieee"
     torch.backends.cudnn.benchmark = tuned
     return (Tuned if tuned else Plain)(params, config)
 
 
-class Network:
-    """VGG-19 up to the deepest layer that is wanted."""
+class TorchNetwork:
+    """VGG-19 up to the deepest of the given layers."""
 
     def __init__(self, params: Params, layers: Sequence[str], device: str, layout: Any) -> None:
         import torch
@@ -90,7 +90,7 @@ class Network:
         ]
 
     def __call__(self, x: Any) -> list[Any]:
-        """Maps ``[1, C, h, w]`` of an image ``[1, 3, H, W]``, shallow to deep."""
+        """Return the maps ``[1, C, h, w]`` of an image ``[1, 3, H, W]``, shallow to deep."""
         from torch.nn import functional
 
         maps = []
@@ -105,7 +105,7 @@ class Network:
 
 
 class Plain:
-    """The straightforward one."""
+    """The straightforward tracker."""
 
     name = "torch_plain"
     description = "NCHW, no_grad"
@@ -118,20 +118,19 @@ class Plain:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._layout = getattr(torch, self.layout_name)
         self._config = config
-        self._side = config.input_size or registry.get(config.backbone).input_size(params)
-        self._network: Callable[[Any], list[Any]] = Network(
+        self._side = config.input_side(params)
+        self._network: Callable[[Any], list[Any]] = TorchNetwork(
             params, config.layers, self.device, self._layout
         )
-        weights = dict(zip(config.layers, config.gamma, strict=True))
-        self._gamma = [weights[name] for name in vgg.LAYERS if name in weights]  # shallow to deep
+        self._gamma = config.response_weights[::-1]  # shallow to deep
 
     def track(self, source: FrameSource, box: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Boxes ``[T, 4]`` (x, y, w, h), 0-based pixels."""
+        """Return the boxes ``[T, 4]`` (x, y, w, h), 0-based pixels."""
         with self._torch.no_grad():
             return self._track(source, box)
 
     def pass_of(self, patches: Array) -> Callable[[], Any]:
-        """A call of the network alone on patches ``[B, side, side, 3]``, which is waited for."""
+        """Return a call that runs the network alone on ``[B, side, side, 3]`` and waits for it."""
         x = self._tensor(patches.transpose(0, 3, 1, 2)).contiguous(memory_format=self._layout)
 
         def call() -> None:
@@ -166,7 +165,7 @@ class Plain:
     def _begin(
         self, window: tuple[int, int], grid: tuple[int, int], size: tuple[float, float]
     ) -> None:
-        """What stays the same over a track."""
+        """Compute the values that stay the same over a track."""
         self._window, self._grid = window, grid
         sigma = self._config.sigma * np.sqrt(size[0] * size[1]) / CELL
         rows, columns = (np.exp(-0.5 * (distances(n) / sigma) ** 2) for n in grid)
@@ -184,7 +183,7 @@ class Plain:
         return np.asarray(image[rows[:, None], columns])
 
     def _patch(self, image: Array, position: Array) -> Any:
-        """The search window as ``[1, 3, side, side]``."""
+        """Return the search window as ``[1, 3, side, side]``."""
         patch: Any = self._crop(image, position).astype(np.float32)
         for height, width in ((self._side, patch.shape[1]), (self._side, self._side)):
             shrinks = height * width < patch.shape[0] * patch.shape[1]
@@ -193,7 +192,7 @@ class Plain:
         return self._tensor(patch.transpose(2, 0, 1)[None])
 
     def _spectra(self, image: Array, position: Array) -> list[Any]:
-        """X of each layer, shallow to deep: complex ``[C, gh, gw // 2 + 1]``."""
+        """Return X of each layer, shallow to deep: complex ``[C, gh, gw // 2 + 1]``."""
         maps = self._network(self._patch(image, position))
         return [self._torch.fft.rfft2(self._resized(m)[0] * self._hann) for m in maps]
 
@@ -202,7 +201,7 @@ class Plain:
 
         for axis, size in ((2, self._grid[0]), (3, self._grid[1])):
             own = maps.shape[axis]
-            if size < own:  # the area average, of which PyTorch knows only whole cells
+            if size < own:  # the area average, which PyTorch has for whole cells only
                 matrix = self._tensor(resize.matrix(own, size))
                 maps = self._torch.tensordot(maps, matrix, dims=([axis], [1])).movedim(-1, axis)
             else:
@@ -215,11 +214,11 @@ class Plain:
         return float(self._grid[0] * self._grid[1] * spectrum.shape[0])
 
     def _train(self, spectra: list[Any]) -> list[tuple[Any, Any]]:
-        """M and B of each layer (Eq. 6)."""
+        """Return M and B of each layer (Eq. 6)."""
         return [(x, (x.abs() ** 2).sum(0) / self._cells(x)) for x in spectra]
 
     def _respond(self, filters: list[tuple[Any, Any]], z: list[Any]) -> list[Any]:
-        """Eq. 4, the maps ``[gh, gw]`` shallow to deep."""
+        """Return the response maps ``[gh, gw]`` (Eq. 4), shallow to deep."""
         fft = self._torch.fft
         responses = []
         for (m, b), layer in zip(filters, z, strict=True):
@@ -229,7 +228,7 @@ class Plain:
         return responses
 
     def _search(self, responses: list[Any]) -> Array:
-        """Eq. 5: the displacement (rows, columns) in cells."""
+        """Return the displacement (rows, columns) in cells (Eq. 5)."""
         maps = self._torch.stack(responses).cpu().numpy()
         rows, columns = np.ogrid[: self._grid[0], : self._grid[1]]
         total = np.zeros(self._grid, np.float32)
@@ -247,7 +246,7 @@ class Plain:
 
 
 class Tuned(Plain):
-    """The one that is made fast."""
+    """The tracker with what PyTorch offers for speed."""
 
     name = "torch_tuned"
     layout_name = "channels_last"
@@ -258,12 +257,12 @@ class Tuned(Plain):
         self.description = f"channels_last, inference_mode, {how}"
 
     def track(self, source: FrameSource, box: npt.ArrayLike) -> npt.NDArray[np.float32]:
-        """Boxes ``[T, 4]`` (x, y, w, h), 0-based pixels."""
+        """Return the boxes ``[T, 4]`` (x, y, w, h), 0-based pixels."""
         with self._torch.inference_mode():
             return self._track(source, box)
 
     def _fastest(self, network: Callable[[Any], list[Any]]) -> tuple[Any, str]:
-        """The network as it is, or compiled, whichever is faster here."""
+        """Return the network, compiled if that is faster on this machine, and what was chosen."""
         torch = self._torch
         x = torch.zeros((1, 3, self._side, self._side), device=self.device)
         x = x.contiguous(memory_format=self._layout)

@@ -1,57 +1,80 @@
-"""What the object adds to the compiled step, and what a second target adds to a video.
+"""The time that ``Tracker`` adds to the compiled step, and that a second target adds to a video.
 
-    python -m hcft_jax.experiments.video_cost --output=video_cost.json
-    python -m hcft_jax.experiments.video_cost --video=Jogging/img --boxes=both.txt
-
-Frame by frame and in turn, compiled and warm: ``tracker.step`` with its box on the host,
-``Tracker.update`` of the same frame, and all targets as --boxes tracks them; the ratios are taken
-within a frame. Without a video one is drawn, and all targets but the first stay where they are.
+Three ways take each frame in turn, compiled and warm: ``tracker.step`` with its box on the host,
+``Tracker.update``, and all targets as one batch, as ``hcft_jax.main --boxes`` tracks them. Ratios
+are taken within a frame.
 """
 
-import contextlib
-import itertools
-import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from collections.abc import Sequence as Many
 from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
 
 from hcft_jax.api import Tracker
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data import video
+from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.several import Several
-from hcft_jax.util import boxes
-from hcft_jax.util.errors import command
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights.native import Weights
 
-from . import machine
-
-Box = tuple[float, float, float, float]
-
-
-def drawn(frames: int) -> tuple[Iterator[Any], list[Box]]:
-    """A first frame, frames, and four boxes in the first one."""
-    options = Synthetic(frames=frames + 1, height=360, width=640, target=(60.0, 60.0), motion=90.0)
-    sequence = synthetic(options)
-    x, y, w, h = map(float, sequence.boxes[0])
-    starts = [(x, y, w, h), (x - 120, y - 40, w, h), (x + 100, y + 50, w, h), (x, y - 60, w, h)]
-    return (sequence.frames.read(i) for i in range(frames + 1)), starts
+from .timing import quartiles
 
 
-def measure(weights: str | None, images: Iterator[Any], starts: list[Box]) -> dict[str, Any]:
-    """Seconds a frame of each way, and their ratios."""
-    image = next(images)
-    own = [Tracker(TrackerConfig(), weights) for _ in starts]
+def drawn(frames: int, scale: float = 1.0) -> tuple[Sequence, Boxes]:
+    """Draw a sequence of 640 x 360 px times ``scale``, with four boxes, of which one moves."""
+    whole = synthetic(
+        Synthetic(
+            frames=frames,
+            height=round(360 * scale),
+            width=round(640 * scale),
+            target=(60.0 * scale, 60.0 * scale),
+            motion=90.0 * scale,
+        )
+    )
+    offsets = scale * np.array([(0, 0), (-120, -40), (100, 50), (0, -60)])
+    return whole, whole.boxes[0] + np.pad(offsets, ((0, 0), (0, 2)))
+
+
+def targets(sequences: Many[Sequence]) -> tuple[Sequence, Boxes]:
+    """Return the first sequence, and the first boxes ``[N, 4]`` of all that show its images."""
+    first = sequences[0]
+    same = [s for s in sequences if s.frames.label(0) == first.frames.label(0)]
+    return first, np.stack([s.boxes[0] for s in same])
+
+
+def measure(
+    config: TrackerConfig, weights: Weights, sequence: Sequence, starts: Boxes
+) -> dict[str, Any]:
+    """Time each way frame by frame.
+
+    Args:
+        config: the tracker's constants.
+        weights: the network's.
+        sequence: at least three frames, of which all but the first are timed.
+        starts: boxes (x, y, w, h) of the targets in the first frame, ``[N, 4]``.
+
+    Returns:
+        ``seconds`` per frame and ``ratios`` (median and quartiles), ``ratios of totals``, the
+        number of ``frames`` and of those in which each target moved.
+
+    Raises:
+        InputError: there are fewer frames.
+    """
+    if len(sequence) < 3:
+        raise InputError(f"{sequence.name}: {len(sequence)} frames, but the video needs 3")
+    frames = map(sequence.frames.read, range(len(sequence)))
+    image = next(frames)
+    own = [Tracker(config, weights) for _ in starts]
     for one, start in zip(own, starts, strict=True):
         one.init(image, start)
-    params, config = own[0].params, own[0].config
-    state = own[0].state
+    params, state = own[0].params, own[0].state
     counts = [n for n in (2, 4, 8) if n <= len(starts)]
-    several = {n: Several(params, config, image, starts[:n]) for n in counts}
 
     def stepped(image: Any) -> Any:
         nonlocal state
@@ -60,20 +83,20 @@ def measure(weights: str | None, images: Iterator[Any], starts: list[Box]) -> di
 
     ways: dict[str, Callable[[Any], Any]] = {"step": stepped}
     ways |= {f"target {n + 1} alone": one.update for n, one in enumerate(own)}
-    ways |= {f"{n} targets": of.update for n, of in several.items()}
+    ways |= {
+        f"{n} targets": Several(params, config, image, list(starts[:n])).update for n in counts
+    }
     times: dict[str, list[float]] = {name: [] for name in ways}
-    moved = np.zeros(len(own), int)
-    for number, image in enumerate(images):
-        before = [np.asarray(one.state.position) for one in own]
-        # each way is first as often as last: what runs beside it changes in time
-        order = list(ways) if number % 2 else list(reversed(ways))
-        for name in order:
+    positions = [[np.asarray(one.state.position) for one in own]]  # [T, N, 2]
+    for number, image in enumerate(frames):
+        # each way is first as often as last: other load changes in time
+        for name in list(ways) if number % 2 else reversed(ways):
             started = time.perf_counter()
             ways[name](image)
             times[name].append(time.perf_counter() - started)
-        after = [np.asarray(one.state.position) for one in own]
-        moved += [bool((a != b).any()) for a, b in zip(after, before, strict=True)]
-    np.testing.assert_array_equal(np.asarray(own[0].state.position), np.asarray(state.position))
+        positions.append([np.asarray(one.state.position) for one in own])
+    np.testing.assert_array_equal(positions[-1][0], np.asarray(state.position))
+    moved = np.diff(positions, axis=0).any(axis=-1).sum(axis=0)
     for n in counts:  # one after the other
         alone = (times[f"target {k + 1} alone"] for k in range(n))
         times[f"{n} targets, each alone"] = [sum(of) for of in zip(*alone, strict=True)]
@@ -82,41 +105,10 @@ def measure(weights: str | None, images: Iterator[Any], starts: list[Box]) -> di
     return {
         "frames": len(times["step"]),
         "frames in which a target moved": moved.tolist(),
-        "seconds": {name: spread(values) for name, values in times.items()},
+        "seconds": {name: quartiles(values) for name, values in times.items()},
         "ratios": {
-            f"{a} / {b}": spread([i / j for i, j in zip(times[a], times[b], strict=True)])
+            f"{a} / {b}": quartiles([i / j for i, j in zip(times[a], times[b], strict=True)])
             for a, b in pairs
         },
         "ratios of totals": {f"{a} / {b}": sum(times[a]) / sum(times[b]) for a, b in pairs},
     }
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
-    low, middle, high = statistics.quantiles(values, n=4)
-    return {"median": middle, "lower quartile": low, "upper quartile": high}
-
-
-@command()
-def main(argv: list[str]) -> int:
-    """Measures, prints and writes; the exit status."""
-    values = flags.FLAGS
-    with contextlib.ExitStack() as stack:
-        images, starts = drawn(values.frames)
-        if values.video:
-            opened = stack.enter_context(video.opened(values.video))
-            images = (m.image for m in itertools.islice(opened, values.frames + 1))
-            starts = [tuple(map(float, row)) for row in boxes.parse(values.boxes)]  # type: ignore
-        result = measure(values.weights, images, starts)
-    text = machine.recorded(result, values.output)
-    print(text)
-    return 0
-
-
-if __name__ == "__main__":
-    flags.DEFINE_string("weights", None, "as for hcft_jax.main")
-    flags.DEFINE_string("video", None, "as for hcft_jax.main; without it one is drawn")
-    flags.DEFINE_string("boxes", None, "a file with a row x,y,w,h a target, from 0")
-    flags.DEFINE_integer("frames", 20, "that are timed, at least 2")
-    flags.DEFINE_string("output", None, "also write the numbers to this .json")
-    app.run(main)

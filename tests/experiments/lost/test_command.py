@@ -55,7 +55,7 @@ def test_nothing_to_learn_from_is_an_error() -> None:
     with pytest.raises(InputError, match="no target was lost"):
         lost.analyse({"a": (np.ones(3), np.zeros(3, bool))})
     kept, gone = (np.ones(3), np.zeros(3, bool)), (np.arange(3.0), np.array([True, False, False]))
-    with pytest.raises(InputError, match="only one sequence has frames that are lost"):
+    with pytest.raises(InputError, match="only one sequence has lost frames"):
         lost.analyse({"a": kept, "b": gone})
 
 

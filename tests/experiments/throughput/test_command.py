@@ -10,7 +10,7 @@ import pytest
 from absl import flags
 
 from experiments.throughput import __main__ as throughput
-from experiments.throughput import contenders, run, starts, torch_hcft
+from experiments.throughput import contenders, measurement, starts, torch_hcft
 from experiments.throughput.document import SECTIONS
 
 TINY = ["--weights=random", "--input_size=32", "--layers=conv2_2,conv1_2", "--gamma=1,0.5"]
@@ -25,8 +25,8 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ImportError("it is not installed")
 
     monkeypatch.setattr(torch_hcft, "build", absent)
-    monkeypatch.setattr(run, "STAGED", (96, 128))
-    monkeypatch.setattr(run, "STAGED_TARGET", 24.0)
+    monkeypatch.setattr(measurement, "STAGED", (96, 128))
+    monkeypatch.setattr(measurement, "STAGED_TARGET", 24.0)
 
 
 def command(*arguments: str) -> int:
@@ -45,11 +45,13 @@ def test_the_file_has_what_it_promises(
         + "after\n"
     )
     parts = [f"--parts={part}" for part in throughput.PARTS if part != "startup"]
+    parts.append("--parts=frame,video")
     monkeypatch.setattr(sys, "argv", ["throughput.py", "--quick"])
     arguments = [*TINY, *DRAWN, "--lanes=2", *parts, f"--output={output}", f"--table={table}"]
     assert command(*arguments) == 0
     found = json.loads(output.read_text())
-    assert {"rows", "ratios", "ceilings", "stages", "paper", "versions", "hardware"} <= set(found)
+    assert {"rows", "ratios", "ceilings", "stages", "versions", "hardware"} <= set(found)
+    assert {"frame", "video"} <= set(found)
     assert found["command"] == "python -m hcft_jax.experiments.throughput --quick"
     rows = {(r["name"], r["program"], r["lanes"], r["precision"]): r for r in found["rows"]}
     assert ("plain", "two passes, fft", 1, "float32") in rows
@@ -131,6 +133,7 @@ def test_a_warm_start_compiles_nothing_new() -> None:
         (["--results=x.json"], "--table=FILE.md"),
         (["--results=nowhere.json", "--table=x.md"], "nowhere.json: not the file of a run"),
         (["--output=x.json", "--precisions=float8"], "--precisions: no 'float8'; there are"),
+        (["--output=x.json", "--parts=frame,film"], "--parts: no 'film'; there are startup,"),
         (["--output=x.json", "--lanes=0"], "--lanes, --repeats: must be at least 1"),
         (["--output=x.json", "--gamma=1"], "--gamma: 1 values for 3 layers"),
         (["stray"], "'stray'"),

@@ -1,5 +1,6 @@
 """Runs that measured different parts, as one document."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +23,9 @@ def test_each_run_is_stated_and_the_last_one_counts() -> None:
     whole = document.merged([first, run("two", rows=[{"name": "new"}]), run("three")])
     assert whole["ceilings"] == ceiling
     assert whole["rows"] == [{"name": "new"}]
-    text = document.SECTIONS["setting"](whole)
+    text = document.setting(whole)
     assert [f"`{name}`" in text for name in ("one", "two", "three")] == [True] * 3
-    assert "`two`" in document.SECTIONS["setting"](run("two"))
+    assert "`two`" in document.setting(run("two"))
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,13 @@ def test_runs_that_cannot_be_compared_are_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         document.merged([run("one"), run("two", **{part: changed})])
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    earlier = run("one", paper={"frames": 1.8e9}, growth={"rows": [], "notes": []})
+    text = "".join(f"<!-- throughput: {name} -->\n<!-- end -->\n" for name in document.SECTIONS)
+    table = tmp_path / "tables.md"
+    table.write_text(text)
+    document.fill(table, document.merged([earlier]))
+    assert table.read_text().count("Not measured.") == len(document.SECTIONS) - 1
+    assert "`one`" in table.read_text()

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.throughput import ceilings, contenders, growth, material, networks, stages
-from experiments.throughput.contenders import Programs
+from experiments.throughput import ceilings, contenders, growth, networks, stages, workload
+from experiments.throughput.contenders import ContenderPrograms
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import geometry
 from hcft_jax.core.target import Bucket
@@ -25,7 +25,7 @@ def network() -> Any:
 
 @pytest.fixture(scope="module")
 def sequence(tmp_path_factory: pytest.TempPathFactory) -> Sequence:
-    return material.jpeg(tmp_path_factory.mktemp("drawn"), (64, 80), 9, target=20.0)
+    return workload.jpeg(tmp_path_factory.mktemp("drawn"), (64, 80), 9, target=20.0)
 
 
 def ordered(spread: dict[str, float]) -> bool:
@@ -60,7 +60,7 @@ def test_decoding_is_timed_on_files(sequence: Sequence) -> None:
     assert ordered(found["frames_per_second"])
     assert ordered(found["frames_per_second_all_cores"])
     assert tuple(found["image"]) == (80, 64)
-    assert np.mean(material.sizes(sequence)) > 500  # bytes
+    assert np.mean(workload.sizes(sequence)) > 500  # bytes
 
 
 def test_the_bare_network_is_set_against_xla_without_pytorch(network: Any) -> None:
@@ -74,7 +74,7 @@ def test_the_bare_network_is_set_against_xla_without_pytorch(network: Any) -> No
 def test_growth_has_a_point_a_value_and_a_plot_an_axis(network: Any, tmp_path: Path) -> None:
     axes = growth.Axes(lanes=(1, 2), lengths=(12,), images=((96, 128),), frames=4, clip=4)
     measure = growth.Growth(
-        lambda config: Programs(network, config),
+        lambda config: ContenderPrograms(network, config),
         SMALL,
         axes,
         repeats=1,
@@ -103,7 +103,7 @@ def test_points_that_take_too_much_are_noted(
 ) -> None:
     monkeypatch.setattr(contenders, "available_memory", lambda: memory)
     measure = growth.Growth(
-        lambda config: Programs(network, config),
+        lambda config: ContenderPrograms(network, config),
         dataclasses.replace(SMALL, layers=("conv1_2",), gamma=(1.0,)),
         growth.Axes(lanes=(1,), lengths=(), images=(), frames=3),
         repeats=1,

@@ -10,7 +10,7 @@ from experiments.throughput import timing
 BLOCK = """
 import time
 import numpy as np
-from hcft_jax.profiling import timing
+from hcft_jax.experiments.throughput import timing
 
 with timing.PeakMemory() as memory:
     block = np.ones(2**26, np.uint8)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from experiments.throughput import plain
+from experiments.throughput import plain_tracker
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import Params
@@ -22,7 +22,7 @@ def test_boxes_are_those_of_the_tracker(params: Params, frames: int) -> None:
     drawn = Synthetic(frames=frames, height=64, width=80, target=(20, 20), motion=12.0)
     sequence = synthetic(drawn)
     config = replace(SMALL, dft="fft")
-    boxes = np.concatenate(list(plain.track_sequence(params, config, sequence, chunk=4)))
+    boxes = np.concatenate(list(plain_tracker.track_sequence(params, config, sequence, chunk=4)))
     ours = np.concatenate([t.boxes for t in track_sequence(params, SMALL, sequence)])
     np.testing.assert_array_equal(boxes, ours)
 
@@ -34,7 +34,7 @@ def test_it_has_two_passes_whether_the_target_moves_or_not(params: Params) -> No
     sequence = synthetic(Synthetic(frames=2, height=64, width=80, target=(20, 20), motion=12.0))
     image = sequence.frames.read(0)
     state = tracker.init(params, replace(SMALL, dft="fft"), image, sequence.boxes[0])
-    frame = compiled(plain.step, state, image)
+    frame = compiled(plain_tracker.step, state, image)
     network = compiled(tracker.features, np.zeros((32, 32, 3), np.float32))
     assert frame.count(" convolution(") == 2 * network.count(" convolution(") > 0
     assert " conditional(" not in frame

@@ -1,5 +1,6 @@
 """What is tracked: drawn sequences as JPEG files, so that decoding is real, or a data set's."""
 
+import dataclasses
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
-from hcft_jax.data import otb
+from hcft_jax.data import datasets, otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
@@ -16,7 +17,7 @@ TARGETS = ((96.0, 64.0), (60.0, 60.0), (40.0, 80.0), (125.0, 122.0), (72.0, 30.0
 
 
 @dataclass(frozen=True)
-class Material:
+class Workload:
     """Sequences and the buckets that hold them."""
 
     sequences: tuple[Sequence, ...]
@@ -25,23 +26,27 @@ class Material:
 
     @property
     def frames(self) -> int:
-        """How many there are in all."""
+        """The number of frames of all sequences."""
         return sum(map(len, self.sequences))
 
     def groups(self) -> list[tuple[Bucket, list[int]]]:
-        """The indices of the sequences that go into each bucket: the smallest that holds them."""
+        """Return the indices of the sequences by bucket: the smallest that holds a sequence."""
         into: dict[Bucket, list[int]] = {bucket: [] for bucket in self.buckets}
         for index, geometry in enumerate(self.geometries):
             into[next(b for b in self.buckets if b.holds(geometry))].append(index)
         return [(bucket, indices) for bucket, indices in into.items() if indices]
 
-    def repeated(self, count: int) -> "Material":
-        """At least ``count`` sequences in each bucket: these over and over."""
+    def repeated(self, count: int) -> "Workload":
+        """Return at least ``count`` sequences for each bucket, by repeating these."""
         times = -(-count // min(len(indices) for _, indices in self.groups()))
-        return Material(self.sequences * times, self.geometries * times, self.buckets)
+        return Workload(self.sequences * times, self.geometries * times, self.buckets)
+
+    def shortened(self, frames: int) -> "Workload":
+        """Return the same sequences, of which only the first ``frames`` frames are kept."""
+        return dataclasses.replace(self, sequences=tuple(beginning(self.sequences, frames)))
 
     def describe(self) -> dict[str, object]:
-        """What it is, as plain data."""
+        """Return names, lengths and sizes (width x height) as plain data."""
         return {
             "sequences": [s.name for s in self.sequences],
             "frames": [len(s) for s in self.sequences],
@@ -51,8 +56,8 @@ class Material:
         }
 
 
-def gather(sequences: Many[Sequence], config: TrackerConfig, most: int) -> Material:
-    """The material of some sequences, in at most ``most`` buckets.
+def gather(sequences: Many[Sequence], config: TrackerConfig, most: int) -> Workload:
+    """Return the workload of some sequences, in at most ``most`` buckets.
 
     Raises:
         InputError: a first frame cannot be read or a first box cannot be tracked.
@@ -63,16 +68,21 @@ def gather(sequences: Many[Sequence], config: TrackerConfig, most: int) -> Mater
         for sequence, shape in zip(sequences, shapes, strict=True)
     ]
     lengths = [float(len(sequence)) for sequence in sequences]
-    return Material(tuple(sequences), tuple(geometries), tuple(buckets(geometries, lengths, most)))
+    return Workload(tuple(sequences), tuple(geometries), tuple(buckets(geometries, lengths, most)))
+
+
+def beginning(sequences: Many[Sequence], frames: int | None) -> list[Sequence]:
+    """Return the first ``frames`` frames of each sequence; None: all frames."""
+    return [s.part(0, min(frames or len(s), len(s)) - 1) for s in sequences]
 
 
 def drawn(folder: Path, count: int, frames: int, *, scale: float = 1.0) -> list[Sequence]:
-    """Sequences of several image and target sizes, drawn, written as JPEG and found again.
+    """Draw sequences of several image and target sizes, and write them as JPEG files.
 
     Args:
         folder: for the files.
-        count: of sequences.
-        frames: of each.
+        count: the number of sequences.
+        frames: the number of frames of each sequence.
         scale: of images and targets, relative to the usual sizes; tests make them small.
     """
     for seed in range(count):
@@ -88,21 +98,21 @@ def drawn(folder: Path, count: int, frames: int, *, scale: float = 1.0) -> list[
             noise=4.0,
         )
         otb.write(synthetic(options), folder, image_format="jpg")
-    return [otb.load(target) for target in otb.find(folder)]
+    return real(folder)
 
 
-def real(folder: str, names: Many[str], frames: int | None) -> list[Sequence]:
-    """The first ``frames`` of each sequence of a data set in the OTB layout (None: all).
+def real(folder: str | Path, names: Many[str] = (), frames: int | None = None) -> list[Sequence]:
+    """Read the first ``frames`` frames of each sequence of a data set (None: all frames).
 
     Raises:
         InputError: no such sequence, or one that cannot be used.
     """
-    found = [otb.load(target) for target in otb.find(folder, list(names) or None)]
-    return [s.part(0, min(frames or len(s), len(s)) - 1) for s in found]
+    found = datasets.find(folder, names=names or None)
+    return beginning([target.load() for target in found], frames)
 
 
 def jpeg(folder: Path, size: tuple[int, int], frames: int, target: float = 60.0) -> Sequence:
-    """One drawn sequence of images (height, width), written as JPEG."""
+    """Draw one sequence of images (height, width), and write it as JPEG files."""
     options = Synthetic(
         frames=frames,
         height=size[0],
@@ -111,10 +121,10 @@ def jpeg(folder: Path, size: tuple[int, int], frames: int, target: float = 60.0)
         motion=min(50.0, size[0] / 8),
     )
     otb.write(synthetic(options), folder, image_format="jpg")
-    return otb.load(otb.find(folder)[0])
+    return real(folder)[0]
 
 
 def sizes(sequence: Sequence) -> list[int]:
-    """Bytes of the files of a sequence's first frames, as far as they are files."""
+    """Return the bytes of each of a sequence's first eight frames that is a file."""
     labels = (sequence.frames.label(i) for i in range(min(len(sequence), 8)))
     return [path.stat().st_size for path in map(Path, labels) if path.is_file()]

@@ -1,4 +1,4 @@
-"""One run of the benchmark, part by part into one result."""
+"""One run of the benchmark, which measures part by part into one result."""
 
 import dataclasses
 import functools
@@ -11,28 +11,32 @@ from typing import Any
 import jax
 import numpy as np
 
-from hcft_jax.backbones.backbone import Params
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import geometry
 from hcft_jax.core.target import Bucket
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.data.synthetic import Synthetic
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
+from hcft_jax.weights.native import Weights
 
-from . import ceilings, contenders, material, networks, paper, stages, timing, torch_hcft
-from .contenders import Contender, Measured, Programs
-from .material import Material
+from . import ceilings, contenders, frame_cost, networks, stages, torch_hcft, video_cost, workload
+from .contenders import Contender, ContenderPrograms, TimedContender
+from .workload import Workload
 
 STAGED = (480, 640)  # height and width of the images that stages are timed on, pixels
-STAGED_TARGET = 123.0  # side of the target on them: a grid of about that of MotorRolling
+STAGED_TARGET = 123.0  # side of the target on them: its grid is about that of MotorRolling
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is measured."""
+    """The amount that is measured."""
 
-    sequences: int  # drawn ones
+    sequences: int  # that are drawn
     frames: int  # of each
-    least: int  # frames of a sequence where there are many lanes
+    least: int  # frames of each sequence where there are many lanes
     lanes: tuple[int, ...]
-    staged: tuple[int, ...]  # lanes, of the stages
+    staged: tuple[int, ...]  # lanes of the stages
     batches: tuple[int, ...]  # of the bare network
     repeats: int  # rounds of the contenders
     calls: int  # repeats of short things
@@ -46,62 +50,64 @@ FULL = Plan(10, 25, 9, (1, 2, 4, 8, 16, 32, 64, 128), (1, 8), (1, 2, 4, 8), 5, 9
 GPU = dataclasses.replace(FULL, frames=513, least=257, staged=(1, 8, 64, 128), modes_at=None)
 
 
-class Benchmark:
-    """One run: measures part by part into ``result``."""
+class Measurement:
+    """One run, which measures part by part into ``result``."""
 
     def __init__(
         self,
         config: TrackerConfig,
-        network: Params,
+        weights: Weights,
         plan: Plan,
         precisions: Iterable[str],
         result: dict[str, Any],
     ) -> None:
-        """Takes the settings.
+        """Take the settings.
 
         Args:
             config: the tracker's constants; its precision is replaced.
-            network: the backbone's parameters, on the host, not prepared.
-            plan: how much is measured.
-            precisions: modes of the tracker.
-            result: takes what is measured; ``rows`` and ``notes`` are lists.
+            weights: the network's, as they were read.
+            plan: the amount that is measured.
+            precisions: the tracker's modes that are measured.
+            result: receives the parts; ``rows`` and ``notes`` are lists.
         """
-        self._config, self._network, self._plan = config, network, plan
+        self._config, self._weights, self._plan = config, weights, plan
+        self._network = weights.params
         self._precisions = list(precisions)
         self.result = result
 
     @functools.cached_property
     def _competitors(self) -> list[torch_hcft.Plain]:
-        """Those in PyTorch, as far as there are some."""
+        """The trackers in PyTorch; none, and a note, where there cannot be any."""
         try:
             return [
                 torch_hcft.build(self._network, self._config, tuned=tuned)
                 for tuned in (False, True)
             ]
+        except InputError:
+            raise
         except (ImportError, ValueError) as error:
             self.result["notes"].append(f"no PyTorch: {error}")
             return []
 
     def ceilings(self) -> None:
-        """Of the machine."""
+        """Measure the machine's limits."""
         self.result["ceilings"] = ceilings.measure(self._plan.calls)
 
     def network(self) -> None:
-        """The bare pass."""
-        repeats = max(7, self._plan.calls)
+        """Measure the bare network pass."""
         self.result["network"] = networks.measure(
             self._network,
             self._config,
             self._plan.batches,
-            repeats,
+            max(7, self._plan.calls),
             self._plan.budget,
             self._competitors,
         )
 
     def stages(self) -> None:
-        """Of a frame, on a drawn sequence of 640 x 480 px."""
+        """Measure the stages of a frame on a drawn sequence of 640 x 480 px."""
         with tempfile.TemporaryDirectory() as folder:
-            drawn = material.jpeg(Path(folder), STAGED, 8, target=STAGED_TARGET)
+            drawn = workload.jpeg(Path(folder), STAGED, 8, target=STAGED_TARGET)
             _, _, w, h = drawn.boxes[0]
             own = geometry((h, w), STAGED, self._config.grid)
             bucket = Bucket(own.image, own.grid, own.window)
@@ -122,7 +128,7 @@ class Benchmark:
                 for lanes in self._plan.staged
             ]
             decoded = stages.decode(drawn, self._plan.calls)
-            decoded["file_bytes"] = float(np.mean(material.sizes(drawn)))
+            decoded["file_bytes"] = float(np.mean(workload.sizes(drawn)))
         self.result["stages"] = {
             "batches": batches,
             "decode": decoded,
@@ -130,10 +136,22 @@ class Benchmark:
             "grid": own.grid,
         }
 
-    def rows(self, whole: Material, devices: list[jax.Device]) -> None:
-        """All contenders on some material."""
-        programs = Programs(self._network, self._config, devices=devices)
-        entries: list[tuple[Contender, Material]] = [(programs.plain(), whole)]
+    def frame(self, drawn: Synthetic) -> None:
+        """Measure a frame next to its network passes, or note that the tracker does not move."""
+        params = self._config.network.placed(self._network, self._config.precision)
+        try:
+            self.result["frame"] = frame_cost.measure(params, self._config, drawn, self._plan.calls)
+        except InputError as error:
+            self.result["notes"].append(str(error))
+
+    def video(self, sequence: Sequence, starts: Boxes) -> None:
+        """Measure the tracker as an object, and several targets of a video."""
+        self.result["video"] = video_cost.measure(self._config, self._weights, sequence, starts)
+
+    def rows(self, whole: Workload, devices: list[jax.Device]) -> None:
+        """Measure all contenders on a workload."""
+        programs = ContenderPrograms(self._network, self._config, devices=devices)
+        entries: list[tuple[Contender, Workload]] = [(programs.plain(), whole)]
         if len(devices) == 1:
             entries += [(programs.single(p), whole) for p in self._modes(1)]
         for lanes in self._plan.lanes:
@@ -148,10 +166,10 @@ class Benchmark:
         plan, notes = self._plan, self.result["notes"]
         measured = list(contenders.compete(entries, plan.repeats, plan.budget, notes))
         self.result["rows"] = [compared(m, measured[0]) for m in measured]
-        self.result["ratios"] = ratios(measured)
+        self.result["ratios"] = contenders.speed_ratios(measured)
 
     def _modes(self, lanes: int) -> list[str]:
-        """The precisions that are timed with so many lanes: where a frame takes long, not all."""
+        """Return the precisions timed with these lanes: not all of them where frames take long."""
         most = self._plan.modes_at
         if most is None:
             return self._precisions
@@ -159,55 +177,16 @@ class Benchmark:
         return self._precisions if lanes == at else self._precisions[:1]
 
 
-def on_paper(result: dict[str, Any]) -> None:
-    """Adds the million videos, from what has been measured, where that is enough."""
-    exact = [row for row in result["rows"] if row["name"] == "exact"]
-    if not exact or "stages" not in result or "ceilings" not in result:
-        return
-    best = max(exact, key=lambda row: float(row["fps"]))
-    batches = [b for b in result["stages"]["batches"] if b["precision"] == best["precision"]]
-    batch = min(batches, key=lambda b: abs(b["lanes"] - best["lanes"]))
-    decode = result["stages"]["decode"]
-    found = paper.Measured(
-        fps=best["fps"],
-        stages=sum(batch["stages"][name]["per_patch"] for name in stages.DEVICE),
-        decode=decode["cpu_seconds"],
-        jpeg=decode["file_bytes"],
-        transfer=result["ceilings"]["transfer"]["bytes_per_second"]["median"],
-        cores=decode["cores"],
-    )
-    about = {name: best[name] for name in ("lanes", "precision", "device")}
-    result["paper"] = paper.work_out(paper.Assumptions(), found) | about
-
-
-def shaped(whole: Material, lanes: int, least: int) -> Material:
-    """Enough sequences for so many lanes in each bucket, the shorter the more they are."""
+def shaped(whole: Workload, lanes: int, least: int) -> Workload:
+    """Return enough sequences for the lanes in each bucket; they are shorter the more they are."""
     many = whole.repeated(lanes)
     if len(many.sequences) == len(whole.sequences):
         return whole
-    each = max(least, whole.frames // len(many.sequences))
-    return dataclasses.replace(
-        many, sequences=tuple(s.part(0, min(each, len(s)) - 1) for s in many.sequences)
-    )
+    return many.shortened(max(least, whole.frames // len(many.sequences)))
 
 
-def compared(measured: Measured, plain: Measured) -> dict[str, Any]:
-    """Its row, with how its boxes differ from the plain tracker's."""
+def compared(measured: TimedContender, plain: TimedContender) -> dict[str, Any]:
+    """Return a contender's row, with the differences of its boxes from the plain tracker's."""
     count = len(plain.boxes)
     theirs = [plain.boxes[i % count][: len(boxes)] for i, boxes in enumerate(measured.boxes)]
     return measured.row() | {"against_plain": contenders.against(measured.boxes, theirs)}
-
-
-def ratios(measured: list[Measured]) -> dict[str, Any]:
-    """Frames a second of each of ours over the others', round by round."""
-
-    def speeds(of: Measured) -> list[float]:
-        return [of.material.frames / s for s in of.seconds]
-
-    others = [m for m in measured if m.contender.name != "exact"]
-    return {
-        f"{own.contender.label} / {other.contender.name}": timing.ratios(speeds(own), speeds(other))
-        for own in measured
-        if own.contender.name == "exact"
-        for other in others
-    }

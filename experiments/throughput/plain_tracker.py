@@ -1,9 +1,9 @@
-"""The straightforward compiled tracker, which the others are measured against.
+"""The straightforward compiled tracker, against which the others are measured.
 
-The paper's steps one after the other: in each frame the network sees the patch at the old position
-and the one at the new position, whether the target moved or not; grid, window and ``jnp.fft`` one
-after the other with sizes of each target's own, so that each target compiles anew; and one sequence
-after the other. Built of the tracker's own functions: its boxes are those of ``tracker.step``.
+It takes the paper's steps one after the other: in each frame the network sees the patch at the old
+position and the patch at the new one, whether the target moved or not; grid, window and ``jnp.fft``
+are separate steps in each target's own sizes, so each target compiles anew; and one sequence is
+tracked after the other. It calls the tracker's own functions, so its boxes are ``tracker.step``'s.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import State
 from hcft_jax.data import frames
@@ -27,18 +27,14 @@ from hcft_jax.data.sequence import Sequence
 def step(
     params: Params, config: TrackerConfig, state: State, image: jax.Array
 ) -> tuple[State, jax.Array]:
-    """One frame: the state after it, and the box ``[4]`` (x, y, w, h) in pixels."""
+    """Track one frame; return the state after it, and the box ``[4]`` (x, y, w, h) in pixels."""
     target = state.target
-
-    def observed(position: jax.Array) -> tuple[jax.Array, ...]:
-        patch = sampling.patch(image, position, target.crop)
-        return tracker.spectra(config, target, tracker.features(params, config, patch))
-
-    position, output = tracker.detect(config, state, observed(state.position))
+    z = tracker.observe(params, config, target, image, state.position)
+    position, output = tracker.detect(config, state, z)
     # the barrier keeps the compiler from seeing that both patches may be the same
     position = jax.lax.optimization_barrier(position)
-    new = tracker.train(config, target, observed(position))
-    return State(position, tracker.average(config, state.filters, new), target), output.box
+    x = tracker.observe(params, config, target, image, position)
+    return State(position, tracker.learn(config, target, state.filters, x), target), output.box
 
 
 @functools.partial(jax.jit, donate_argnames="state")
@@ -49,7 +45,7 @@ def track(
     images: jax.Array,
     count: jax.Array | int,
 ) -> tuple[State, jax.Array]:
-    """A scan of ``step`` over ``count`` of the frames ``[T, H, W, 3]``; boxes ``[T, 4]``."""
+    """Scan ``step`` over the first ``count`` of the frames ``[T, H, W, 3]``; boxes ``[T, 4]``."""
 
     def body(state: State, frame: tuple[jax.Array, jax.Array]) -> tuple[State, jax.Array]:
         image, real = frame
@@ -65,13 +61,13 @@ def track(
 def track_sequence(
     params: Params, config: TrackerConfig, sequence: Sequence, *, chunk: int
 ) -> Iterator[npt.NDArray[np.float32]]:
-    """Boxes ``[n, 4]`` of a sequence, chunk by chunk, the first frame's alone before them.
+    """Yield the boxes ``[n, 4]`` of a sequence: first one frame alone, then chunk by chunk.
 
     Args:
-        params: the network's, as they are, not prepared.
-        config: with ``dft="fft"`` for what the module promises.
-        sequence: of its boxes only the first is used.
-        chunk: frames handed to the device at once.
+        params: the network's parameters, not prepared.
+        config: the tracker's constants, with ``dft="fft"`` as the module's text says.
+        sequence: only the first of its boxes is used.
+        chunk: the number of frames that the device receives at once.
     """
     with contextlib.closing(frames.stream(sequence.frames, ahead=2 * chunk)) as stream:
         first = next(stream)
