@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from absl import app, flags
 
-from hcft_jax.data import otb
+from hcft_jax.data import datasets
+from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import metrics, tables, toolkit
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.util import boxes as conventions
@@ -46,14 +47,14 @@ def label(folder: Path, folders: Sequence[Path]) -> str:
 
 
 def load(
-    target: otb.Target, folders: Sequence[Path], published: Path, trackers: Sequence[str]
+    target: ListedTarget, folders: Sequence[Path], published: Path, trackers: Sequence[str]
 ) -> tuple[Tracks, Boxes]:
     """All tracks of one target by source, and its ground truth, 1-based ``[T, 4]``.
 
     Raises:
         InputError: a file is missing or bad, or does not fit the ground truth.
     """
-    sequence = otb.load(target)
+    sequence = target.load()
     truth = to_file(sequence.boxes)
     tracks: Tracks = {}
     for folder in folders:
@@ -134,7 +135,7 @@ def main(argv: list[str]) -> int:
     folders = [Path(folder) for folder in given.results]
     tracks = {
         target.name: load(target, folders, Path(given.published), given.trackers)
-        for target in otb.find(given.data_dir, targets_of(folders))
+        for target in datasets.find(given.data_dir, names=targets_of(folders))
     }
     print(report(tracks, given.trackers))
     return 0

@@ -21,7 +21,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
-from hcft_jax.data import otb
+from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.results import write_json
@@ -167,7 +167,7 @@ def main(argv: list[str]) -> int:
     """Tracks what is missing, prints and writes the analysis; the exit status."""
     values = flags.FLAGS
     experiment = settings.load(values.config).validate()
-    targets = otb.find(values.data_dir or "", values.sequences or None)
+    targets = datasets.find(values.data_dir or "", names=values.sequences or None)
     params = None
     runs: dict[str, list[tuple[Floats, Bools]]] = {}
     bar = tqdm([(t, int(step)) for step in values.steps for t in targets], unit="run")
@@ -178,7 +178,7 @@ def main(argv: list[str]) -> int:
                 found = lookup.find(values.weights, experiment.tracker.backbone)
                 network = registry.get(experiment.tracker.backbone)
                 params = network.placed(found.params, experiment.tracker.precision)
-            sequence = every(otb.load(target), step, values.max_frames)
+            sequence = every(target.load(), step, values.max_frames)
             seen = list(track_sequence(params, experiment.tracker, sequence))
             with files.replacing(path) as temporary:
                 np.savez(

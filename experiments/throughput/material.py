@@ -7,7 +7,7 @@ from pathlib import Path
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
-from hcft_jax.data import otb
+from hcft_jax.data import datasets, otb
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
@@ -88,7 +88,7 @@ def drawn(folder: Path, count: int, frames: int, *, scale: float = 1.0) -> list[
             noise=4.0,
         )
         otb.write(synthetic(options), folder, image_format="jpg")
-    return [otb.load(target) for target in otb.find(folder)]
+    return [target.load() for target in datasets.find(folder)]
 
 
 def real(folder: str, names: Many[str], frames: int | None) -> list[Sequence]:
@@ -97,7 +97,7 @@ def real(folder: str, names: Many[str], frames: int | None) -> list[Sequence]:
     Raises:
         InputError: no such sequence, or one that cannot be used.
     """
-    found = [otb.load(target) for target in otb.find(folder, list(names) or None)]
+    found = [target.load() for target in datasets.find(folder, names=list(names) or None)]
     return [s.part(0, min(frames or len(s), len(s)) - 1) for s in found]
 
 
@@ -111,7 +111,7 @@ def jpeg(folder: Path, size: tuple[int, int], frames: int, target: float = 60.0)
         motion=min(50.0, size[0] / 8),
     )
     otb.write(synthetic(options), folder, image_format="jpg")
-    return otb.load(otb.find(folder)[0])
+    return datasets.find(folder)[0].load()
 
 
 def sizes(sequence: Sequence) -> list[int]:

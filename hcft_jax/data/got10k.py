@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError
@@ -56,12 +56,13 @@ def _recognise(root: Path) -> bool:
     return bool(listed) and all(name.startswith("GOT-10k") for name in listed)
 
 
-def _targets(root: Path) -> Iterator[Target]:
+def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
         for name in map(str.strip, layout.lines(subset / _LIST)):
             folder = subset / layout.plain_name(name, subset / _LIST)
             group = subset.name if subset != root else ""
-            yield Target(name, group, folder / "groundtruth.txt", functools.partial(load, folder))
+            truth = folder / "groundtruth.txt"
+            yield ListedTarget(name, group, truth, functools.partial(load, folder))
 
 
 DATASET = Dataset(

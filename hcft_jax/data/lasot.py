@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 
@@ -54,7 +54,7 @@ DATASET = Dataset(
     layout="expected [<class>/]<class>-<n>/img/00000001.jpg ... and groundtruth.txt in it",
     recognise=lambda root: next(_folders(root), None) is not None,
     targets=lambda root: (
-        Target(
+        ListedTarget(
             folder.name,
             folder.name.rpartition("-")[0],
             folder / "groundtruth.txt",

@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +24,19 @@ _SEPARATOR = re.compile(r"[\s,;]+")
 
 
 @dataclass(frozen=True)
-class Target:
-    """A target that a layout has listed; nothing of it has been read yet."""
+class ListedTarget:
+    """A target that a layout has listed, before anything of it is read.
 
-    name: str  # what reports and result files call it
-    group: str  # what also selects it, with others: its video, class or subset
-    where: Path  # its ground truth
+    Attributes:
+        name: What reports and result files call it.
+        group: A name that selects it together with others: its video, class or subset.
+        where: Its ground truth.
+        load: Reads the ground truth and lists the frames; ``InputError`` where that fails.
+    """
+
+    name: str
+    group: str
+    where: Path
     load: Callable[[], Sequence]
 
 
@@ -48,30 +54,18 @@ class Dataset:
     title: str
     layout: str
     recognise: Callable[[Path], bool]
-    targets: Callable[[Path], Iterable[Target]]
+    targets: Callable[[Path], Iterable[ListedTarget]]
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def group(self) -> str: ...
-
-    @property
-    def where(self) -> Path: ...
-
-
-_T = TypeVar("_T", bound=_Named)
-
-
-def arrange(root: Path, targets: Iterable[_T], names: Iterable[str] | None) -> list[_T]:
+def arrange(
+    root: Path, targets: Iterable[ListedTarget], names: Iterable[str] | None
+) -> list[ListedTarget]:
     """The targets in natural order, or those of them that have some names.
 
     Args:
         root: Where they are.
         targets: All of them, at least one.
-        names: Those wanted, in any spelling (``hcft_jax.util.names``): of targets or groups. None: all.
+        names: Those wanted, in any spelling (``util.names``): of targets or groups. None: all.
 
     Raises:
         InputError: two targets of one name, or an unknown name; near ones are listed.
@@ -88,7 +82,7 @@ def arrange(root: Path, targets: Iterable[_T], names: Iterable[str] | None) -> l
     return [target for i, target in enumerate(targets) if i in wanted]
 
 
-def _select(root: Path, targets: list[_T], name: str) -> set[int]:
+def _select(root: Path, targets: list[ListedTarget], name: str) -> set[int]:
     wanted = key(name)
     selected = {i for i, t in enumerate(targets) if wanted in (key(t.name), key(t.group))}
     if not selected:

@@ -18,7 +18,7 @@ import numpy as np
 
 from hcft_jax.data import layout
 from hcft_jax.data.frames import ImageFiles
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
@@ -58,11 +58,12 @@ def parse(path: Path) -> Boxes:
     return np.array(rows)
 
 
-def _targets(rate: int, root: Path) -> Iterator[Target]:
+def _targets(rate: int, root: Path) -> Iterator[ListedTarget]:
     for folder in layout.folders(root):
         where = folder / str(rate) / f"{folder.name}.txt"
         if where.is_file():
-            yield Target(folder.name, folder.name, where, functools.partial(load, where, rate))
+            read = functools.partial(load, where, rate)
+            yield ListedTarget(folder.name, folder.name, where, read)
 
 
 def _dataset(rate: int) -> Dataset:

@@ -12,10 +12,9 @@ which frames a segment of TRE must not start::
     <annotations>/initOmit/<Name>.txt       a row first, last a range of file frame numbers
 """
 
-import dataclasses
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -23,13 +22,12 @@ import numpy as np
 from PIL import Image
 
 from hcft_jax.data import layout
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 from hcft_jax.util.names import index, key
-
-LAYOUT = "expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it"
 
 # First and last evaluated frame, by file number; the annotation has a row for each of them.
 RANGES = {
@@ -49,81 +47,21 @@ ANNOTATED_FROM = {"tiger1": 1}
 _GROUND_TRUTH = re.compile(r"groundtruth_rect(?:\.([0-9]+))?\.txt")
 
 
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """A target that ``find`` has listed; nothing of it has been read yet."""
-
-    name: str  # as in reports: <Name>, or <Name>-<k> where a video has several targets
-    folder: Path  # the folder <Name>
-    ground_truth: Path
-
-    @property
-    def group(self) -> str:
-        """The video."""
-        return self.folder.name
-
-    @property
-    def where(self) -> Path:
-        """The ground truth."""
-        return self.ground_truth
-
-
-def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
-    """Lists the targets below ``root``, in natural order, without opening a file.
-
-    A sequence that lacks its frames or its ground truth is listed too: ``load`` says what is wrong
-    with it, so that a run can report it and go on with the others.
+def load(name: str, where: Path) -> Sequence:
+    """Read the ground truth of a target and list its frames; no frame is decoded.
 
     Args:
-        root: The folder that holds the sequence folders.
-        names: Those wanted, in any spelling (``hcft_jax.util.names``): targets (``Jogging-1``) or videos
-            (``Jogging``: all its targets). None: all.
+        name: The target's name: that of the video, or <video>-<k> where it has several targets.
+        where: The ground truth, in the video's folder.
 
     Raises:
-        InputError: no such folder, no sequence in it, two of one name, or an unknown name.
+        InputError: There are no frames, their numbers have a gap, the ground truth cannot be read,
+            or it has another number of rows than there are frames.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder")
-    try:
-        targets = [target for folder in root.iterdir() for target in _targets(folder)]
-    except OSError as error:
-        raise InputError(f"{root}: cannot list it ({error})") from error
-    if not targets:
-        hint = "; this is a sequence itself, give its parent folder" if _targets(root) else ""
-        raise InputError(f"{root}: no sequence there, {LAYOUT}{hint}")
-    return layout.arrange(root, targets, names)
-
-
-def _targets(folder: Path) -> list[Target]:
-    if not folder.is_dir():
-        return []
-    try:
-        paths = list(folder.iterdir())
-    except PermissionError:  # to be reported by load, with the other broken ones
-        return [Target(folder.name, folder, folder / "groundtruth_rect.txt")]
-    found = []
-    for path in paths:
-        if match := _GROUND_TRUTH.fullmatch(path.name):
-            number = match[1]
-            name = folder.name if number is None else f"{folder.name}-{int(number)}"
-            found.append(Target(name, folder, path))
-    if not found and (folder / "img").is_dir():
-        found.append(Target(folder.name, folder, folder / "groundtruth_rect.txt"))
-    return found
-
-
-def load(target: Target) -> Sequence:
-    """Reads the ground truth of ``target`` and lists its frames; decodes no frame.
-
-    Raises:
-        InputError: no frames, a gap in their numbers, a ground truth that cannot be read, or one
-            whose rows are not as many as the frames.
-    """
-    folder = target.folder / "img"
+    folder = where.parent / "img"
     numbered = layout.numbered(folder)
-    rows = boxes.parse(target.ground_truth)
-    video = target.folder.name.lower()
+    rows = boxes.parse(where)
+    video = where.parent.name.lower()
     if video in RANGES:
         first, last = RANGES[video]
         before = first - ANNOTATED_FROM.get(video, first)
@@ -138,11 +76,10 @@ def load(target: Target) -> Sequence:
     total = last - first + 1
     if len(rows) != total:
         raise InputError(
-            f"{target.ground_truth}: {len(rows)} boxes, but {total} frames ({first} to {last}) in"
-            f" {folder}: the ground truth is"
-            f" {'shorter' if len(rows) < total else 'longer'} than the frames"
+            f"{where}: {len(rows)} boxes, but {total} frames ({first} to {last}) in {folder}:"
+            f" the ground truth is {'shorter' if len(rows) < total else 'longer'} than the frames"
         )
-    return Sequence(target.name, files, boxes.from_file(rows), first)
+    return Sequence(name, files, boxes.from_file(rows), first)
 
 
 def omitted_folder(annotations: str | Path) -> Path:
@@ -240,11 +177,23 @@ def _recognise(root: Path) -> bool:
     )
 
 
-DATASET = layout.Dataset(
+def _targets(root: Path) -> Iterator[ListedTarget]:
+    """List every target, also one without frames or ground truth, which ``load`` then reports."""
+    for folder in layout.folders(root):
+        try:
+            found = [m for path in folder.iterdir() if (m := _GROUND_TRUTH.fullmatch(path.name))]
+            incomplete = not found and (folder / "img").is_dir()
+        except PermissionError:
+            found, incomplete = [], True
+        named = [(m[0], "" if m[1] is None else f"-{int(m[1])}") for m in found]
+        for file, number in [*named, *([("groundtruth_rect.txt", "")] if incomplete else [])]:
+            name, where = f"{folder.name}{number}", folder / file
+            yield ListedTarget(name, folder.name, where, functools.partial(load, name, where))
+
+
+DATASET = Dataset(
     title="OTB",
-    layout=LAYOUT,
+    layout="expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it",
     recognise=_recognise,
-    targets=lambda root: [
-        layout.Target(t.name, t.group, t.where, functools.partial(load, t)) for t in find(root)
-    ],
+    targets=_targets,
 )

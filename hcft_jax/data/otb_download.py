@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hcft_jax.data import otb, unpacking
+from hcft_jax.data import datasets, unpacking
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.names import key
@@ -103,18 +103,18 @@ def _find(name: str, folder: Path, url: str) -> Path:
     if (folder / "img").is_dir():  # packed without its own folder
         root = folder.parent
         folder = folder.rename(root / name)
-    targets = [target for target in otb.find(root) if key(target.group) == key(name)]
+    targets = [t for t in datasets.find(root, "otb") if key(t.group) == key(name)]
     if not targets:
         raise InputError(f"{url}: no sequence {name} in the archive")
     faults = []
     for target in targets:
         try:
-            otb.load(target).frames.read(0)
+            target.load().frames.read(0)
         except InputError as error:
             faults.append(str(error).replace(str(root), url))
     if len(faults) == len(targets):  # Human4's first target has no ground truth, the second has
         raise InputError(faults[0])
-    return targets[0].folder
+    return targets[0].where.parent
 
 
 def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[str]:
@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)
         return 1
     with contextlib.suppress(InputError):
-        print(f"{len(otb.find(folder))} targets: {folder}")
+        print(f"{len(datasets.find(folder, 'otb'))} targets: {folder}")
     return 0
 
 

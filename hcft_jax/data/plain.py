@@ -15,7 +15,7 @@ from pathlib import Path
 
 from hcft_jax.data import layout
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError
@@ -48,12 +48,12 @@ def _images(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural(path.stem))
 
 
-def _targets(root: Path) -> Iterator[Target]:
+def _targets(root: Path) -> Iterator[ListedTarget]:
     for folder in (root, *layout.folders(root)):
         if _images(folder):
             name = folder.resolve().name
             place = folder.resolve()
-            yield Target(name, name, place / NAMES[0], functools.partial(load, place))
+            yield ListedTarget(name, name, place / NAMES[0], functools.partial(load, place))
 
 
 DATASET = Dataset(

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 
@@ -34,11 +34,11 @@ def _subsets(root: Path) -> list[Path]:
     return [path for path in places if all((path / s).is_dir() for s in ("anno", "frames"))]
 
 
-def _targets(root: Path) -> Iterator[Target]:
+def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
         for where in (subset / "anno").glob("*.txt"):
-            frames = subset / "frames" / where.stem
-            yield Target(where.stem, subset.name, where, functools.partial(load, where, frames))
+            read = functools.partial(load, where, subset / "frames" / where.stem)
+            yield ListedTarget(where.stem, subset.name, where, read)
 
 
 DATASET = Dataset(

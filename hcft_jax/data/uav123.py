@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 
@@ -78,10 +78,10 @@ def _video(root: Path, name: str) -> Path:
     return videos / (part if number.isdigit() and not (videos / name).is_dir() else name)
 
 
-def _targets(version: str, root: Path) -> Iterator[Target]:
+def _targets(version: str, root: Path) -> Iterator[ListedTarget]:
     for where in (root / "anno" / version).glob("*.txt"):
         video = _video(root, where.stem)
-        yield Target(where.stem, video.name, where, functools.partial(load, where, video))
+        yield ListedTarget(where.stem, video.name, where, functools.partial(load, where, video))
 
 
 def _dataset(version: str) -> Dataset:

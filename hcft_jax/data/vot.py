@@ -26,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence as Video
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
@@ -117,10 +117,10 @@ def _recognise(root: Path) -> bool:
         return False
 
 
-def _targets(root: Path) -> Iterator[Target]:
+def _targets(root: Path) -> Iterator[ListedTarget]:
     for name in map(str.strip, layout.lines(root / _LIST)):
         folder = root / layout.plain_name(name, root / _LIST)
-        yield Target(name, name, folder / "groundtruth.txt", functools.partial(load, folder))
+        yield ListedTarget(name, name, folder / "groundtruth.txt", functools.partial(load, folder))
 
 
 DATASET = Dataset(

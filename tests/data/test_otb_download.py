@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hcft_jax.data import otb, otb_download, unpacking
+from hcft_jax.data import datasets, otb_download, unpacking
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
 from tests.server import Behaviour, serving
@@ -68,11 +68,11 @@ def test_sequences_are_fetched_and_can_be_tracked(
     server: Behaviour, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(server, tmp_path / "OTB", "deer", "Girl") == 0
-    assert [target.name for target in otb.find(tmp_path / "OTB")] == ["Deer", "Girl"]
+    assert [target.name for target in datasets.find(tmp_path / "OTB")] == ["Deer", "Girl"]
     assert everything(tmp_path / "OTB") == set(sequence("Deer")) | set(sequence("Girl"))
     assert f"2 targets: {tmp_path / 'OTB'}" in capsys.readouterr().out
-    (target,) = otb.find(tmp_path / "OTB", ["Deer"])
-    np.testing.assert_array_equal(otb.load(target).boxes, [[2, 3, 10, 12]] * 4)
+    (target,) = datasets.find(tmp_path / "OTB", names=["Deer"])
+    np.testing.assert_array_equal(target.load().boxes, [[2, 3, 10, 12]] * 4)
 
 
 def test_what_is_there_is_kept(

@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 
 from experiments.compare import __main__ as compare
-from hcft_jax.data import otb
+from hcft_jax.data import datasets, otb
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.evaluation import results
 from hcft_jax.util.errors import InputError
@@ -77,7 +77,7 @@ def test_a_missing_flag_or_folder_is_one_line_and_status_2(
 
 
 def load(places: dict[str, str], name: str, trackers: tuple[str, ...] = ("CF2",)) -> compare.Tracks:
-    (target,) = otb.find(places["data_dir"], [name])
+    (target,) = datasets.find(places["data_dir"], names=[name])
     return compare.load(target, [Path(places["results"])], Path(places["published"]), trackers)[0]
 
 
