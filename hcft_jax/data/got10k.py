@@ -19,7 +19,7 @@ from pathlib import Path
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes
+from hcft_jax.util import boxes, text
 from hcft_jax.util.errors import InputError
 
 SUBSETS = ("train", "val", "test")
@@ -38,7 +38,7 @@ def load(folder: Path) -> Sequence:
     for label, absent in (("absence", lambda v: v != 0), ("cover", lambda v: v == 0)):
         path = folder / f"{label}.label"
         if path.is_file() and len(truth) == len(files):
-            marks = absent(layout.numbers(path))
+            marks = absent(text.numbers(path))
             marks[:1] = False  # the first box is given, whatever is marked
             truth = layout.hidden(truth, marks, path)
     return layout.sequence(folder.name, files, truth, where, first)
@@ -50,7 +50,7 @@ def _subsets(root: Path) -> list[Path]:
 
 def _recognise(root: Path) -> bool:
     try:
-        listed = [layout.lines(subset / _LIST)[0] for subset in _subsets(root)]
+        listed = [text.lines(subset / _LIST)[0] for subset in _subsets(root)]
     except InputError:
         return False
     return bool(listed) and all(name.startswith("GOT-10k") for name in listed)
@@ -58,7 +58,7 @@ def _recognise(root: Path) -> bool:
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
-        for name in map(str.strip, layout.lines(subset / _LIST)):
+        for name in map(str.strip, text.lines(subset / _LIST)):
             folder = subset / layout.plain_name(name, subset / _LIST)
             group = subset.name if subset != root else ""
             truth = folder / "groundtruth.txt"

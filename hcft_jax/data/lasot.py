@@ -19,7 +19,7 @@ from pathlib import Path
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes
+from hcft_jax.util import boxes, text
 
 MARKS = ("full_occlusion.txt", "out_of_view.txt")
 
@@ -35,7 +35,7 @@ def load(folder: Path) -> Sequence:
     truth = boxes.from_file(boxes.parse(where))
     for path in (folder / name for name in MARKS):
         if path.is_file():
-            absent = layout.numbers(path) != 0
+            absent = text.numbers(path) != 0
             absent[:1] = False
             truth = layout.hidden(truth, absent, path)
     # the toolkit is OTB's: a box that begins before the first pixel is no valid truth

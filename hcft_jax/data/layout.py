@@ -20,8 +20,6 @@ from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.names import key, natural
 
-_SEPARATOR = re.compile(r"[\s,;]+")
-
 
 @dataclass(frozen=True)
 class ListedTarget:
@@ -200,49 +198,3 @@ def plain_name(name: str, where: Path) -> str:
     if not name or Path(name).name != name or name == "..":
         raise InputError(f"{where}: {name[:60]!r} is not the name of a sequence")
     return name
-
-
-def lines(path: Path) -> list[str]:
-    """The lines of a text file, without those that are blank at its end.
-
-    Raises:
-        InputError: it cannot be read, is no UTF-8 text, or is empty.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text") from error
-    found = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
-    if found == [""]:
-        raise InputError(f"{path}: the file is empty")
-    return found
-
-
-def numbers(path: Path) -> npt.NDArray[np.float64]:
-    """All numbers of a file of marks, in one row or many.
-
-    Raises:
-        InputError: it cannot be read, or something in it is no finite number.
-    """
-    values = []
-    for number, line in enumerate(lines(path), 1):
-        for part in filter(None, _SEPARATOR.split(line)):
-            values.append(real(path, number, part))
-    return np.array(values)
-
-
-def real(path: Path, line: int, text: str) -> float:
-    """A finite number.
-
-    Raises:
-        InputError: it is none; the message names the line.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        raise InputError(f"{path}, line {line}: {text[:40]!r} is not a finite number")
-    return value

@@ -20,6 +20,7 @@ from hcft_jax.data import layout
 from hcft_jax.data.frames import ImageFiles
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.util import text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -49,11 +50,11 @@ def parse(path: Path) -> Boxes:
         InputError: it cannot be read, or a row does not have four corners of numbers.
     """
     rows = []
-    for number, line in enumerate(layout.lines(path), 1):
+    for number, line in enumerate(text.lines(path), 1):
         parts = line.split(maxsplit=5)  # the class at the end may have blanks
         if len(parts) < 5:
             raise InputError(f"{path}, line {number}: expected id x1 y1 x2 y2 ...")
-        x1, y1, x2, y2 = (layout.real(path, number, part) for part in parts[1:5])
+        x1, y1, x2, y2 = (text.real(path, number, part) for part in parts[1:5])
         rows.append((x1, y1, x2 - x1, y2 - y1))
     return np.array(rows)
 

@@ -24,8 +24,8 @@ from PIL import Image
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes
-from hcft_jax.util.errors import InputError
+from hcft_jax.util import boxes, text
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.util.names import index, key
 
@@ -90,7 +90,7 @@ def omitted_folder(annotations: str | Path) -> Path:
     """
     folder = Path(annotations) / "initOmit"
     if not folder.is_dir():
-        raise InputError(f"--annotations: no folder {folder}")
+        raise SettingError("annotations", f"no folder {folder}")
     return folder
 
 
@@ -123,15 +123,10 @@ def frame_ranges(path: Path) -> list[tuple[int, int]]:
     Raises:
         InputError: the file cannot be read, or a row is not two frame numbers in order.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read it ({error})") from error
     ranges = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    for number, line in enumerate(text.lines(path, empty=True), 1):
+        if not (parts := text.fields(line)):
             continue
-        parts = [part for part in re.split(r"[\s,]+", line.strip()) if part]
         if len(parts) != 2 or not all(re.fullmatch("[0-9]+", part) for part in parts):
             raise InputError(f"{path}, line {number}: expected two frame numbers, first and last")
         first, last = map(int, parts)

@@ -28,6 +28,7 @@ import numpy.typing as npt
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence as Video
+from hcft_jax.util import text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -48,25 +49,25 @@ def parse(path: Path) -> Boxes:
     Raises:
         InputError: it cannot be read, or a row is no region; the message names the line.
     """
-    return np.array([_box(path, n, line) for n, line in enumerate(layout.lines(path), 1)])
+    return np.array([region_box(path, n, line) for n, line in enumerate(text.lines(path), 1)])
 
 
-def _box(path: Path, number: int, line: str) -> Boxes:
-    text = line.strip()
-    parts = text.removeprefix("m").split(",")
+def region_box(path: Path, number: int, line: str) -> Boxes:
+    row = line.strip()
+    parts = row.removeprefix("m").split(",")
     unknown = np.full(4, np.nan)
-    if text.startswith("m"):
+    if row.startswith("m"):
         if not all(re.fullmatch(r"\s*-?[0-9]{1,9}\s*", part) for part in parts):
             raise InputError(f"{path}, line {number}: a mask needs whole numbers mx,y,w,h,run,...")
-        box = _around_mask([int(part) for part in parts])
+        box = around_mask([int(part) for part in parts])
         if box is None:
             raise InputError(f"{path}, line {number}: a mask's runs do not fit its size")
         return box
     if len(parts) == 1 or any(part.strip().lower() == "nan" for part in parts):
         if len(parts) == 1 and parts[0].strip().lower() != "nan":
-            layout.real(path, number, parts[0])
+            text.real(path, number, parts[0])
         return unknown
-    values = [layout.real(path, number, part) for part in parts]
+    values = [text.real(path, number, part) for part in parts]
     if len(values) == 4:
         return np.array(values)
     if len(values) % 2 or len(values) < 6:
@@ -74,7 +75,7 @@ def _box(path: Path, number: int, line: str) -> Boxes:
     return around(np.reshape(values, (-1, 2)))
 
 
-def _around_mask(values: Sequence[int]) -> Boxes | None:
+def around_mask(values: Sequence[int]) -> Boxes | None:
     """The box of a mask's pixels, NaN of an empty one; None: no mask."""
     if len(values) < 5:
         return None
@@ -112,13 +113,13 @@ def _recognise(root: Path) -> bool:
     if not (root / _LIST).is_file():
         return False
     try:
-        return not any(name.startswith("GOT-10k") for name in layout.lines(root / _LIST))
+        return not any(name.startswith("GOT-10k") for name in text.lines(root / _LIST))
     except InputError:
         return False
 
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
-    for name in map(str.strip, layout.lines(root / _LIST)):
+    for name in map(str.strip, text.lines(root / _LIST)):
         folder = root / layout.plain_name(name, root / _LIST)
         yield ListedTarget(name, name, folder / "groundtruth.txt", functools.partial(load, folder))
 

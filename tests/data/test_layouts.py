@@ -254,7 +254,7 @@ def test_a_mask_has_the_box_of_its_pixels(data: st.DataObject, width: int, heigh
             runs.append(0)
             value = bit
         runs[-1] += 1
-    box = vot._around_mask([5, 7, width, height, *runs])
+    box = vot.around_mask([5, 7, width, height, *runs])
     rows, columns = np.nonzero(np.reshape(bits, (height, width)))
     assert box is not None
     if not any(bits):
@@ -270,7 +270,7 @@ def test_any_text_is_regions_or_an_error(content: str) -> None:
     path = Path("groundtruth.txt")
     for number, line in enumerate(content.split("\n"), 1):
         try:
-            box = vot._box(path, number, line)
+            box = vot.region_box(path, number, line)
         except InputError:
             continue
         assert box.shape == (4,)
