@@ -4,7 +4,6 @@ A layout is a module with a ``DATASET`` (``datasets`` lists them): how its folde
 how its targets are found. ``load`` of a target reads the ground truth and lists the frames.
 """
 
-import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,7 +17,7 @@ from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
-from hcft_jax.util.names import key, natural
+from hcft_jax.util.names import key, natural, near
 
 
 @dataclass(frozen=True)
@@ -84,10 +83,8 @@ def _select(root: Path, targets: list[ListedTarget], name: str) -> set[int]:
     wanted = key(name)
     selected = {i for i, t in enumerate(targets) if wanted in (key(t.name), key(t.group))}
     if not selected:
-        known = {key(target.name): target.name for target in targets}
-        near = [known[match] for match in difflib.get_close_matches(wanted, known)]
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(f"{root}: no sequence {name!r}; {hint}{len(targets)} targets are there")
+        hint = near(name, (target.name for target in targets))
+        raise InputError(f"{root}: no sequence {name!r}{hint}; it has {len(targets)} targets")
     return selected
 
 

@@ -12,7 +12,6 @@ again, and the same command goes on after any interruption.
 
 import argparse
 import contextlib
-import difflib
 import shutil
 import sys
 import tempfile
@@ -21,8 +20,8 @@ from pathlib import Path
 
 from hcft_jax.data import datasets, unpacking
 from hcft_jax.util import download
-from hcft_jax.util.errors import InputError
-from hcft_jax.util.names import key
+from hcft_jax.util.errors import InputError, SettingError, report
+from hcft_jax.util.names import key, near
 
 OTB_URL = "http://cvlab.hanyang.ac.kr/tracker_benchmark/seq"
 MOST = 2 << 30  # bytes of a zip file
@@ -60,9 +59,7 @@ def videos(names: Sequence[str]) -> list[str]:
         if spelling not in known:
             spelling = spelling.rpartition("-")[0]
         if spelling not in known:
-            near = difflib.get_close_matches(key(name), known)
-            hint = f"; did you mean {' or '.join(known[n] for n in near)}?" if near else ""
-            raise InputError(f"--sequences: no {name!r} in OTB-100{hint}")
+            raise SettingError("sequences", f"no {name!r} in OTB-100{near(name, OTB)}")
         wanted.append(known[spelling])
     return list(dict.fromkeys(wanted)) or list(OTB)
 
@@ -150,8 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         failed = fetch_all(list(filter(None, options.sequences.split(","))), folder, options.url)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report(error)
     except KeyboardInterrupt:
         print("interrupted; what has arrived is kept, the same command goes on", file=sys.stderr)
         return 130

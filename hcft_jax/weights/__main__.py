@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 from hcft_jax.backbones import registry
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, report
 from hcft_jax.weights import importers
 from hcft_jax.weights.lookup import check, convert, fetch
 
@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{options.source}: {architecture}")
             print(f"{options.dest}: written, digest {weights.digest}")
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report(error)
     return 0
 
 

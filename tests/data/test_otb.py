@@ -76,10 +76,10 @@ def test_a_single_numbered_ground_truth_keeps_its_number(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("Joging-1", r"did you mean Jogging-1 or Jogging-2\? "), ("xyz", "")]
+    ("name", "hint"), [("Joging-1", r" \(did you mean Jogging-1 or Jogging-2\?\)"), ("xyz", "")]
 )
 def test_an_unknown_name_lists_near_ones(three: Path, name: str, hint: str) -> None:
-    with pytest.raises(InputError, match=f"no sequence '{name}'; {hint}4 targets are there"):
+    with pytest.raises(InputError, match=f"no sequence '{name}'{hint}; it has 4 targets"):
         datasets.find(three, names=["human2", name])
 
 

@@ -128,7 +128,7 @@ def test_a_page_and_an_absent_file_are_one_line_each(
     assert run(server, tmp_path, "Bolt", "Girl", "Deer") == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "HTTP status 404" in lines[0]
-    assert "is no whole zip file; a proxy's or login page?" in lines[1]
+    assert "is no whole zip file; is it the page of a proxy or a login?" in lines[1]
     assert lines[2:] == ["error: 2 failed: Bolt, Girl"]
     assert (tmp_path / "Deer").is_dir()
 
@@ -254,7 +254,7 @@ def test_names_are_those_of_the_benchmark(capsys: pytest.CaptureFixture[str]) ->
     assert otb_download.videos([]) == list(otb_download.OTB)
     assert otb_download.videos(["jogging-1", "Jogging.2", "deer"]) == ["Jogging", "Deer"]
     assert otb_download.main(["otb", "--sequences=Dear"]) == 2
-    assert "no 'Dear' in OTB-100; did you mean Deer" in capsys.readouterr().err
+    assert "error: --sequences: no 'Dear' in OTB-100 (did you mean Deer" in capsys.readouterr().err
 
 
 @given(st.binary(max_size=300))
