@@ -1,4 +1,4 @@
-"""The data sets whose layouts are known, by what ``--dataset`` calls them."""
+"""The data sets whose layouts are known, by the names that the setting ``dataset`` takes."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,14 +20,14 @@ DATASETS: dict[str, Dataset] = {
     "plain": plain.DATASET,
 }
 AUTO = "auto"
-_LAST = "plain"  # any folder with images would do
+_LAST = "plain"  # fits any folder with images, so it is tried last
 
 
 def recognise(root: Path) -> str:
-    """The name of the data set in a folder.
+    """Return the name of the data set in a folder.
 
     Raises:
-        InputError: it is none of them, or could be several.
+        InputError: The folder is none of them, or could be several.
     """
     found = [name for name, of in DATASETS.items() if name != _LAST and of.recognise(root)]
     inside = (root / "img").is_dir()  # a sequence of OTB itself: a usual mistake, see ``find``
@@ -50,11 +50,12 @@ def find(
 
     Args:
         root: Its folder.
-        dataset: One of ``DATASETS``, or ``AUTO``: whatever the folder looks like.
-        names: Those wanted, in any spelling: of targets, or of what groups them. None: all.
+        dataset: One of ``DATASETS``, or ``AUTO``: what the folder looks like.
+        names: The wanted targets or groups (a video, class or subset), in any spelling. None: all.
 
     Raises:
-        InputError: no such folder, nothing in it, another data set, or an unknown name.
+        InputError: There is no such folder, it holds no or another data set, two of its targets
+            have one name, or a wanted name is unknown.
     """
     root = Path(root)
     if not root.is_dir():

@@ -4,12 +4,13 @@
 
     <root>/[train|val|test/]list.txt                      the sequences' names
     <root>/[train|val|test/]<Name>/00000001.jpg ...       frames
-    <root>/[train|val|test/]<Name>/groundtruth.txt        a row x,y,w,h a frame; in test the first
-    <root>/[train|val]/<Name>/absence.label, cover.label  a row a frame
+    <root>/[train|val|test/]<Name>/groundtruth.txt        one row x,y,w,h per frame; in test only
+                                                          that of the first frame
+    <root>/[train|val]/<Name>/absence.label, cover.label  one row per frame
 
-Boxes are 1-based, as the toolkit's authors take them in their own trackers. A frame is not judged
-where the target is absent or nothing of it is visible (cover 0), the latter as in the toolkit
-(``ExperimentGOT10k.report``). It selects by name or by subset.
+Boxes are 1-based, as in the toolkit authors' own trackers. A frame is not scored where the target
+is absent or entirely covered (cover 0), the latter as in the toolkit
+(``ExperimentGOT10k.report``). Sequences are selected by name or by subset.
 """
 
 import functools
@@ -27,10 +28,10 @@ _LIST = "list.txt"
 
 
 def load(folder: Path) -> Sequence:
-    """Reads the ground truth and labels of a sequence.
+    """Read the ground truth and labels of a sequence.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     files, first = layout.all_frames(folder)
     where = folder / "groundtruth.txt"
@@ -39,7 +40,7 @@ def load(folder: Path) -> Sequence:
         path = folder / f"{label}.label"
         if path.is_file() and len(truth) == len(files):
             marks = absent(text.numbers(path))
-            marks[:1] = False  # the first box is given, whatever is marked
+            marks[:1] = False  # the first box is given, whatever the marks say
             truth = layout.hidden(truth, marks, path)
     return layout.sequence(folder.name, files, truth, where, first)
 

@@ -1,7 +1,7 @@
-"""What every data set's layout needs: targets, their selection by name, frames, tables of numbers.
+"""The parts that all layouts of data sets share: targets, their selection by name, and frames.
 
-A layout is a module with a ``DATASET`` (``datasets`` lists them): how its folder is recognised, and
-how its targets are found. ``load`` of a target reads the ground truth and lists the frames.
+A layout is a module with a ``DATASET`` (``datasets`` lists them), which tells how its folder is
+recognised and how its targets are found.
 """
 
 import itertools
@@ -39,13 +39,14 @@ class ListedTarget:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set's layout.
+    """The layout of a data set.
 
     Attributes:
         title: What people call it.
-        layout: What is expected in its folder.
-        recognise: Whether a folder, which exists, is one; it may only look at names.
-        targets: The targets below it, in any order; ``InputError`` where a list cannot be read.
+        layout: What its folder should contain, as messages say it.
+        recognise: Tells whether an existing folder has this layout, mostly by the names in it.
+        targets: Lists the targets below a folder, in any order; ``InputError`` where a list of
+            names cannot be read.
     """
 
     title: str
@@ -57,19 +58,19 @@ class Dataset:
 def arrange(
     root: Path, targets: Iterable[ListedTarget], names: Iterable[str] | None
 ) -> list[ListedTarget]:
-    """The targets in natural order, or those of them that have some names.
+    """Return the targets with some names, or all, in natural order.
 
     Args:
-        root: Where they are.
-        targets: All of them, at least one.
-        names: Those wanted, in any spelling (``util.names``): of targets or groups. None: all.
+        root: Their folder, for messages.
+        targets: All targets there.
+        names: The wanted targets or groups, in any spelling (``util.names``). None: all.
 
     Raises:
-        InputError: two targets of one name, or an unknown name; near ones are listed.
+        InputError: Two targets have one name, or a name is unknown; near ones are listed.
     """
     targets = sorted(targets, key=lambda target: natural(target.name))
     for one, other in itertools.pairwise(targets):
-        if one.name == other.name:  # their results would go to one file
+        if one.name == other.name:  # their results would have one file
             raise InputError(f"{root}: {one.where} and {other.where} are both {one.name}")
     if names is None:
         return targets
@@ -89,7 +90,7 @@ def _select(root: Path, targets: list[ListedTarget], name: str) -> set[int]:
 
 
 def folders(root: Path) -> Iterator[Path]:
-    """The folders in a folder that can be listed."""
+    """Yield the folders in a folder, in order; none where it cannot be listed."""
     try:
         paths = sorted(root.iterdir())
     except OSError:
@@ -98,10 +99,10 @@ def folders(root: Path) -> Iterator[Path]:
 
 
 def numbered(folder: Path) -> dict[int, Path]:
-    """The images whose names are numbers, by number; other files are no frames.
+    """Return the images whose names are numbers, by number; other files are no frames.
 
     Raises:
-        InputError: the folder cannot be listed, has none, or has two of one number.
+        InputError: The folder cannot be listed, has no frame, or has two with one number.
     """
     try:
         paths = list(folder.iterdir())
@@ -122,10 +123,10 @@ def numbered(folder: Path) -> dict[int, Path]:
 
 
 def consecutive(folder: Path, frames: Mapping[int, Path], first: int, last: int) -> ImageFiles:
-    """The frames with the numbers ``first`` to ``last``, inclusive.
+    """Return the frames with the numbers ``first`` to ``last``, inclusive.
 
     Raises:
-        InputError: one is missing.
+        InputError: A frame is missing.
     """
     for number in range(first, last + 1):
         if number not in frames:
@@ -136,10 +137,10 @@ def consecutive(folder: Path, frames: Mapping[int, Path], first: int, last: int)
 
 
 def all_frames(folder: Path) -> tuple[ImageFiles, int]:
-    """All numbered frames of a folder, and the number of the first.
+    """Return all numbered frames of a folder, and the number of the first one.
 
     Raises:
-        InputError: as ``numbered``, or a number is missing between them.
+        InputError: As ``numbered`` does, or a number between them is missing.
     """
     frames = numbered(folder)
     return consecutive(folder, frames, min(frames), max(frames)), min(frames)
@@ -154,15 +155,15 @@ def sequence(
     *,
     sizes_only: bool = True,
 ) -> Sequence:
-    """A sequence whose boxes, 0-based, are of all its frames or of the first alone.
+    """Return a sequence from 0-based boxes of all its frames, or of the first frame alone.
 
-    A frame without truth, or with one without area, is NaN: it is tracked, and not scored.
+    Frames without a box, or with a box without area, become NaN: they are tracked but not scored.
 
     Raises:
-        InputError: the ground truth has another number of rows, or none of the first frame.
+        InputError: There are more or fewer boxes than frames, or the first frame has none.
     """
     count = len(files)
-    if len(boxes) == 1 < count:  # the test set of a challenge
+    if len(boxes) == 1 < count:  # as in the test set of a challenge
         boxes = np.concatenate([boxes, np.full((count - 1, 4), np.nan)])
     if len(boxes) != count:
         raise InputError(
@@ -170,16 +171,16 @@ def sequence(
         )
     empty = np.asarray(~(boxes[:, 2:] > 0).all(axis=1))
     if empty[0]:
-        raise InputError(f"{where}: no box of the first frame, so nothing can be tracked")
+        raise InputError(f"{where}: the first frame has no box, so there is nothing to track")
     boxes = np.where(empty[:, None], np.nan, boxes)
     return Sequence(name, files, boxes, first_frame, sizes_only)
 
 
 def hidden(boxes: Boxes, absent: npt.NDArray[np.bool_], where: Path) -> Boxes:
-    """The boxes with NaN where the target is absent.
+    """Return the boxes with NaN where the target is absent.
 
     Raises:
-        InputError: there are more or fewer marks than boxes.
+        InputError: There are more or fewer marks than boxes.
     """
     if len(absent) != len(boxes):
         raise InputError(f"{where}: {len(absent)} marks, but {len(boxes)} boxes")
@@ -187,10 +188,10 @@ def hidden(boxes: Boxes, absent: npt.NDArray[np.bool_], where: Path) -> Boxes:
 
 
 def plain_name(name: str, where: Path) -> str:
-    """A name from a list, which must be that of a folder beside it.
+    """Return a name from a list, which must be that of a folder beside the list.
 
     Raises:
-        InputError: it leads elsewhere.
+        InputError: The name leads elsewhere.
     """
     if not name or Path(name).name != name or name == "..":
         raise InputError(f"{where}: {name[:60]!r} is not the name of a sequence")

@@ -3,11 +3,11 @@
 ::
 
     <root>/<Name>/30/<Name>/00001.jpg ...     frames, and the same in 240/
-    <root>/<Name>/30/<Name>.txt               a row  id x1 y1 x2 y2 frame lost ... "class"  a frame
+    <root>/<Name>/30/<Name>.txt               rows  id x1 y1 x2 y2 frame lost ... "class"
 
-The corners are pixels from 0; the box is x1, y1, x2 - x1, y2 - y1, as in the GOT-10k toolkit. Some
-files of the 30 Hz version have the rows of the 240 Hz one: then every eighth row is a frame's. One
-row or frame too many at the end is left out.
+A file has one row per frame. The corners are 0-based pixels; the box is x1, y1, x2 - x1, y2 - y1,
+as in the GOT-10k toolkit. Some files of the 30 Hz version have the rows of the 240 Hz one: then
+every eighth row belongs to a frame. One surplus row or frame at the end is ignored.
 """
 
 import functools
@@ -28,10 +28,10 @@ STEP = 8  # 240 Hz to 30 Hz
 
 
 def load(where: Path, rate: int) -> Sequence:
-    """Reads the ground truth of a sequence.
+    """Read the ground truth of a sequence.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     files, first = layout.all_frames(where.with_suffix(""))
     truth = parse(where)
@@ -44,10 +44,10 @@ def load(where: Path, rate: int) -> Sequence:
 
 
 def parse(path: Path) -> Boxes:
-    """The boxes of an annotation, ``[T, 4]``, 0-based.
+    """Return the boxes of an annotation, ``[T, 4]``, 0-based.
 
     Raises:
-        InputError: it cannot be read, or a row does not have four corners of numbers.
+        InputError: It cannot be read, or a row does not have two corners of numbers.
     """
     rows = []
     for number, line in enumerate(text.lines(path), 1):

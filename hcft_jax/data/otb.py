@@ -3,13 +3,13 @@
 ::
 
     <root>/<Name>/img/0001.jpg ...          frames, numbered
-    <root>/<Name>/groundtruth_rect.txt      a row x, y, w, h a frame, 1-based
-    <root>/<Name>/groundtruth_rect.<k>.txt  or one file a target: target <Name>-<k>
+    <root>/<Name>/groundtruth_rect.txt      one row x, y, w, h per frame, 1-based
+    <root>/<Name>/groundtruth_rect.<k>.txt  or one file per target: target <Name>-<k>
 
-The benchmark evaluates some videos on a part of their frames (``RANGES``). Its annotations say in
-which frames a segment of TRE must not start::
+The benchmark evaluates only a part of the frames of some videos (``RANGES``). Its annotations say
+in which frames a segment of TRE must not start::
 
-    <annotations>/initOmit/<Name>.txt       a row first, last a range of file frame numbers
+    <annotations>/initOmit/<Name>.txt       one row per range: its first and last frame number
 """
 
 import functools
@@ -29,7 +29,7 @@ from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.util.names import index, key
 
-# First and last evaluated frame, by file number; the annotation has a row for each of them.
+# The first and last evaluated frame, by file number; the annotation has one row for each frame.
 RANGES = {
     "blurcar1": (247, 988),
     "blurcar3": (3, 359),
@@ -41,7 +41,7 @@ RANGES = {
     "freeman4": (1, 283),
     "tiger1": (6, 354),
 }
-# Tiger1 alone is annotated from an earlier frame than the one its evaluation starts at.
+# Only Tiger1 is annotated from an earlier frame than the one where its evaluation starts.
 ANNOTATED_FROM = {"tiger1": 1}
 
 _GROUND_TRUTH = re.compile(r"groundtruth_rect(?:\.([0-9]+))?\.txt")
@@ -83,10 +83,10 @@ def load(name: str, where: Path) -> Sequence:
 
 
 def omitted_folder(annotations: str | Path) -> Path:
-    """``<annotations>/initOmit``.
+    """Return ``<annotations>/initOmit``.
 
     Raises:
-        InputError: there is none.
+        SettingError: There is no such folder.
     """
     folder = Path(annotations) / "initOmit"
     if not folder.is_dir():
@@ -95,33 +95,33 @@ def omitted_folder(annotations: str | Path) -> Path:
 
 
 def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]]:
-    """The ranges of frames that TRE must not start in: pairs (first, last) of frame indices.
+    """Return the ranges in which TRE must not start: pairs (first, last) of frame indices.
 
     Both ends are inclusive and may lie beyond the sequence (Tiger1's first range, Freeman4's last).
-    A sequence without a file, however its name is spelled, has none.
+    A sequence without a file in any spelling of its name has no such ranges.
 
     Args:
         annotations: The folder that holds ``initOmit``.
-        sequence: As ``load`` gave it.
+        sequence: A sequence that ``load`` returned.
 
     Raises:
-        InputError: no such folder, or a row that is not two frame numbers in order.
+        InputError: There is no such folder, or a row is not two frame numbers in order.
     """
     folder = omitted_folder(annotations)
     files = {path.stem: path for path in folder.glob("*.txt")}
     name = index(files).get(key(sequence.name))
     if name is None:
         return []
-    # the frames may be a copy of the evaluated ones under other numbers, the ranges are not
+    # the frames may be a renumbered copy of the evaluated ones; the ranges have the old numbers
     start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, 0))
     return [(first - start, last - start) for first, last in frame_ranges(files[name])]
 
 
 def frame_ranges(path: Path) -> list[tuple[int, int]]:
-    """The rows of an ``initOmit`` file: first and last file number of each range, inclusive.
+    """Return the rows of an ``initOmit`` file: first and last frame number of each range.
 
     Raises:
-        InputError: the file cannot be read, or a row is not two frame numbers in order.
+        InputError: The file cannot be read, or a row is not two frame numbers in order.
     """
     ranges = []
     for number, line in enumerate(text.lines(path, empty=True), 1):
@@ -139,20 +139,20 @@ def frame_ranges(path: Path) -> list[tuple[int, int]]:
 def write(
     sequence: Sequence, root: str | Path, *, image_format: Literal["png", "jpg"] = "png"
 ) -> Path:
-    """Writes ``sequence`` below ``root`` in the OTB layout; returns its folder, ``root/<name>``.
+    """Write ``sequence`` below ``root`` in the OTB layout; return its folder, ``root/<name>``.
 
     Frames keep their numbers (from ``sequence.first_frame``); boxes have four decimals. "png" keeps
     every pixel, "jpg" (quality 95) is smaller. The ground truth is written last: a folder without
-    one was interrupted.
+    it was interrupted.
 
     Raises:
-        InputError: the folder exists and holds something, or cannot be written to.
+        InputError: The folder exists and is not empty, or cannot be written to.
     """
     folder = Path(root) / sequence.name
     if Path(sequence.name).name != sequence.name or sequence.name in ("", ".."):
-        raise InputError(f"{sequence.name!r}: not usable as the name of a folder")
+        raise InputError(f"{sequence.name!r}: cannot be the name of a folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists already, remove it or choose another name")
+        raise InputError(f"{folder}: exists already; remove it or choose another name")
     for frame in range(len(sequence)):
         path = folder / "img" / f"{sequence.first_frame + frame:04d}.{image_format}"
         with replacing(path) as temporary:

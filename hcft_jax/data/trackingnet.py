@@ -3,10 +3,10 @@
 ::
 
     <root>/[TEST|TRAIN_<k>/]frames/<Name>/0.jpg ...   frames, numbered from 0 without padding
-    <root>/[TEST|TRAIN_<k>/]anno/<Name>.txt           a row x,y,w,h a frame, 0-based; in TEST the
-                                                      first alone, the server has the others
+    <root>/[TEST|TRAIN_<k>/]anno/<Name>.txt           one row x,y,w,h per frame, 0-based; in TEST
+                                                      only the first row is public
 
-It selects by name or by subset.
+Sequences are selected by name or by subset.
 """
 
 import functools
@@ -20,10 +20,10 @@ from hcft_jax.util import boxes
 
 
 def load(where: Path, frames: Path) -> Sequence:
-    """Reads the ground truth of a sequence.
+    """Read the ground truth of a sequence.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     files, first = layout.all_frames(frames)
     return layout.sequence(where.stem, files, boxes.parse(where), where, first)

@@ -3,7 +3,7 @@
 ::
 
     <root>/list.txt                           the sequences' names
-    <root>/<Name>/groundtruth.txt             a region a frame
+    <root>/<Name>/groundtruth.txt             one region per frame
     <root>/<Name>/color/00000001.jpg ...      frames; before 2018 without color/
 
 A region is a rectangle ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask ``mx,y,w,h,run,...`` (run
@@ -37,22 +37,23 @@ _LARGEST = 2**26  # pixels of a mask
 
 
 def around(points: npt.ArrayLike) -> Boxes:
-    """The box (x, y, w, h) around points ``[N, 2]``, by the toolkit's rule."""
+    """Return the box (x, y, w, h) around points ``[N, 2]``, by the toolkit's rule."""
     corners = np.asarray(points, np.float64)
     low, high = corners.min(axis=0), corners.max(axis=0)
     return np.concatenate([low, high - low])
 
 
 def parse(path: Path) -> Boxes:
-    """The boxes of a file of regions, ``[T, 4]``, 0-based; NaN where a region is unknown or empty.
+    """Return the 0-based boxes ``[T, 4]`` of a file of regions, NaN where one is unknown or empty.
 
     Raises:
-        InputError: it cannot be read, or a row is no region; the message names the line.
+        InputError: It cannot be read, or a row is no region; the message names the line.
     """
     return np.array([region_box(path, n, line) for n, line in enumerate(text.lines(path), 1)])
 
 
 def region_box(path: Path, number: int, line: str) -> Boxes:
+    """Return the box ``[4]`` of one region; ``path`` and ``number`` are for messages."""
     row = line.strip()
     parts = row.removeprefix("m").split(",")
     unknown = np.full(4, np.nan)
@@ -76,7 +77,7 @@ def region_box(path: Path, number: int, line: str) -> Boxes:
 
 
 def around_mask(values: Sequence[int]) -> Boxes | None:
-    """The box of a mask's pixels, NaN of an empty one; None: no mask."""
+    """Return the box of a mask's pixels, NaN for an empty mask; None: it is not a mask."""
     if len(values) < 5:
         return None
     x, y, width, height, *runs = values
@@ -95,16 +96,16 @@ def around_mask(values: Sequence[int]) -> Boxes | None:
 
 
 def load(folder: Path) -> Video:
-    """Reads the ground truth of a sequence. Regions may be missing at its end.
+    """Read the ground truth of a sequence. Regions at its end may be missing.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     color = folder / "color"
     files, first = layout.all_frames(color if color.is_dir() else folder)
     where = folder / "groundtruth.txt"
     truth = parse(where)
-    missing = max(len(files) - len(truth), 0)  # the toolkit takes them as unknown
+    missing = max(len(files) - len(truth), 0)  # for the toolkit these are unknown
     truth = np.concatenate([truth, np.full((missing, 4), np.nan)])
     return layout.sequence(folder.name, files, truth, where, first)
 

@@ -336,14 +336,16 @@ def test_a_plain_folder_may_be_one_sequence_or_hold_some(tmp_path: Path) -> None
 def test_a_plain_folder_without_a_box_says_where_to_write_it(tmp_path: Path) -> None:
     frames(tmp_path / "mine", range(3))
     (target,) = find(tmp_path)
-    with pytest.raises(InputError, match=r"mine/groundtruth\.txt: not there; write the target's"):
+    with pytest.raises(
+        InputError, match=r"mine/groundtruth\.txt: no such file; write the target's"
+    ):
         target.load()
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("0,0,0,0\n", "no box of the first frame"),
+        ("0,0,0,0\n", "the first frame has no box"),
         ("1,2,3,4\n1,2,3,4\n", "2 boxes, but 3 frames"),
         ("1,2,3\n", "line 1: 3 columns"),
     ],

@@ -169,7 +169,7 @@ HOSTILE = {
     "link": (with_mode("Deer/link", stat.S_IFLNK | 0o777), "is a link or a device"),
     "linked folder": (with_mode("Deer/img", stat.S_IFLNK | 0o777), "is a link or a device"),
     "fifo": (with_mode("Deer/fifo", stat.S_IFIFO | 0o666), "is a link or a device"),
-    "bomb": (pack(sequence("Deer") | {"Deer/zeros": b"\0" * (8 << 20)}), "not what a picture does"),
+    "bomb": (pack(sequence("Deer") | {"Deer/zeros": b"\0" * (8 << 20)}), "too many for a picture"),
     "same name": (pack(sequence("Deer") | {"deer/IMG/0001.jpg": jpeg(9)}), "two entries are"),
     "encrypted": (encrypted(), "is encrypted"),
     "damaged": (damaged(), "cannot be unpacked"),
