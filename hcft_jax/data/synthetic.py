@@ -132,7 +132,7 @@ class Drawing:
         return f"synthetic sequence {self.config.seed}, frame {index + 1}"
 
     def coverage(self, index: int) -> Floats:
-        """Return the share ``[H, W]`` of each pixel that the target covers, 0 to 1, occluded or not."""
+        """Return the share ``[H, W]`` of each pixel that the target covers, occluded or not."""
         image = np.zeros((self.config.height, self.config.width, 1))
         pose = self._centres[index], self._scales[index], self._angles[index]
         _paint(image, self.config.target, pose, lambda v, u: np.ones((*v.shape, 1)))
