@@ -98,7 +98,7 @@ def test_parameters_of_another_backbone_are_refused(config: str, loaded: str) ->
     network = BACKBONES[config]
     tracking = TrackerConfig(backbone=config, layers=network.layers[-1:], gamma=(1.0,))
     image = np.zeros((64, 64, 3), np.uint8)
-    with pytest.raises(InputError, match=rf"params: no conv1.*, so not {network.title}'s"):
+    with pytest.raises(InputError, match=rf"params: no conv1.*, so they are not {network.title}'s"):
         tracker.init(lookup.random(loaded).params, tracking, image, (20, 20, 20, 20))
 
 
