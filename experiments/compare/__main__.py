@@ -16,7 +16,7 @@ import numpy as np
 from absl import app, flags
 
 from hcft_jax.data import datasets
-from hcft_jax.data.layout import Target
+from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import metrics, tables, toolkit
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.util import boxes as conventions
@@ -48,7 +48,7 @@ def label(folder: Path, folders: Sequence[Path]) -> str:
 
 
 def load(
-    target: Target, folders: Sequence[Path], published: Path, trackers: Sequence[str]
+    target: ListedTarget, folders: Sequence[Path], published: Path, trackers: Sequence[str]
 ) -> tuple[Tracks, Boxes]:
     """Read all tracks of one target by source, and its ground truth, 1-based ``[T, 4]``.
 

@@ -33,7 +33,8 @@ import jax
 from absl import app, flags
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.data import otb
+from hcft_jax.data import datasets
+from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import annotations, bootstrap, plots, result_folders, summary, tables
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.plots import KINDS
@@ -122,7 +123,7 @@ class Material:
 
     def frames(
         self, flag: str, default: Sequence[str], known: Sequence[str]
-    ) -> list[tuple[otb.Target, str, list[int]]]:
+    ) -> list[tuple[ListedTarget, str, list[int]]]:
         """The frames that a flag names: target, its name in the benchmark, and file numbers.
 
         Args:
@@ -135,7 +136,7 @@ class Material:
             NothingToShow: none of the default is there.
         """
         folder = self.given.data_dir
-        held = otb.find(folder)
+        held = datasets.find(folder)
         specified: list[str] = self.given[flag].value or [
             target.name
             for name in default
@@ -149,7 +150,7 @@ class Material:
             sequence, *numbers = text.split(":")
             if not all(number.isdecimal() for number in numbers):
                 raise InputError(f"--{flag}: {text!r}: want SEQUENCE or SEQUENCE:FRAME:FRAME...")
-            for target in otb.find(folder, [sequence]):
+            for target in datasets.find(folder, names=[sequence]):
                 name = self.benchmark.name_of(target.name)
                 if name is None:
                     raise InputError(f"--{flag}: {target.name} is not annotated")
@@ -175,7 +176,7 @@ def figure4(material: Material) -> None:
     """Writes Figure 4."""
     rows = []
     for target, name, numbers in material.frames("figure4", FIGURE4, FIGURE4):
-        sequence = otb.load(target)
+        sequence = target.load()
         truth = material.benchmark.targets[name]
         strip = tracked.strip(sequence, truth, {tracked.TRUTH: truth.truth}, numbers)
         for index in strip.indices:
@@ -219,7 +220,7 @@ def _frames(material: Material, flag: str, default: Sequence[str], *, truth: boo
     for target, name, numbers in material.frames(flag, default, known):
         boxes = {tracker: of[name] for tracker, of in everyone.items() if name in of}
         annotated = material.benchmark.targets[name]
-        strips.append(tracked.strip(otb.load(target), annotated, boxes, numbers))
+        strips.append(tracked.strip(target.load(), annotated, boxes, numbers))
     plots.write(tracked.figure(strips, truth=truth), material.folder / flag)
 
 

@@ -73,7 +73,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
         raise InputError(f"--only: no {unknown[0]!r}; there are 0 to {len(trainings) - 1}")
     chosen = [numbers[name] for name in given.only or numbers]
     config = TrackerConfig(backbone=network.name, precision=given.precision).validate()
-    first = features.initial(network, given.seed)
+    first = network.initial(given.seed)
     patch = config.input_side(features.complete(first))
 
     setting = Setting(seed=given.seed, frames=given.frames)
@@ -118,7 +118,7 @@ def learned(
         given.taught,
         given.tracked,
     )
-    first = features.initial(network, given.seed)
+    first = jax.device_put(network.initial(given.seed))
     fixed = features.geometry(config, features.complete(first))
     gradient = features.gradient(task, fixed)
 

@@ -7,9 +7,7 @@ each of its regions. Clip i is a function of the settings and i alone.
 """
 
 import dataclasses
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 
 import cv2
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.core import sampling
+from hcft_jax.data.frames import read_ahead
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.sequence import Sequence as Video
 from hcft_jax.data.synthetic import Synthetic, synthetic
@@ -83,17 +82,9 @@ def clips(
     Raises:
         InputError: a video has no two frames with truth, or a frame cannot be read.
     """
-    ahead = 8 * threads
-    with ThreadPoolExecutor(threads, thread_name_prefix="crops") as pool:
-
-        def submitted(index: int) -> Future[Clip]:
-            return pool.submit(clip, videos, setting, index, side)
-
-        waiting = deque(map(submitted, indices[:ahead]))
-        for index in range(len(indices)):
-            yield waiting.popleft().result()
-            if index + ahead < len(indices):
-                waiting.append(submitted(indices[index + ahead]))
+    return read_ahead(
+        lambda index: clip(videos, setting, index, side), indices, threads, 8 * threads
+    )
 
 
 def clip(videos: Sequence[Video], setting: Setting, index: int, side: int) -> Clip:

@@ -62,19 +62,6 @@ class Task:
         return registry.get(self.config.backbone)
 
 
-def initial(network: Backbone, seed: int) -> Params:
-    """Random parameters of a network: He's normal kernels, biases of zero."""
-    params: Params = {}
-    for index, (name, shape) in enumerate(network.shapes(network.architecture).items()):
-        key = jax.random.fold_in(jax.random.key(seed), index)
-        deviation = np.float32(np.sqrt(2 / np.prod(shape[:3])))
-        params[name] = {
-            "kernel": deviation * jax.random.normal(key, shape),
-            "bias": jnp.zeros(shape[3]),
-        }
-    return params
-
-
 def complete(params: Params) -> Params:
     """The network's parameters as the tracker takes them, with its normalization."""
     constants = {"mean": np.array(MEAN, np.float32), "std": np.array(STD, np.float32)}

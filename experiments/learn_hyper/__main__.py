@@ -36,7 +36,8 @@ from tqdm import tqdm
 from hcft_jax.backbones import registry
 from hcft_jax.benchmark.outcome import versions
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data import datasets, layout, otb
+from hcft_jax.data import datasets, otb
+from hcft_jax.data.layout import ListedTarget
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import bootstrap, comparison, plots, results, tables
 from hcft_jax.evaluation.results import write_json
@@ -136,7 +137,7 @@ def drawn(folder: Path) -> Path:
 
 def divided(
     root: Path, names: Many[str] | None, held: Many[str] | None
-) -> tuple[list[layout.Target], list[str]]:
+) -> tuple[list[ListedTarget], list[str]]:
     """The targets to learn on, and the names of those held out; no video is in both.
 
     Raises:

@@ -1,1 +1,1 @@
-"""Networks whose feature maps are tracked on, and where their parameters come from."""
+"""Networks whose feature maps the tracker uses, as pure functions of their parameters."""

@@ -17,8 +17,8 @@ Two towers: Krizhevsky, Sutskever and Hinton, 2012, as trained in Caffe (``bvlc_
 MatConvNet's ``imagenet-caffe-alex``). One tower: Krizhevsky, "One weird trick for parallelizing
 convolutional neural networks", 2014 (torchvision's ``alexnet``). CaffeNet: Caffe's reference model
 (``imagenet-caffe-ref``). All have kernels of 11, 5, 3, 3 and 3 cells, stride 4 in conv1, and max
-pooling of 3 cells with stride 2. Which one it is belongs to the parameters, as a static entry
-``architecture`` (see ``backbone``); nobody has to say it.
+pooling of 3 cells with stride 2. The parameters say which one it is by a
+static entry ``architecture`` (see ``backbone``).
 
 Contract as for ``vgg``: images are RGB in [0, 255], ``[..., H, W, 3]``; the normalisation of the
 training is the first step; every map is taken after its ReLU, before LRN and pooling.
@@ -48,7 +48,7 @@ LAYERS: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
 
 _KERNELS = (11, 5, 3, 3, 3)
 _STRIDE = 4  # of conv1
-_POOLED = ("conv1", "conv2")  # what is pooled before the next layer
+_POOLED = ("conv1", "conv2")  # the layers that are pooled before the next one
 _POOL = 3
 _POOL_STRIDE = 2
 
@@ -56,20 +56,20 @@ _POOL_STRIDE = 2
 @jax.tree_util.register_static
 @dataclass(frozen=True)
 class Architecture:
-    """What tells one AlexNet from another.
+    """The values that distinguish one AlexNet from another.
 
     Attributes:
-        widths: outputs of each layer.
-        groups: parts that the channels of each layer are split into, each convolved by itself.
-        padding: zeros around the input of conv1, in pixels; the other layers keep their size.
-        normalization: n, k, alpha and beta of the normalisation over channels, as MatConvNet has
-            them: ``x / (k + alpha * sum of the n neighbours' squares) ^ beta`` (Caffe and PyTorch
-            divide their alpha by n). None: there is none.
-        normalized_first: whether it is done before pooling.
-        pool_padding: rows and columns that are added at the end of what is pooled: 0 rounds the
-            size of the pooled map down (MatConvNet's older files, PyTorch), 1 up (Caffe). At the
-            input size of the training both come out the same.
-        input_size: side of the input in the training, in pixels.
+        widths: Outputs of each layer.
+        groups: Parts into which the channels of each layer are split, each convolved by itself.
+        padding: Zeros around the input of conv1, in pixels; the other layers keep their size.
+        normalization: n, k, alpha and beta of the normalisation over channels, as in MatConvNet:
+            ``x / (k + alpha * sum of the n neighbours' squares) ^ beta`` (Caffe and PyTorch divide
+            their alpha by n). None: There is no normalisation.
+        normalized_first: Whether it comes before pooling.
+        pool_padding: Rows and columns that are added at the end of a map before pooling: 0 rounds
+            the size of the pooled map down (MatConvNet's older files, PyTorch), 1 up (Caffe). At
+            the input size of the training both give the same size.
+        input_size: Side of the input in the training, in pixels.
     """
 
     widths: tuple[int, ...]
@@ -118,7 +118,7 @@ ONE_TOWER = Architecture(
 
 
 def shapes(architecture: Architecture) -> dict[str, Shape]:
-    """Kernel shape (HWIO) of each layer."""
+    """Return the kernel shape (HWIO) of each layer."""
     inputs = (3, *architecture.widths)
     return {
         name: (_KERNELS[i], _KERNELS[i], inputs[i] // architecture.groups[i], inputs[i + 1])
@@ -126,7 +126,7 @@ def shapes(architecture: Architecture) -> dict[str, Shape]:
     }
 
 
-class Convolution(nn.Module):
+class GroupedConvolution(nn.Module):
     """A convolution in groups: each part of the channels by itself, the results side by side.
 
     Not ``nn.Conv`` with ``feature_group_count``: for that XLA's CPU backend took three times as
@@ -141,7 +141,7 @@ class Convolution(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """``[B, H, W, C]`` to ``[B, h, w, shape[3]]``."""
+        """Map ``[B, H, W, C]`` to ``[B, h, w, shape[3]]``."""
         kernel = self.param("kernel", nn.initializers.lecun_normal(), self.shape)
         bias = self.param("bias", nn.initializers.zeros, (self.shape[3],))
         parts = [
@@ -157,9 +157,9 @@ class Convolution(nn.Module):
 
 
 def normalize_channels(x: jax.Array, n: int, k: float, alpha: float, beta: float) -> jax.Array:
-    """Local response normalisation (Krizhevsky et al., 2012, section 3.3), ``[..., C]``.
+    """Apply local response normalisation (Krizhevsky et al., 2012, section 3.3) to ``[..., C]``.
 
-    Of an even number ``n`` of neighbours there is one more above than below, as in MatConvNet.
+    An even number ``n`` of neighbours has one more above than below, as in MatConvNet.
     """
     squares = jnp.pad(x * x, [(0, 0)] * (x.ndim - 1) + [((n - 1) // 2, n // 2)])
     total = sum(squares[..., i : i + x.shape[-1]] for i in range(n))
@@ -170,9 +170,9 @@ class AlexNet(nn.Module):
     """The convolutional part of AlexNet, no deeper than the deepest of ``layers``.
 
     Attributes:
-        layers: names out of ``LAYERS`` whose maps are wanted, in any order.
-        architecture: which AlexNet.
-        precision: of the products.
+        layers: Names from ``LAYERS`` whose maps are wanted, in any order.
+        architecture: Which AlexNet it is.
+        precision: The precision of the products.
     """
 
     layers: tuple[str, ...]
@@ -181,14 +181,14 @@ class AlexNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
-        """Named post-ReLU maps of an RGB image in [0, 255].
+        """Return the named post-ReLU maps of an RGB image in [0, 255].
 
         Args:
-            image: float ``[..., H, W, 3]``; H and W at least 35 for conv3 and deeper.
+            image: Float ``[..., H, W, 3]``; H and W at least 35 for conv3 and deeper.
 
         Returns:
-            ``{name: [..., h, w, width]}``; 55, 27, 13, 13 and 13 cells a side of an input of the
-            size of the training.
+            ``{name: [..., h, w, width]}``; at the input size of the training, the maps have sides
+            of 55, 27, 13, 13 and 13 cells.
         """
         deepest = max(LAYERS.index(name) for name in self.layers)
         x = Normalization(name="normalization")(image)
@@ -201,7 +201,7 @@ class AlexNet(nn.Module):
             if i and LAYERS[i - 1] in _POOLED:
                 x = self._reduced(x)
             first = i == 0
-            convolution = Convolution(
+            convolution = GroupedConvolution(
                 shape,
                 self.architecture.groups[i],
                 stride=_STRIDE if first else 1,
@@ -215,7 +215,7 @@ class AlexNet(nn.Module):
         return maps
 
     def _reduced(self, x: jax.Array) -> jax.Array:
-        """Normalised over channels and pooled, in the architecture's order."""
+        """Normalise over channels and pool, in the architecture's order."""
         constants = self.architecture.normalization
         if constants is not None and self.architecture.normalized_first:
             x = normalize_channels(x, *constants)
@@ -232,20 +232,20 @@ def features(
     layers: Sequence[str],
     precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
 ) -> dict[str, jax.Array]:
-    """``AlexNet(layers, ...)`` applied as a pure function of its parameters and an image."""
+    """Apply ``AlexNet(layers, ...)`` as a pure function of its parameters and an image."""
     arrays = {name: value for name, value in params.items() if name != "architecture"}
     network = AlexNet(tuple(layers), params["architecture"], precision)
     return network.apply({"params": arrays}, image)  # type: ignore[return-value]
 
 
 def describe(description: Description) -> Architecture:
-    """The architecture of a foreign file.
+    """Return the architecture of a foreign file.
 
     Widths and groups are those of its kernels. The rest is read from its list of operations; a file
     without one (PyTorch's, .npz) is the two-tower network if it has groups, else the one-tower one.
 
     Raises:
-        ValueError: in what way the network is not an AlexNet.
+        ValueError: The network is not an AlexNet; the message says in what way.
     """
     kernels = [description.kernels[name] for name in LAYERS]
     widths = tuple(kernel[3] for kernel in kernels)
@@ -267,7 +267,7 @@ def describe(description: Description) -> Architecture:
 
 
 def _chain(operations: Sequence[Operation]) -> dict[str, Any]:
-    """What the operations say: padding, normalisation and pooling."""
+    """Return what the operations say: padding, normalisation and pooling."""
     names = [operation.name for operation in operations]
     starts = [names.index(name) for name in LAYERS]
     reductions = []
@@ -291,7 +291,7 @@ def _chain(operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _reduction(layer: str, operations: Sequence[Operation]) -> dict[str, Any]:
-    """Normalisation and pooling after the ReLU of a layer."""
+    """Return the normalisation and pooling after the ReLU of a layer."""
     kinds = [operation.kind for operation in operations]
     if kinds not in (["normalize", "pool"], ["pool", "normalize"], ["pool"]):
         raise ValueError(f"{layer} and its ReLU are followed by {', '.join(kinds) or 'nothing'}")
@@ -316,7 +316,7 @@ def _reduction(layer: str, operations: Sequence[Operation]) -> dict[str, Any]:
 
 
 def _side(layer: str, size: int) -> int:
-    """Cells a side, without any padding that an architecture may have."""
+    """Return the side of a map in cells, without any padding that an architecture may have."""
     cells = (size - _KERNELS[0]) // _STRIDE + 1
     for _ in _POOLED[: LAYERS.index(layer)]:
         cells = (cells - _POOL) // _POOL_STRIDE + 1
@@ -334,7 +334,7 @@ BACKBONE = Backbone(
     environment="HCFT_WEIGHTS_ALEXNET",
     architecture=TWO_TOWERS,
     describe=describe,
-    # torchvision's; the name carries the first eight digits of its SHA-256
+    # torchvision's file; its name has the first eight digits of its SHA-256
     release=Release(
         "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth", "sha256:7be5be79"
     ),

@@ -1,17 +1,18 @@
-"""What a backbone is: a frozen network whose named maps can be tracked on, and its files.
+"""The definition of a backbone: a frozen network with named maps for the tracker, and its files.
 
-A backbone's module makes one ``Backbone``; ``registry`` lists them. Parameters are a plain nested
-dict that the network is applied to, so they are an argument of every compiled function::
+The module of a backbone makes one ``Backbone``; ``registry`` lists them. Parameters are a plain
+nested dict, an argument of every compiled function::
 
     {"normalization": {"mean": [3] or [H, W, 3], "std": [3]},
      <layer>: {"kernel": [height, width, inputs / groups, outputs], "bias": [outputs]}, ...}
 
-and, where files of one backbone differ in more than their arrays, ``"architecture"``: a frozen
-dataclass of plain values, registered as static, so that it has no leaves and selects an executable.
+Where files of one backbone differ in more than their arrays, there is also ``"architecture"``: a
+frozen dataclass of plain values, registered as static: it has no leaves and selects an executable.
 """
 
 import dataclasses
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from hcft_jax.util.errors import InputError
 
@@ -29,15 +31,15 @@ PRECISIONS = {
     "tf32": jax.lax.Precision.HIGH,
     "bfloat16": jax.lax.Precision.DEFAULT,
 }
-"""How a network's products are made, by the name of the mode."""
+"""The precision of a network's products, by the name of the mode."""
 
 
 def operand(x: jax.Array, precision: jax.lax.Precision) -> jax.Array:
-    """One side of a product: rounded to bfloat16 where that is the precision, else as it is."""
+    """Return one side of a product, rounded to bfloat16 where that is the precision."""
     if precision != jax.lax.Precision.DEFAULT:
         return x
-    if jax.default_backend() == "cpu":  # multiplies the same numbers faster as float32
-        # XLA (jax 0.10.2) computes nonsense where it fuses the rounding with a pooling before it
+    if jax.default_backend() == "cpu":  # a CPU multiplies the same numbers faster as float32
+        # XLA (jax 0.10.2) computes wrong values where it fuses a pooling with the rounding
         x = jax.lax.optimization_barrier(x)
         return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
     return x.astype(jnp.bfloat16)
@@ -50,7 +52,7 @@ def convolution(
     stride: int = 1,
     padding: str | list[tuple[int, int]] = "SAME",
 ) -> jax.Array:
-    """Maps ``[..., H, W, C]`` convolved with a kernel ``[h, w, C, K]``: ``[..., H', W', K]``."""
+    """Convolve maps ``[..., H, W, C]`` with a kernel ``[h, w, C, K]``: ``[..., H', W', K]``."""
     y = jax.lax.conv_general_dilated(
         operand(x, precision).reshape(-1, *x.shape[-3:]),
         operand(kernel, precision),
@@ -75,7 +77,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Operation:
-    """One step of a network, as a file that describes its network has it."""
+    """A step of a network, as read from a file that describes its network."""
 
     kind: str  # conv, relu, normalize, pool, ...
     name: str
@@ -87,49 +89,64 @@ class Operation:
 
 @dataclass(frozen=True)
 class Description:
-    """What a foreign file says about its network besides the layers' arrays."""
+    """The description of its network in a foreign file, besides the layers' arrays."""
 
     kernels: Mapping[str, Shape]  # HWIO
-    operations: Sequence[Operation] | None = None  # from the image on; None: it does not say
+    operations: Sequence[Operation] | None = None  # from the image on; None: not in the file
     input_size: int | None = None
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """A network, the names its parameters have in files, and where they are found."""
+    """A network, the names of its parameters in files, and where its files are found."""
 
-    name: str  # of --backbone, in files' metadata, of the file in the cache
+    name: str  # in settings, in files' metadata, and of the file in the cache
     title: str  # in messages
     layers: tuple[str, ...]  # shallow to deep
     features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
-    """Parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision to
-    ``{name: [..., h, w, C]}``, each map after its ReLU, if any; of each product,
-    ``operand`` both sides."""
+    """Maps parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision
+    to ``{name: [..., h, w, C]}``, each map after its ReLU, if any. Both sides of each product are
+    ``operand``s."""
     shapes: Callable[[Any], dict[str, Shape]]
-    """An architecture to the shape of each layer's kernel (HWIO)."""
+    """Maps an architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]
-    """A layer and the input's side in pixels to the side of the layer's map, at least, in cells."""
+    """Maps a layer and the input's side in pixels to the least side of the layer's map in cells."""
     input_size: Callable[[Params], int]
-    """Parameters to the side of the input that they were trained on, in pixels."""
-    environment: str  # the variable that names a file
-    architecture: Any = None  # of untrained parameters; None: there is only one
+    """Maps parameters to the side of the input that they were trained on, in pixels."""
+    environment: str  # the variable that may name a file
+    architecture: Any = None  # of untrained parameters; None: there is only one architecture
     describe: Callable[[Description], Any] | None = None
-    """A file's description to its architecture; ValueError: not this network."""
+    """Maps a file's description to its architecture; ValueError: it is not this network."""
     release: Release | None = None
     shipped: Path | None = None  # a native file that is part of the package
-    chain: bool = True  # whether the layers are all its convolutions, each a ReLU before the next
+    chain: bool = True  # whether the layers are all convolutions, with a ReLU after each
     torch: Mapping[str, str] = field(default_factory=dict)  # layer to key in a state_dict
     torch_presets: tuple[str, ...] = ()  # which trainings have these keys
     keras: Mapping[str, str] = field(default_factory=dict)  # layer to group
     prepared: Callable[[Params], Params] = lambda params: params
-    """Parameters to those that compute the same features faster on a CPU, in float32."""
+    """Maps parameters to ones that compute the same features faster on a CPU, in float32."""
+
+    def initial(self, seed: int = 0) -> Params:
+        """Return He-initialised kernels, uniform, and biases of zero; float32, no normalization.
+
+        The values are the same everywhere: of NumPy's random streams only the integers of a bit
+        generator are guaranteed to stay.
+        """
+        stream = np.random.PCG64(seed)
+        params: Params = {}
+        for name, shape in self.shapes(self.architecture).items():
+            integers = stream.random_raw(math.prod(shape)) >> np.uint64(40)  # 24 bits: exact below
+            kernel = integers.astype(np.float32).reshape(shape) * np.float32(2**-23) - np.float32(1)
+            kernel *= np.float32(math.sqrt(6 / math.prod(shape[:3])))  # variance 2 / fan-in
+            params[name] = {"kernel": kernel, "bias": np.zeros(shape[3], np.float32)}
+        return params
 
     def placed(self, params: Params, precision: str = "float32") -> Params:
-        """The parameters on the default device, in the form that it computes with fastest.
+        """Return the parameters on the default device, in the form with which it is fastest.
 
         Args:
-            params: the network's own.
-            precision: a key of ``PRECISIONS``, that ``maps`` will be asked for.
+            params: The network's parameters.
+            precision: A key of ``PRECISIONS``, the one that ``maps`` will use.
         """
         if precision == "bfloat16":
             rounded = {
@@ -145,35 +162,35 @@ class Backbone:
     def maps(
         self, params: Params, image: jax.Array, layers: Sequence[str], precision: str = "float32"
     ) -> dict[str, jax.Array]:
-        """The named layers' maps of an image, in its dtype, computed in one of ``PRECISIONS``.
+        """Return the named layers' maps ``[..., h, w, C]`` of an image, in the image's dtype.
 
         Args:
-            params: the network's parameters, as ``placed`` for that precision.
+            params: The network's parameters, as ``placed`` for that precision.
             image: RGB ``[..., H, W, 3]`` in [0, 255].
-            layers: names.
-            precision: a key of ``PRECISIONS``.
+            layers: Names of layers.
+            precision: A key of ``PRECISIONS``.
         """
         maps = self.features(params, image, layers, PRECISIONS[precision])
         return {name: values.astype(image.dtype) for name, values in maps.items()}
 
     def least_input(self, layer: str) -> int:
-        """The smallest input, in pixels, whose map of ``layer`` has two cells a side."""
+        """Return the smallest input side, in pixels, whose map of ``layer`` is 2 x 2 cells."""
         return next(size for size in itertools.count(1) if self.side(layer, size) >= 2)
 
     def require(self, params: Params) -> None:
-        """Raises InputError where ``params`` are not this network's."""
+        """Raise InputError if ``params`` are not this network's."""
         shapes = self.shapes(params.get("architecture", self.architecture))
         if missing := [name for name in shapes if name not in params]:
             raise InputError(
-                f"params: no {missing[0]}, so not {self.title}'s: load weights of the backbone "
-                f"that the configuration names ({self.name})"
+                f"params: no {missing[0]}, so they are not {self.title}'s; load weights of the "
+                f"backbone that the configuration names ({self.name})"
             )
 
     def architecture_of(self, values: Any) -> Any:
-        """The architecture that ``dataclasses.asdict`` and JSON have made ``values`` of.
+        """Return the architecture from which ``dataclasses.asdict`` and JSON made ``values``.
 
         Raises:
-            TypeError, ValueError: they are not this backbone's.
+            TypeError, ValueError: The values are not this backbone's.
         """
         if self.architecture is None or values is None:
             if self.architecture is not values:
@@ -188,19 +205,19 @@ class Backbone:
 
 
 class Normalization(nn.Module):
-    """(x - mean) / std with the constants of the network's training, kept beside its weights."""
+    """The step (x - mean) / std with the constants of the training, kept beside the weights."""
 
     @nn.compact
     def __call__(self, image: jax.Array) -> jax.Array:
-        """RGB in [0, 255], ``[..., H, W, 3]``, to what the first layer was trained on."""
+        """Map RGB in [0, 255], ``[..., H, W, 3]``, to the input of the first layer."""
         mean, std = (self._constant(name, image) for name in ("mean", "std"))
         return (image - mean) / std
 
     def _constant(self, name: str, image: jax.Array) -> jax.Array:
         if self.is_initializing():
             value = self.param(name, nn.initializers.ones, (3,))
-        else:  # [3], or a mean image [H, W, 3]: Linen's param() would insist on one of them
+        else:  # [3], or a mean image [H, W, 3]: Linen's param() would accept only one of them
             value = self.get_variable("params", name)
         if value.ndim == 3 and value.shape != image.shape[-3:]:
-            value = value.mean(axis=(0, 1))  # a mean image of another size: its mean pixel
+            value = value.mean(axis=(0, 1))  # of a mean image of another size, the mean pixel
         return jnp.broadcast_to(value.astype(image.dtype), image.shape)

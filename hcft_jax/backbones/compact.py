@@ -1,15 +1,14 @@
 """A small three-level network that ships with the package, as a pure function.
 
-It stands in for VGG-19: its levels bear the names of the layers whose places they take, so that
-every configuration of those layers is one of this network, too. It reads the search window at
-112 px and takes less than a hundredth of the operations. How it was learned:
-``hcft_jax.experiments.learn_features``.
+It replaces VGG-19: its levels have the names of the layers whose places they take, so that every
+configuration of those layers also fits this network. It reads the search window at 112 px and takes
+less than a hundredth of the operations. ``hcft_jax.experiments.learn_features`` learned it.
 
-A stem halves the patch, and the second block halves the maps again; the further convolutions of a
-block add to what goes through them (He et al., 2016). The deepest level sees most and is no coarser
-than the second: it alone decides where the others look (Eq. 5). A level is a linear map of its
-block, without a ReLU; each cell is then normalised over its channels, so that a filter does not
-learn strong edges alone (as blocks of HOG are; Dalal and Triggs, 2005).
+A stem halves the patch, and the second block halves the maps again; the later convolutions of a
+block are residual (He et al., 2016). The deepest level has the largest receptive field and is no
+coarser than the second: it alone decides where the others look (Eq. 5). A level is a linear map of
+its block, without a ReLU; each cell is then normalised over its channels, like blocks of HOG (Dalal
+and Triggs, 2005), so that a filter does not learn strong edges alone.
 """
 
 import math
@@ -23,17 +22,17 @@ from hcft_jax.backbones import winograd
 from hcft_jax.backbones.backbone import Backbone, Params, Shape, convolution, operand
 
 WIDTHS = {1: 32, 2: 64, 3: 96}  # channels of a block
-DEPTHS = {1: 1, 2: 2, 3: 3}  # convolutions of a block; those after the first one are added
+DEPTHS = {1: 1, 2: 2, 3: 3}  # convolutions of a block; those after the first one are residual
 STRIDES = {1: 1, 2: 2, 3: 1}  # of a block's first convolution; that of the stem is 2
 LEVELS = {1: "conv3_4", 2: "conv4_4", 3: "conv5_4"}  # the map of a block
 CHANNELS = {1: 12, 2: 40, 3: 64}  # of the maps
 INPUT = 112  # side of the patch it was trained on, pixels
 STEM = 5  # side of the stem's kernel
-WEAK = 0.1  # energy of a cell below which it is not brought up to the others'
+WEAK = 0.1  # energy below which a cell stays weaker than the others
 
 
 def shapes() -> dict[str, Shape]:
-    """Kernel shape (HWIO) of each convolution, in the order of computation."""
+    """Return the kernel shape (HWIO) of each convolution, in the order of computation."""
     found: dict[str, Shape] = {"stem": (STEM, STEM, 3, WIDTHS[1])}
     width = WIDTHS[1]
     for block, depth in DEPTHS.items():
@@ -50,13 +49,13 @@ def features(
     layers: Sequence[str],
     precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
 ) -> dict[str, jax.Array]:
-    """The wanted levels of an RGB image ``[..., H, W, 3]`` in [0, 255].
+    """Return the wanted levels of an RGB image ``[..., H, W, 3]`` in [0, 255].
 
     Args:
         params: ``{"stem": {"kernel", "bias"}, "block1_1": ..., "normalization": {"mean", "std"}}``.
-        image: any float dtype; H and W at least 8 for the deepest level to have two cells.
-        layers: values of ``LEVELS``.
-        precision: of the products.
+        image: Any float dtype; H and W at least 8 for the deepest level to have two cells.
+        layers: Values of ``LEVELS``.
+        precision: The precision of the products.
 
     Returns:
         ``{name: [..., H / s, W / s, channels]}`` (rounded up), s the product of strides so far.
@@ -90,15 +89,15 @@ def features(
 
 
 def normalised(x: jax.Array) -> jax.Array:
-    """Features ``[..., C]`` with a mean square of 1 in each cell, or less where they are weak."""
+    """Scale features ``[..., C]`` to a mean square of 1 per cell, or less where they are weak."""
     energy = jnp.mean(jnp.square(x), axis=-1, keepdims=True)
     return x * jax.lax.rsqrt(energy + jnp.asarray(WEAK, x.dtype))
 
 
 def prepared(params: Params) -> Params:
-    """The parameters for CPUs: kernels of stride 1 transformed for Winograd's algorithm.
+    """Return the parameters for CPUs: kernels of stride 1 transformed for Winograd's algorithm.
 
-    There they take 0.6 to 0.8 times as long by it. To learn parameters, take the kernels.
+    On CPUs it takes 0.6 to 0.8 times as long. To learn parameters, take the kernels themselves.
     """
     names = (
         f"block{block}_{index}"

@@ -1,8 +1,8 @@
-"""The backbones by name: what --backbone may be."""
+"""The backbones by the names that the setting ``backbone`` takes."""
 
 from hcft_jax.backbones import alexnet, compact, vgg
 from hcft_jax.backbones.backbone import Backbone
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import SettingError
 
 DEFAULT = vgg.BACKBONE.name
 
@@ -12,11 +12,11 @@ BACKBONES: dict[str, Backbone] = {
 
 
 def get(name: str) -> Backbone:
-    """The backbone of a name.
+    """Return the backbone with a name.
 
     Raises:
-        InputError: there is none; it lists those there are.
+        SettingError: There is no such backbone; the message lists all of them.
     """
     if name not in BACKBONES:
-        raise InputError(f"--backbone: no {name!r}; there are {', '.join(BACKBONES)}")
+        raise SettingError("backbone", f"no {name!r}; there are {', '.join(BACKBONES)}")
     return BACKBONES[name]

@@ -1,8 +1,8 @@
 """VGG-19 up to conv5_4 (Simonyan and Zisserman, 2015) as a pure Linen module.
 
-Contract: images are RGB in [0, 255], NHWC or HWC, any float dtype; the network's own normalisation
-(mean and standard deviation, which belong to its training) is its first step, so weights and
-preprocessing cannot be paired wrongly. Parameters are a plain nested dict::
+Contract: images are RGB in [0, 255], NHWC or HWC, any float dtype. The training's normalisation
+(mean and standard deviation) is the network's first step, so that weights and preprocessing always
+fit each other. Parameters are a plain nested dict::
 
     {"normalization": {"mean": [3] or [H, W, 3], "std": [3]},
      "conv1_1": {"kernel": [3, 3, 3, 64], "bias": [64]}, ..., "conv5_4": {...}}
@@ -37,7 +37,7 @@ LAYERS: tuple[str, ...] = tuple(
 
 
 def shapes() -> dict[str, tuple[int, int, int, int]]:
-    """Kernel shape (HWIO) of each layer."""
+    """Return the kernel shape (HWIO) of each layer."""
     widths = [3, *(WIDTHS[_block(name)] for name in LAYERS)]
     return {name: (3, 3, widths[i], widths[i + 1]) for i, name in enumerate(LAYERS)}
 
@@ -47,14 +47,14 @@ def _block(name: str) -> int:
 
 
 class Convolution(nn.Module):
-    """3 x 3, with zeros around; by Winograd's algorithm where its kernel was prepared for that."""
+    """A 3 x 3 convolution, zero-padded; by Winograd's algorithm if its kernel is ``prepared``."""
 
     width: int
     precision: jax.lax.Precision
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """``[..., H, W, C]`` to ``[..., H, W, width]``."""
+        """Map ``[..., H, W, C]`` to ``[..., H, W, width]``."""
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         if self.has_variable("params", "winograd"):
             transformed: jax.Array = self.get_variable("params", "winograd")
@@ -70,8 +70,8 @@ class VGG19(nn.Module):
     """The convolutional part of VGG-19, no deeper than the deepest of ``layers``.
 
     Attributes:
-        layers: names out of ``LAYERS`` whose maps are wanted, in any order.
-        precision: of the products.
+        layers: Names from ``LAYERS`` whose maps are wanted, in any order.
+        precision: The precision of the products.
     """
 
     layers: tuple[str, ...]
@@ -79,10 +79,10 @@ class VGG19(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
-        """Named post-ReLU maps of an RGB image in [0, 255].
+        """Return the named post-ReLU maps of an RGB image in [0, 255].
 
         Args:
-            image: float ``[..., H, W, 3]``; H and W at least 16 for block 5.
+            image: Float ``[..., H, W, 3]``; H and W at least 16 for block 5.
 
         Returns:
             ``{name: [..., H / 2^(b-1), W / 2^(b-1), widths of block b]}`` (halves rounded down).
@@ -100,12 +100,12 @@ class VGG19(nn.Module):
 
 
 def prepared(params: Params) -> Params:
-    """The parameters for CPUs: the kernels of blocks 3 to 5 transformed for Winograd's algorithm.
+    """Return the parameters for CPUs: blocks 3 to 5 transformed for Winograd's algorithm.
 
-    There it takes 0.5 to 0.6 times as long as XLA's convolution; the larger maps of blocks 1 and 2
-    would gain nothing (one core of Zen 5 took 1.05 to 1.3 times as long by it for theirs, and 2 to
-    3.5 times where each page of the larger tiles had to be had from the system). To learn the
-    network's parameters, take those with the kernels themselves.
+    It takes 0.5 to 0.6 times as long as XLA's convolution there. The larger maps of blocks 1 and 2
+    would gain nothing: for them one core of Zen 5 took 1.05 to 1.3 times as long, and 2 to 3.5
+    times where each memory page of the larger tiles had to be requested from the system. To learn
+    parameters, take the kernels themselves.
     """
     return params | {
         name: {"winograd": winograd.transform(params[name]["kernel"]), "bias": params[name]["bias"]}
@@ -120,10 +120,10 @@ def features(
     layers: Sequence[str],
     precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
 ) -> dict[str, jax.Array]:
-    """``VGG19(layers)`` applied as a pure function of its parameters and an image.
+    """Apply ``VGG19(layers)`` as a pure function of its parameters and an image.
 
-    With ``prepared`` parameters the images of a batch go through one after the other: a CPU's
-    caches hold the maps and tiles of one of them, not those of many.
+    With ``prepared`` parameters the images of a batch are computed one after the other: a CPU's
+    caches hold the maps and tiles of one image, but not those of many.
     """
     network = VGG19(tuple(layers), precision)
 

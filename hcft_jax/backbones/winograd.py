@@ -4,7 +4,7 @@ Two outputs of a three-tap filter take four products instead of six (Lavin and G
 for Convolutional Neural Networks, CVPR 2016, section 4.1). Nested in both axes, a convolution is
 sixteen matrix products of the transformed tiles and kernels. The transforms only add, subtract and
 halve: the result is as accurate in float32 as the direct one. (The larger F(4 x 4, 3 x 3) would
-lose a digit.) XLA has no such algorithm on CPUs, where it pays off for wide layers on small maps.
+lose a digit.) XLA has no such algorithm on CPUs, where it is faster for wide layers on small maps.
 """
 
 import jax
@@ -17,18 +17,18 @@ _TAPS = np.array([[1, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]])  # t
 
 
 def transform(kernel: npt.ArrayLike) -> npt.NDArray[np.float32]:
-    """G g G^T of a kernel ``[3, 3, C, K]``: ``[16, C, K]``, to be made once."""
+    """Return G g G^T ``[16, C, K]`` of a kernel ``[3, 3, C, K]``, which is computed only once."""
     g = np.asarray(kernel, np.float64)
     u = np.einsum("ak,klio,bl->abio", _TAPS, g, _TAPS, optimize=True)
     return u.reshape(16, *g.shape[2:]).astype(np.float32)
 
 
 def convolve(x: jax.Array, transformed: jax.Array | npt.NDArray[np.float32]) -> jax.Array:
-    """The convolution (stride 1, zeros around) of ``[..., H, W, C]``: ``[..., H, W, K]``.
+    """Convolve ``[..., H, W, C]`` (stride 1, zero padding) to ``[..., H, W, K]``.
 
     Args:
-        x: feature maps, float32.
-        transformed: the kernel, by ``transform``.
+        x: Feature maps, float32.
+        transformed: The kernel, from ``transform``.
     """
     *batch, height, width, channels = x.shape
     rows, columns = -(-height // _TILE), -(-width // _TILE)  # tiles; the last may reach over
@@ -47,16 +47,16 @@ def convolve(x: jax.Array, transformed: jax.Array | npt.NDArray[np.float32]) -> 
 
 
 def _every(x: jax.Array, start: int, count: int, axis: int) -> jax.Array:
-    """The element at ``start`` of each of ``count`` tiles, which overlap by half."""
+    """Return the element at ``start`` of each of ``count`` tiles, which overlap by half."""
     stop = start + (count - 1) * _TILE + 1
     return jax.lax.slice_in_dim(x, start, stop, _TILE, axis)
 
 
 def _input(d: list[jax.Array]) -> list[jax.Array]:
-    """B^T d of the paper's Eq. 7."""
+    """Return B^T d of the paper's Eq. 7."""
     return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
 
 
 def _output(m: list[jax.Array]) -> list[jax.Array]:
-    """A^T m of the paper's Eq. 7."""
+    """Return A^T m of the paper's Eq. 7."""
     return [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]

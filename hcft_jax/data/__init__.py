@@ -1,1 +1,1 @@
-"""Sequences: data set layouts, frame streams and drawn ones."""
+"""Sequences to track in: data sets and their layouts, images, videos and drawn sequences."""

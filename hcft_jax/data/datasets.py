@@ -1,11 +1,11 @@
-"""The data sets whose layouts are known, by what ``--dataset`` calls them."""
+"""The data sets whose layouts are known, by the names that the setting ``dataset`` takes."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from hcft_jax.data import got10k, lasot, layout, nfs, otb, plain, trackingnet, uav123, vot
-from hcft_jax.data.layout import Dataset, Target
-from hcft_jax.util.errors import InputError
+from hcft_jax.data.layout import Dataset, ListedTarget
+from hcft_jax.util.errors import InputError, SettingError
 
 DATASETS: dict[str, Dataset] = {
     "otb": otb.DATASET,
@@ -20,46 +20,56 @@ DATASETS: dict[str, Dataset] = {
     "plain": plain.DATASET,
 }
 AUTO = "auto"
-_LAST = "plain"  # any folder with images would do
+_LAST = "plain"  # fits any folder with images, so it is tried last
 
 
 def recognise(root: Path) -> str:
-    """The name of the data set in a folder.
+    """Return the name of the data set in a folder.
 
     Raises:
-        InputError: it is none of them, or could be several.
+        InputError: The folder is none of them, or could be several.
     """
     found = [name for name, of in DATASETS.items() if name != _LAST and of.recognise(root)]
-    if not found and DATASETS[_LAST].recognise(root):
-        found = [_LAST]
+    inside = (root / "img").is_dir()  # a sequence of OTB itself: a usual mistake, see ``find``
+    if not found and not (inside and any(root.glob("groundtruth_rect*.txt"))):
+        found = [_LAST] if DATASETS[_LAST].recognise(root) else []
     if len(found) == 1:
         return found[0]
     if found:
-        raise InputError(f"{root}: could be {' or '.join(found)}: name one with --dataset")
-    if (root / "img").is_dir():  # a sequence itself, a usual mistake: OTB's message says so
+        raise SettingError("dataset", f"{root} could be {' or '.join(found)}: name one of them")
+    if inside:
         return "otb"
     known = "; ".join(f"{name} {of.layout}" for name, of in DATASETS.items())
     raise InputError(f"{root}: no sequence there of any known layout: {known}")
 
 
-def find(root: str | Path, dataset: str = AUTO, names: Iterable[str] | None = None) -> list[Target]:
-    """The targets of a data set, in natural order, without reading any.
+def find(
+    root: str | Path, dataset: str = AUTO, names: Iterable[str] | None = None
+) -> list[ListedTarget]:
+    """Return the targets of a data set, in natural order, without reading any.
 
     Args:
         root: Its folder.
-        dataset: One of ``DATASETS``, or ``AUTO``: whatever the folder looks like.
-        names: Those wanted, in any spelling: of targets, or of what groups them. None: all.
+        dataset: One of ``DATASETS``, or ``AUTO``: what the folder looks like.
+        names: The wanted targets or groups (a video, class or subset), in any spelling. None: all.
 
     Raises:
-        InputError: no such folder, nothing in it, another data set, or an unknown name.
+        InputError: There is no such folder, it holds no or another data set, two of its targets
+            have one name, or a wanted name is unknown.
     """
     root = Path(root)
     if not root.is_dir():
         raise InputError(f"{root}: no such folder")
+    try:
+        next(root.iterdir(), None)
+    except OSError as error:
+        raise InputError(f"{root}: cannot list it ({error.strerror or error})") from error
     name = recognise(root) if dataset == AUTO else dataset
     if name not in DATASETS:
-        raise InputError(f"--dataset: no {name!r}; there are {', '.join((AUTO, *DATASETS))}")
+        raise SettingError("dataset", f"no {name!r}; there are {', '.join((AUTO, *DATASETS))}")
     targets = list(DATASETS[name].targets(root))
     if not targets:
-        raise InputError(f"{root}: no sequence of {name} there, {DATASETS[name].layout}")
+        itself = (root / "img").is_dir()
+        hint = "; this is a sequence itself, give its parent folder" if itself else ""
+        raise InputError(f"{root}: no sequence of {name} there, {DATASETS[name].layout}{hint}")
     return layout.arrange(root, targets, names)

@@ -1,19 +1,22 @@
-"""Frames from image files, and decoding ahead of the consumer.
+"""Frames from image files, and threads that decode ahead of the consumer.
 
-simplejpeg decodes sound JPEG files, since it works outside of Python's lock, so that threads add
-up; Pillow everything else, and it has the last word on files that simplejpeg finds fault with.
+simplejpeg decodes sound JPEG files: it works outside of Python's lock, so that more threads decode
+more. Pillow decodes everything else, and decides about files that simplejpeg finds fault with.
 OpenCV would fill the missing rest of a truncated file with grey and report nothing, and a tracker
 would follow that.
 """
 
+import contextlib
 import dataclasses
 import io
+import itertools
 import struct
 import zlib
 from collections import deque
-from collections.abc import Generator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar, cast
 
 import numpy as np
 import simplejpeg
@@ -27,19 +30,22 @@ FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 2**26  # 8192 x 8192; a small file can claim to be far more and exhaust the memory
 
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
 _JPEG = b"\xff\xd8\xff"
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
 def read_image(path: str | Path) -> Frame:
-    """Decodes a JPEG, PNG or BMP file to RGB, uint8 ``[H, W, 3]``.
+    """Decode a JPEG, PNG or BMP file to RGB, uint8 ``[H, W, 3]``.
 
     Grey is repeated, a palette is looked up, alpha is dropped and 16 bits are cut to the upper 8.
     An EXIF orientation is ignored: annotations are made on the pixels as they are stored.
 
     Raises:
-        InputError: the file is missing, empty, truncated, too large or not such an image.
+        InputError: The file is missing, empty, truncated, too large or not such an image.
     """
     path = Path(path)
     try:
@@ -65,7 +71,7 @@ def read_image(path: str | Path) -> Frame:
 
 
 def _sound_jpeg(content: bytes) -> Frame | None:
-    """The pixels, which are Pillow's, if there is nothing special or wrong about the file."""
+    """Return the pixels, equal to Pillow's, or None where the file is special or damaged."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
         if colours in _JPEG_COLOURS and width * height <= MAX_PIXELS:
@@ -90,7 +96,7 @@ def _rgb(image: Image.Image) -> Frame:
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-    """A FrameSource over image files, one a frame, in the given order, decoded on demand."""
+    """A FrameSource over image files, one per frame, in the given order, decoded on demand."""
 
     paths: tuple[Path, ...]
 
@@ -98,63 +104,73 @@ class ImageFiles:
         return len(self.paths)
 
     def read(self, index: int) -> Frame:
-        """Decodes file ``index``: RGB, uint8 ``[H, W, 3]``; InputError names a bad file."""
+        """Decode file ``index``: RGB, uint8 ``[H, W, 3]``; InputError names a bad file."""
         return read_image(self.paths[index])
 
     def label(self, index: int) -> str:
-        """The path of file ``index``."""
+        """Return the path of file ``index``."""
         return str(self.paths[index])
 
 
-def stream(
-    source: FrameSource,
-    *,
-    threads: int | ThreadPoolExecutor = 4,
-    ahead: int = 16,
-) -> Generator[Frame, None, None]:
-    """All frames in order, decoded by threads ahead of the consumer.
+def read_ahead(
+    read: Callable[[Item], Made], items: Iterable[Item], threads: int | Executor, ahead: int
+) -> Generator[Made, None, None]:
+    """Yield ``read(item)`` for each item in order, made by threads ahead of the consumer.
 
     The threads start with the first ``next`` and are gone once the generator ends, fails or is
-    closed (also by garbage collection); closing waits only for the frames being decoded.
+    closed (also by garbage collection); closing waits only for the results being made.
+
+    Args:
+        read: Called in the threads. What it raises comes when that item's turn does.
+        items: Taken as they are needed; there may be no end of them.
+        threads: How many, >= 1; or those that several generators share.
+        ahead: The most results that are made, or being made, beyond the one that the consumer has.
+    """
+    left = iter(items)
+    pending: deque[Future[Made]] = deque()
+    own = ThreadPoolExecutor(threads, "frames") if isinstance(threads, int) else None
+    pool = own or cast(Executor, threads)
+    try:
+        pending.extend(pool.submit(read, item) for item in itertools.islice(left, ahead))
+        while pending:
+            made = pending.popleft().result()
+            # Only now, as the consumer takes a result: never more than ``ahead`` beyond it.
+            pending.extend(pool.submit(read, item) for item in itertools.islice(left, 1))
+            yield made
+    finally:
+        for future in pending:
+            future.cancel()
+        if own is not None:
+            own.shutdown(wait=True)
+
+
+def stream(
+    source: FrameSource, *, threads: int | Executor = 4, ahead: int = 16
+) -> Generator[Frame, None, None]:
+    """Yield all frames in order, decoded ahead of the consumer as ``read_ahead`` does.
 
     Args:
         source: What to read, T frames.
-        threads: Decoding threads, >= 1; or those that several streams share.
-        ahead: Most frames decoded, or being so, beyond the one that the consumer has; >= 1.
+        threads: The number of decoding threads, >= 1; or threads that several streams share.
+        ahead: The most frames decoded, or being so, beyond the one that the consumer has; >= 1.
 
     Yields:
         RGB frames, uint8 ``[H, W, 3]``, all of one size.
 
     Raises:
-        InputError: a frame's size is not the first one's. It, and whatever ``read`` raises for a
-            frame, comes when that frame's turn does: those before it are delivered.
+        InputError: A frame's size is not the first one's. It, and whatever ``read`` raises for a
+            frame, comes when that frame's turn does: the frames before it are delivered.
     """
-    total = len(source)
-    pending: deque[Future[Frame]] = deque()
-    own = None
-    if isinstance(threads, int):
-        threads = own = ThreadPoolExecutor(threads, thread_name_prefix="frames")
-    try:
-        for index in range(min(ahead, total)):
-            pending.append(threads.submit(source.read, index))
-        shape: tuple[int, ...] | None = None
-        for index in range(total):
-            frame = pending.popleft().result()
+    shape: tuple[int, ...] | None = None
+    with contextlib.closing(read_ahead(source.read, range(len(source)), threads, ahead)) as frames:
+        for index, frame in enumerate(frames):
             shape = shape or frame.shape
             if frame.shape != shape:
                 raise InputError(
                     f"{source.label(index)}: {_size(frame.shape)}, but the first frame"
                     f" ({source.label(0)}) has {_size(shape)}"
                 )
-            # Only now, as the consumer takes a frame: never more than `ahead` beyond it.
-            if index + ahead < total:
-                pending.append(threads.submit(source.read, index + ahead))
             yield frame
-    finally:
-        for future in pending:
-            future.cancel()
-        if own is not None:
-            own.shutdown(wait=True)
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -4,12 +4,13 @@
 
     <root>/[train|val|test/]list.txt                      the sequences' names
     <root>/[train|val|test/]<Name>/00000001.jpg ...       frames
-    <root>/[train|val|test/]<Name>/groundtruth.txt        a row x,y,w,h a frame; in test the first
-    <root>/[train|val]/<Name>/absence.label, cover.label  a row a frame
+    <root>/[train|val|test/]<Name>/groundtruth.txt        one row x,y,w,h per frame; in test only
+                                                          that of the first frame
+    <root>/[train|val]/<Name>/absence.label, cover.label  one row per frame
 
-Boxes are 1-based, as the toolkit's authors take them in their own trackers. A frame is not judged
-where the target is absent or nothing of it is visible (cover 0), the latter as in the toolkit
-(``ExperimentGOT10k.report``). It selects by name or by subset.
+Boxes are 1-based, as in the toolkit authors' own trackers. A frame is not scored where the target
+is absent or entirely covered (cover 0), the latter as in the toolkit
+(``ExperimentGOT10k.report``). Sequences are selected by name or by subset.
 """
 
 import functools
@@ -17,9 +18,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes
+from hcft_jax.util import boxes, text
 from hcft_jax.util.errors import InputError
 
 SUBSETS = ("train", "val", "test")
@@ -27,10 +28,10 @@ _LIST = "list.txt"
 
 
 def load(folder: Path) -> Sequence:
-    """Reads the ground truth and labels of a sequence.
+    """Read the ground truth and labels of a sequence.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     files, first = layout.all_frames(folder)
     where = folder / "groundtruth.txt"
@@ -38,8 +39,8 @@ def load(folder: Path) -> Sequence:
     for label, absent in (("absence", lambda v: v != 0), ("cover", lambda v: v == 0)):
         path = folder / f"{label}.label"
         if path.is_file() and len(truth) == len(files):
-            marks = absent(layout.numbers(path))
-            marks[:1] = False  # the first box is given, whatever is marked
+            marks = absent(text.numbers(path))
+            marks[:1] = False  # the first box is given, whatever the marks say
             truth = layout.hidden(truth, marks, path)
     return layout.sequence(folder.name, files, truth, where, first)
 
@@ -50,18 +51,19 @@ def _subsets(root: Path) -> list[Path]:
 
 def _recognise(root: Path) -> bool:
     try:
-        listed = [layout.lines(subset / _LIST)[0] for subset in _subsets(root)]
+        listed = [text.lines(subset / _LIST)[0] for subset in _subsets(root)]
     except InputError:
         return False
     return bool(listed) and all(name.startswith("GOT-10k") for name in listed)
 
 
-def _targets(root: Path) -> Iterator[Target]:
+def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
-        for name in map(str.strip, layout.lines(subset / _LIST)):
+        for name in map(str.strip, text.lines(subset / _LIST)):
             folder = subset / layout.plain_name(name, subset / _LIST)
             group = subset.name if subset != root else ""
-            yield Target(name, group, folder / "groundtruth.txt", functools.partial(load, folder))
+            truth = folder / "groundtruth.txt"
+            yield ListedTarget(name, group, truth, functools.partial(load, folder))
 
 
 DATASET = Dataset(

@@ -3,13 +3,13 @@
 ::
 
     <root>/[<class>/]<class>-<n>/img/00000001.jpg ...     frames
-    <root>/[<class>/]<class>-<n>/groundtruth.txt          a row x,y,w,h a frame, 1-based
-    <root>/[<class>/]<class>-<n>/full_occlusion.txt       a mark a frame, in one row or many
+    <root>/[<class>/]<class>-<n>/groundtruth.txt          one row x,y,w,h per frame, 1-based
+    <root>/[<class>/]<class>-<n>/full_occlusion.txt       one mark per frame, in one row or many
     <root>/[<class>/]<class>-<n>/out_of_view.txt
 
-A frame is not judged where one of the marks is set: there the target is absent. The toolkit too
-takes these frames out (``calc_seq_err_robust``), but then divides by the number of all frames, so
-that they fail every threshold. It selects by name or by class.
+A frame is not scored where one of the marks is set: there the target is absent. The toolkit also
+leaves these frames out (``calc_seq_err_robust``), but then divides by the number of all frames, so
+that they fail every threshold. Sequences are selected by name or by class.
 """
 
 import functools
@@ -17,25 +17,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes
+from hcft_jax.util import boxes, text
 
 MARKS = ("full_occlusion.txt", "out_of_view.txt")
 
 
 def load(folder: Path) -> Sequence:
-    """Reads the ground truth and marks of a sequence.
+    """Read the ground truth and marks of a sequence.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     files, first = layout.all_frames(folder / "img")
     where = folder / "groundtruth.txt"
     truth = boxes.from_file(boxes.parse(where))
     for path in (folder / name for name in MARKS):
         if path.is_file():
-            absent = layout.numbers(path) != 0
+            absent = text.numbers(path) != 0
             absent[:1] = False
             truth = layout.hidden(truth, absent, path)
     # the toolkit is OTB's: a box that begins before the first pixel is no valid truth
@@ -54,7 +54,7 @@ DATASET = Dataset(
     layout="expected [<class>/]<class>-<n>/img/00000001.jpg ... and groundtruth.txt in it",
     recognise=lambda root: next(_folders(root), None) is not None,
     targets=lambda root: (
-        Target(
+        ListedTarget(
             folder.name,
             folder.name.rpartition("-")[0],
             folder / "groundtruth.txt",

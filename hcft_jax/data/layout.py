@@ -1,16 +1,14 @@
-"""What every data set's layout needs: targets, their selection by name, frames, tables of numbers.
+"""The parts that all layouts of data sets share: targets, their selection by name, and frames.
 
-A layout is a module with a ``DATASET`` (``datasets`` lists them): how its folder is recognised, and
-how its targets are found. ``load`` of a target reads the ground truth and lists the frames.
+A layout is a module with a ``DATASET`` (``datasets`` lists them), which tells how its folder is
+recognised and how its targets are found.
 """
 
-import difflib
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,66 +17,60 @@ from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
-from hcft_jax.util.names import key, natural
-
-_SEPARATOR = re.compile(r"[\s,;]+")
+from hcft_jax.util.names import key, natural, near
 
 
 @dataclass(frozen=True)
-class Target:
-    """A target that a layout has listed; nothing of it has been read yet."""
+class ListedTarget:
+    """A target that a layout has listed, before anything of it is read.
 
-    name: str  # what reports and result files call it
-    group: str  # what also selects it, with others: its video, class or subset
-    where: Path  # its ground truth
+    Attributes:
+        name: What reports and result files call it.
+        group: A name that selects it together with others: its video, class or subset.
+        where: Its ground truth.
+        load: Reads the ground truth and lists the frames; ``InputError`` where that fails.
+    """
+
+    name: str
+    group: str
+    where: Path
     load: Callable[[], Sequence]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set's layout.
+    """The layout of a data set.
 
     Attributes:
         title: What people call it.
-        layout: What is expected in its folder.
-        recognise: Whether a folder, which exists, is one; it may only look at names.
-        targets: The targets below it, in any order; ``InputError`` where a list cannot be read.
+        layout: What its folder should contain, as messages say it.
+        recognise: Tells whether an existing folder has this layout, mostly by the names in it.
+        targets: Lists the targets below a folder, in any order; ``InputError`` where a list of
+            names cannot be read.
     """
 
     title: str
     layout: str
     recognise: Callable[[Path], bool]
-    targets: Callable[[Path], Iterable[Target]]
+    targets: Callable[[Path], Iterable[ListedTarget]]
 
 
-class _Named(Protocol):
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def group(self) -> str: ...
-
-    @property
-    def where(self) -> Path: ...
-
-
-_T = TypeVar("_T", bound=_Named)
-
-
-def arrange(root: Path, targets: Iterable[_T], names: Iterable[str] | None) -> list[_T]:
-    """The targets in natural order, or those of them that have some names.
+def arrange(
+    root: Path, targets: Iterable[ListedTarget], names: Iterable[str] | None
+) -> list[ListedTarget]:
+    """Return the targets with some names, or all, in natural order.
 
     Args:
-        root: Where they are.
-        targets: All of them, at least one.
-        names: Those wanted, in any spelling (``hcft_jax.util.names``): of targets or groups. None: all.
+        root: Their folder, for messages.
+        targets: All targets there.
+        names: The wanted targets or groups, in any spelling (``util.names``). None: all.
 
     Raises:
-        InputError: two targets of one name, or an unknown name; near ones are listed.
+        InputError: Two targets have one name, or a name is unknown; near ones are listed.
     """
     targets = sorted(targets, key=lambda target: natural(target.name))
     for one, other in itertools.pairwise(targets):
-        if one.name == other.name:  # their results would go to one file
+        if one.name == other.name:  # their results would have one file
             raise InputError(f"{root}: {one.where} and {other.where} are both {one.name}")
     if names is None:
         return targets
@@ -88,19 +80,17 @@ def arrange(root: Path, targets: Iterable[_T], names: Iterable[str] | None) -> l
     return [target for i, target in enumerate(targets) if i in wanted]
 
 
-def _select(root: Path, targets: list[_T], name: str) -> set[int]:
+def _select(root: Path, targets: list[ListedTarget], name: str) -> set[int]:
     wanted = key(name)
     selected = {i for i, t in enumerate(targets) if wanted in (key(t.name), key(t.group))}
     if not selected:
-        known = {key(target.name): target.name for target in targets}
-        near = [known[match] for match in difflib.get_close_matches(wanted, known)]
-        hint = f"did you mean {' or '.join(near)}? " if near else ""
-        raise InputError(f"{root}: no sequence {name!r}; {hint}{len(targets)} targets are there")
+        hint = near(name, (target.name for target in targets))
+        raise InputError(f"{root}: no sequence {name!r}{hint}; it has {len(targets)} targets")
     return selected
 
 
 def folders(root: Path) -> Iterator[Path]:
-    """The folders in a folder that can be listed."""
+    """Yield the folders in a folder, in order; none where it cannot be listed."""
     try:
         paths = sorted(root.iterdir())
     except OSError:
@@ -109,10 +99,10 @@ def folders(root: Path) -> Iterator[Path]:
 
 
 def numbered(folder: Path) -> dict[int, Path]:
-    """The images whose names are numbers, by number; other files are no frames.
+    """Return the images whose names are numbers, by number; other files are no frames.
 
     Raises:
-        InputError: the folder cannot be listed, has none, or has two of one number.
+        InputError: The folder cannot be listed, has no frame, or has two with one number.
     """
     try:
         paths = list(folder.iterdir())
@@ -133,10 +123,10 @@ def numbered(folder: Path) -> dict[int, Path]:
 
 
 def consecutive(folder: Path, frames: Mapping[int, Path], first: int, last: int) -> ImageFiles:
-    """The frames with the numbers ``first`` to ``last``, inclusive.
+    """Return the frames with the numbers ``first`` to ``last``, inclusive.
 
     Raises:
-        InputError: one is missing.
+        InputError: A frame is missing.
     """
     for number in range(first, last + 1):
         if number not in frames:
@@ -147,10 +137,10 @@ def consecutive(folder: Path, frames: Mapping[int, Path], first: int, last: int)
 
 
 def all_frames(folder: Path) -> tuple[ImageFiles, int]:
-    """All numbered frames of a folder, and the number of the first.
+    """Return all numbered frames of a folder, and the number of the first one.
 
     Raises:
-        InputError: as ``numbered``, or a number is missing between them.
+        InputError: As ``numbered`` does, or a number between them is missing.
     """
     frames = numbered(folder)
     return consecutive(folder, frames, min(frames), max(frames)), min(frames)
@@ -165,15 +155,15 @@ def sequence(
     *,
     sizes_only: bool = True,
 ) -> Sequence:
-    """A sequence whose boxes, 0-based, are of all its frames or of the first alone.
+    """Return a sequence from 0-based boxes of all its frames, or of the first frame alone.
 
-    A frame without truth, or with one without area, is NaN: it is tracked, and not scored.
+    Frames without a box, or with a box without area, become NaN: they are tracked but not scored.
 
     Raises:
-        InputError: the ground truth has another number of rows, or none of the first frame.
+        InputError: There are more or fewer boxes than frames, or the first frame has none.
     """
     count = len(files)
-    if len(boxes) == 1 < count:  # the test set of a challenge
+    if len(boxes) == 1 < count:  # as in the test set of a challenge
         boxes = np.concatenate([boxes, np.full((count - 1, 4), np.nan)])
     if len(boxes) != count:
         raise InputError(
@@ -181,16 +171,16 @@ def sequence(
         )
     empty = np.asarray(~(boxes[:, 2:] > 0).all(axis=1))
     if empty[0]:
-        raise InputError(f"{where}: no box of the first frame, so nothing can be tracked")
+        raise InputError(f"{where}: the first frame has no box, so there is nothing to track")
     boxes = np.where(empty[:, None], np.nan, boxes)
     return Sequence(name, files, boxes, first_frame, sizes_only)
 
 
 def hidden(boxes: Boxes, absent: npt.NDArray[np.bool_], where: Path) -> Boxes:
-    """The boxes with NaN where the target is absent.
+    """Return the boxes with NaN where the target is absent.
 
     Raises:
-        InputError: there are more or fewer marks than boxes.
+        InputError: There are more or fewer marks than boxes.
     """
     if len(absent) != len(boxes):
         raise InputError(f"{where}: {len(absent)} marks, but {len(boxes)} boxes")
@@ -198,57 +188,11 @@ def hidden(boxes: Boxes, absent: npt.NDArray[np.bool_], where: Path) -> Boxes:
 
 
 def plain_name(name: str, where: Path) -> str:
-    """A name from a list, which must be that of a folder beside it.
+    """Return a name from a list, which must be that of a folder beside the list.
 
     Raises:
-        InputError: it leads elsewhere.
+        InputError: The name leads elsewhere.
     """
     if not name or Path(name).name != name or name == "..":
         raise InputError(f"{where}: {name[:60]!r} is not the name of a sequence")
     return name
-
-
-def lines(path: Path) -> list[str]:
-    """The lines of a text file, without those that are blank at its end.
-
-    Raises:
-        InputError: it cannot be read, is no UTF-8 text, or is empty.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 text") from error
-    found = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
-    if found == [""]:
-        raise InputError(f"{path}: the file is empty")
-    return found
-
-
-def numbers(path: Path) -> npt.NDArray[np.float64]:
-    """All numbers of a file of marks, in one row or many.
-
-    Raises:
-        InputError: it cannot be read, or something in it is no finite number.
-    """
-    values = []
-    for number, line in enumerate(lines(path), 1):
-        for part in filter(None, _SEPARATOR.split(line)):
-            values.append(real(path, number, part))
-    return np.array(values)
-
-
-def real(path: Path, line: int, text: str) -> float:
-    """A finite number.
-
-    Raises:
-        InputError: it is none; the message names the line.
-    """
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value):
-        raise InputError(f"{path}, line {line}: {text[:40]!r} is not a finite number")
-    return value

@@ -3,11 +3,11 @@
 ::
 
     <root>/<Name>/30/<Name>/00001.jpg ...     frames, and the same in 240/
-    <root>/<Name>/30/<Name>.txt               a row  id x1 y1 x2 y2 frame lost ... "class"  a frame
+    <root>/<Name>/30/<Name>.txt               rows  id x1 y1 x2 y2 frame lost ... "class"
 
-The corners are pixels from 0; the box is x1, y1, x2 - x1, y2 - y1, as in the GOT-10k toolkit. Some
-files of the 30 Hz version have the rows of the 240 Hz one: then every eighth row is a frame's. One
-row or frame too many at the end is left out.
+A file has one row per frame. The corners are 0-based pixels; the box is x1, y1, x2 - x1, y2 - y1,
+as in the GOT-10k toolkit. Some files of the 30 Hz version have the rows of the 240 Hz one: then
+every eighth row belongs to a frame. One surplus row or frame at the end is ignored.
 """
 
 import functools
@@ -18,8 +18,9 @@ import numpy as np
 
 from hcft_jax.data import layout
 from hcft_jax.data.frames import ImageFiles
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.util import text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -27,10 +28,10 @@ STEP = 8  # 240 Hz to 30 Hz
 
 
 def load(where: Path, rate: int) -> Sequence:
-    """Reads the ground truth of a sequence.
+    """Read the ground truth of a sequence.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     files, first = layout.all_frames(where.with_suffix(""))
     truth = parse(where)
@@ -43,26 +44,27 @@ def load(where: Path, rate: int) -> Sequence:
 
 
 def parse(path: Path) -> Boxes:
-    """The boxes of an annotation, ``[T, 4]``, 0-based.
+    """Return the boxes of an annotation, ``[T, 4]``, 0-based.
 
     Raises:
-        InputError: it cannot be read, or a row does not have four corners of numbers.
+        InputError: It cannot be read, or a row does not have two corners of numbers.
     """
     rows = []
-    for number, line in enumerate(layout.lines(path), 1):
+    for number, line in enumerate(text.lines(path), 1):
         parts = line.split(maxsplit=5)  # the class at the end may have blanks
         if len(parts) < 5:
             raise InputError(f"{path}, line {number}: expected id x1 y1 x2 y2 ...")
-        x1, y1, x2, y2 = (layout.real(path, number, part) for part in parts[1:5])
+        x1, y1, x2, y2 = (text.real(path, number, part) for part in parts[1:5])
         rows.append((x1, y1, x2 - x1, y2 - y1))
     return np.array(rows)
 
 
-def _targets(rate: int, root: Path) -> Iterator[Target]:
+def _targets(rate: int, root: Path) -> Iterator[ListedTarget]:
     for folder in layout.folders(root):
         where = folder / str(rate) / f"{folder.name}.txt"
         if where.is_file():
-            yield Target(folder.name, folder.name, where, functools.partial(load, where, rate))
+            read = functools.partial(load, where, rate)
+            yield ListedTarget(folder.name, folder.name, where, read)
 
 
 def _dataset(rate: int) -> Dataset:

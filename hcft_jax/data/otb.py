@@ -3,19 +3,18 @@
 ::
 
     <root>/<Name>/img/0001.jpg ...          frames, numbered
-    <root>/<Name>/groundtruth_rect.txt      a row x, y, w, h a frame, 1-based
-    <root>/<Name>/groundtruth_rect.<k>.txt  or one file a target: target <Name>-<k>
+    <root>/<Name>/groundtruth_rect.txt      one row x, y, w, h per frame, 1-based
+    <root>/<Name>/groundtruth_rect.<k>.txt  or one file per target: target <Name>-<k>
 
-The benchmark evaluates some videos on a part of their frames (``RANGES``). Its annotations say in
-which frames a segment of TRE must not start::
+The benchmark evaluates only a part of the frames of some videos (``RANGES``). Its annotations say
+in which frames a segment of TRE must not start::
 
-    <annotations>/initOmit/<Name>.txt       a row first, last a range of file frame numbers
+    <annotations>/initOmit/<Name>.txt       one row per range: its first and last frame number
 """
 
-import dataclasses
 import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -23,15 +22,14 @@ import numpy as np
 from PIL import Image
 
 from hcft_jax.data import layout
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes
-from hcft_jax.util.errors import InputError
+from hcft_jax.util import boxes, text
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.util.names import index, key
 
-LAYOUT = "expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it"
-
-# First and last evaluated frame, by file number; the annotation has a row for each of them.
+# The first and last evaluated frame, by file number; the annotation has one row for each frame.
 RANGES = {
     "blurcar1": (247, 988),
     "blurcar3": (3, 359),
@@ -43,87 +41,27 @@ RANGES = {
     "freeman4": (1, 283),
     "tiger1": (6, 354),
 }
-# Tiger1 alone is annotated from an earlier frame than the one its evaluation starts at.
+# Only Tiger1 is annotated from an earlier frame than the one where its evaluation starts.
 ANNOTATED_FROM = {"tiger1": 1}
 
 _GROUND_TRUTH = re.compile(r"groundtruth_rect(?:\.([0-9]+))?\.txt")
 
 
-@dataclasses.dataclass(frozen=True)
-class Target:
-    """A target that ``find`` has listed; nothing of it has been read yet."""
-
-    name: str  # as in reports: <Name>, or <Name>-<k> where a video has several targets
-    folder: Path  # the folder <Name>
-    ground_truth: Path
-
-    @property
-    def group(self) -> str:
-        """The video."""
-        return self.folder.name
-
-    @property
-    def where(self) -> Path:
-        """The ground truth."""
-        return self.ground_truth
-
-
-def find(root: str | Path, names: Iterable[str] | None = None) -> list[Target]:
-    """Lists the targets below ``root``, in natural order, without opening a file.
-
-    A sequence that lacks its frames or its ground truth is listed too: ``load`` says what is wrong
-    with it, so that a run can report it and go on with the others.
+def load(name: str, where: Path) -> Sequence:
+    """Read the ground truth of a target and list its frames; no frame is decoded.
 
     Args:
-        root: The folder that holds the sequence folders.
-        names: Those wanted, in any spelling (``hcft_jax.util.names``): targets (``Jogging-1``) or videos
-            (``Jogging``: all its targets). None: all.
+        name: The target's name: that of the video, or <video>-<k> where it has several targets.
+        where: The ground truth, in the video's folder.
 
     Raises:
-        InputError: no such folder, no sequence in it, two of one name, or an unknown name.
+        InputError: There are no frames, their numbers have a gap, the ground truth cannot be read,
+            or it has another number of rows than there are frames.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"{root}: no such folder")
-    try:
-        targets = [target for folder in root.iterdir() for target in _targets(folder)]
-    except OSError as error:
-        raise InputError(f"{root}: cannot list it ({error})") from error
-    if not targets:
-        hint = "; this is a sequence itself, give its parent folder" if _targets(root) else ""
-        raise InputError(f"{root}: no sequence there, {LAYOUT}{hint}")
-    return layout.arrange(root, targets, names)
-
-
-def _targets(folder: Path) -> list[Target]:
-    if not folder.is_dir():
-        return []
-    try:
-        paths = list(folder.iterdir())
-    except PermissionError:  # to be reported by load, with the other broken ones
-        return [Target(folder.name, folder, folder / "groundtruth_rect.txt")]
-    found = []
-    for path in paths:
-        if match := _GROUND_TRUTH.fullmatch(path.name):
-            number = match[1]
-            name = folder.name if number is None else f"{folder.name}-{int(number)}"
-            found.append(Target(name, folder, path))
-    if not found and (folder / "img").is_dir():
-        found.append(Target(folder.name, folder, folder / "groundtruth_rect.txt"))
-    return found
-
-
-def load(target: Target) -> Sequence:
-    """Reads the ground truth of ``target`` and lists its frames; decodes no frame.
-
-    Raises:
-        InputError: no frames, a gap in their numbers, a ground truth that cannot be read, or one
-            whose rows are not as many as the frames.
-    """
-    folder = target.folder / "img"
+    folder = where.parent / "img"
     numbered = layout.numbered(folder)
-    rows = boxes.parse(target.ground_truth)
-    video = target.folder.name.lower()
+    rows = boxes.parse(where)
+    video = where.parent.name.lower()
     if video in RANGES:
         first, last = RANGES[video]
         before = first - ANNOTATED_FROM.get(video, first)
@@ -138,63 +76,57 @@ def load(target: Target) -> Sequence:
     total = last - first + 1
     if len(rows) != total:
         raise InputError(
-            f"{target.ground_truth}: {len(rows)} boxes, but {total} frames ({first} to {last}) in"
-            f" {folder}: the ground truth is"
-            f" {'shorter' if len(rows) < total else 'longer'} than the frames"
+            f"{where}: {len(rows)} boxes, but {total} frames ({first} to {last}) in {folder}:"
+            f" the ground truth is {'shorter' if len(rows) < total else 'longer'} than the frames"
         )
-    return Sequence(target.name, files, boxes.from_file(rows), first)
+    return Sequence(name, files, boxes.from_file(rows), first)
 
 
 def omitted_folder(annotations: str | Path) -> Path:
-    """``<annotations>/initOmit``.
+    """Return ``<annotations>/initOmit``.
 
     Raises:
-        InputError: there is none.
+        SettingError: There is no such folder.
     """
     folder = Path(annotations) / "initOmit"
     if not folder.is_dir():
-        raise InputError(f"--annotations: no folder {folder}")
+        raise SettingError("annotations", f"no folder {folder}")
     return folder
 
 
 def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]]:
-    """The ranges of frames that TRE must not start in: pairs (first, last) of frame indices.
+    """Return the ranges in which TRE must not start: pairs (first, last) of frame indices.
 
     Both ends are inclusive and may lie beyond the sequence (Tiger1's first range, Freeman4's last).
-    A sequence without a file, however its name is spelled, has none.
+    A sequence without a file in any spelling of its name has no such ranges.
 
     Args:
         annotations: The folder that holds ``initOmit``.
-        sequence: As ``load`` gave it.
+        sequence: A sequence that ``load`` returned.
 
     Raises:
-        InputError: no such folder, or a row that is not two frame numbers in order.
+        InputError: There is no such folder, or a row is not two frame numbers in order.
     """
     folder = omitted_folder(annotations)
     files = {path.stem: path for path in folder.glob("*.txt")}
     name = index(files).get(key(sequence.name))
     if name is None:
         return []
-    # the frames may be a copy of the evaluated ones under other numbers, the ranges are not
+    # the frames may be a renumbered copy of the evaluated ones; the ranges have the old numbers
     start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, 0))
     return [(first - start, last - start) for first, last in frame_ranges(files[name])]
 
 
 def frame_ranges(path: Path) -> list[tuple[int, int]]:
-    """The rows of an ``initOmit`` file: first and last file number of each range, inclusive.
+    """Return the rows of an ``initOmit`` file: first and last frame number of each range.
 
     Raises:
-        InputError: the file cannot be read, or a row is not two frame numbers in order.
+        InputError: The file cannot be read, or a row is not two frame numbers in order.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot read it ({error})") from error
     ranges = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
+    for number, line in enumerate(text.lines(path, empty=True), 1):
+        if not (parts := text.fields(line)):
             continue
-        parts = [part for part in re.split(r"[\s,]+", line.strip()) if part]
         if len(parts) != 2 or not all(re.fullmatch("[0-9]+", part) for part in parts):
             raise InputError(f"{path}, line {number}: expected two frame numbers, first and last")
         first, last = map(int, parts)
@@ -207,20 +139,20 @@ def frame_ranges(path: Path) -> list[tuple[int, int]]:
 def write(
     sequence: Sequence, root: str | Path, *, image_format: Literal["png", "jpg"] = "png"
 ) -> Path:
-    """Writes ``sequence`` below ``root`` in the OTB layout; returns its folder, ``root/<name>``.
+    """Write ``sequence`` below ``root`` in the OTB layout; return its folder, ``root/<name>``.
 
     Frames keep their numbers (from ``sequence.first_frame``); boxes have four decimals. "png" keeps
     every pixel, "jpg" (quality 95) is smaller. The ground truth is written last: a folder without
-    one was interrupted.
+    it was interrupted.
 
     Raises:
-        InputError: the folder exists and holds something, or cannot be written to.
+        InputError: The folder exists and is not empty, or cannot be written to.
     """
     folder = Path(root) / sequence.name
     if Path(sequence.name).name != sequence.name or sequence.name in ("", ".."):
-        raise InputError(f"{sequence.name!r}: not usable as the name of a folder")
+        raise InputError(f"{sequence.name!r}: cannot be the name of a folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise InputError(f"{folder}: exists already, remove it or choose another name")
+        raise InputError(f"{folder}: exists already; remove it or choose another name")
     for frame in range(len(sequence)):
         path = folder / "img" / f"{sequence.first_frame + frame:04d}.{image_format}"
         with replacing(path) as temporary:
@@ -240,11 +172,23 @@ def _recognise(root: Path) -> bool:
     )
 
 
-DATASET = layout.Dataset(
+def _targets(root: Path) -> Iterator[ListedTarget]:
+    """List every target, also one without frames or ground truth, which ``load`` then reports."""
+    for folder in layout.folders(root):
+        try:
+            found = [m for path in folder.iterdir() if (m := _GROUND_TRUTH.fullmatch(path.name))]
+            incomplete = not found and (folder / "img").is_dir()
+        except PermissionError:
+            found, incomplete = [], True
+        named = [(m[0], "" if m[1] is None else f"-{int(m[1])}") for m in found]
+        for file, number in [*named, *([("groundtruth_rect.txt", "")] if incomplete else [])]:
+            name, where = f"{folder.name}{number}", folder / file
+            yield ListedTarget(name, folder.name, where, functools.partial(load, name, where))
+
+
+DATASET = Dataset(
     title="OTB",
-    layout=LAYOUT,
+    layout="expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it",
     recognise=_recognise,
-    targets=lambda root: [
-        layout.Target(t.name, t.group, t.where, functools.partial(load, t)) for t in find(root)
-    ],
+    targets=_targets,
 )

@@ -1,28 +1,28 @@
-"""Fetches public data sets.
+"""Downloads the OTB-100 data set.
 
-    python -m hcft_jax.data.otb_download otb [--sequences=Deer,Girl] [--output_dir=OTB100] [--url=BASE]
+    python -m hcft_jax.data.otb_download otb [--sequences=Deer,Girl] [--output_dir=OTB100]
+        [--url=BASE]
 
-The sequences of OTB-100 are zip files, one a sequence, at ``BASE/<Name>.zip``; by default BASE is
-the benchmark's own server. No checksums of them are published: a file counts as whole when it is a
-zip archive with its directory and every entry has the checksum that is in there, and as the
-sequence when its frames and ground truth fit each other. It is unpacked beside its place
-(``unpacking``: nothing gets out of there) and moved there whole, so what is there is not fetched
-again, and the same command goes on after any interruption.
+Each sequence of OTB-100 is a zip file at ``BASE/<Name>.zip``; by default BASE is the benchmark's
+own server. No checksums are published: a file counts as whole when it is a zip archive whose
+entries have the checksums in its directory, and as the sequence when its frames and ground truth
+fit each other. It is unpacked in a temporary folder (``unpacking``: nothing is written outside of
+it) and moved to its place whole. So a complete sequence is never fetched again, and the same
+command continues after any interruption.
 """
 
 import argparse
 import contextlib
-import difflib
 import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from hcft_jax.data import otb, unpacking
+from hcft_jax.data import datasets, unpacking
 from hcft_jax.util import download
-from hcft_jax.util.errors import InputError
-from hcft_jax.util.names import key
+from hcft_jax.util.errors import InputError, SettingError, report
+from hcft_jax.util.names import key, near
 
 OTB_URL = "http://cvlab.hanyang.ac.kr/tracker_benchmark/seq"
 MOST = 2 << 30  # bytes of a zip file
@@ -48,10 +48,10 @@ OTB = (
 
 
 def videos(names: Sequence[str]) -> list[str]:
-    """The videos that names stand for, in any spelling, of targets too (``Jogging-1``); or all.
+    """Return the videos of some names, also those of targets (``Jogging-1``), or all videos.
 
     Raises:
-        InputError: an unknown name; near ones are listed.
+        SettingError: A name is unknown; near ones are listed.
     """
     known = {key(name): name for name in OTB}
     wanted = []
@@ -60,19 +60,17 @@ def videos(names: Sequence[str]) -> list[str]:
         if spelling not in known:
             spelling = spelling.rpartition("-")[0]
         if spelling not in known:
-            near = difflib.get_close_matches(key(name), known)
-            hint = f"; did you mean {' or '.join(known[n] for n in near)}?" if near else ""
-            raise InputError(f"--sequences: no {name!r} in OTB-100{hint}")
+            raise SettingError("sequences", f"no {name!r} in OTB-100{near(name, OTB)}")
         wanted.append(known[spelling])
     return list(dict.fromkeys(wanted)) or list(OTB)
 
 
 def fetch(name: str, folder: Path, base: str = OTB_URL, title: str | None = None) -> bool:
-    """Fetches one video of OTB-100 unless it is there: ``folder/<name>``; whether it was fetched.
+    """Fetch one video of OTB-100 to ``folder/<name>``; return False if it was there already.
 
     Raises:
-        InputError: the download fails, or what was fetched is refused or no such sequence. A
-            download that broke off is kept, to be resumed.
+        InputError: The download fails, is refused, or is not that sequence. An interrupted
+            download is kept, to be resumed.
     """
     place, parts = folder / name, folder / PARTS
     if place.exists():
@@ -89,46 +87,46 @@ def fetch(name: str, folder: Path, base: str = OTB_URL, title: str | None = None
         if not place.exists():  # else another process was faster
             raise InputError(f"{place}: cannot write there ({error.strerror or error})") from error
     finally:
-        archive.unlink(missing_ok=True)  # done, or of no use
+        archive.unlink(missing_ok=True)  # unpacked, or unusable
     return True
 
 
 def _find(name: str, folder: Path, url: str) -> Path:
-    """The folder of a sequence in what was unpacked.
+    """Return the folder of a sequence in an unpacked archive.
 
     Raises:
-        InputError: there is none, or none of its targets can be read.
+        InputError: There is no such folder, or none of its targets can be read.
     """
     root = folder
     if (folder / "img").is_dir():  # packed without its own folder
         root = folder.parent
         folder = folder.rename(root / name)
-    targets = [target for target in otb.find(root) if key(target.group) == key(name)]
+    targets = [t for t in datasets.find(root, "otb") if key(t.group) == key(name)]
     if not targets:
         raise InputError(f"{url}: no sequence {name} in the archive")
     faults = []
     for target in targets:
         try:
-            otb.load(target).frames.read(0)
+            target.load().frames.read(0)
         except InputError as error:
             faults.append(str(error).replace(str(root), url))
     if len(faults) == len(targets):  # Human4's first target has no ground truth, the second has
         raise InputError(faults[0])
-    return targets[0].folder
+    return targets[0].where.parent
 
 
 def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[str]:
-    """Fetches videos of OTB-100, one after the other; those that failed, with a line on each.
+    """Fetch videos of OTB-100 one by one; print each failure, and return the names that failed.
 
     Raises:
-        InputError: an unknown name.
+        SettingError: A name is unknown.
     """
     failed = []
     wanted = videos(names)
     for number, name in enumerate(wanted, 1):
         try:
             if not fetch(name, folder, base, f"[{number}/{len(wanted)}] {name}"):
-                print(f"{name}: kept, {folder / name} is there", file=sys.stderr)
+                print(f"{name}: kept, {folder / name} exists", file=sys.stderr)
         except InputError as error:
             failed.append(name)
             print(f"error: {name}: {error}", file=sys.stderr)
@@ -138,28 +136,29 @@ def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[s
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m hcft_jax.data.otb_download")
     commands = parser.add_subparsers(dest="dataset", required=True)
     parts = commands.add_parser("otb", help="the sequences of OTB-100, from the benchmark's server")
     parts.add_argument("--sequences", default="", help="names, separated by commas [all]")
-    parts.add_argument("--output_dir", default="OTB100", help="where they go [OTB100]")
-    parts.add_argument("--url", default=OTB_URL, help=f"where URL/<Name>.zip are [{OTB_URL}]")
+    parts.add_argument(
+        "--output_dir", default="OTB100", help="the folder that receives them [OTB100]"
+    )
+    parts.add_argument("--url", default=OTB_URL, help=f"the server of URL/<Name>.zip [{OTB_URL}]")
     options = parser.parse_args(arguments)
     folder = Path(options.output_dir)
     try:
         failed = fetch_all(list(filter(None, options.sequences.split(","))), folder, options.url)
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report(error)
     except KeyboardInterrupt:
-        print("interrupted; what has arrived is kept, the same command goes on", file=sys.stderr)
+        print("interrupted; the same command resumes the download", file=sys.stderr)
         return 130
     if failed:
         print(f"error: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)
         return 1
     with contextlib.suppress(InputError):
-        print(f"{len(otb.find(folder))} targets: {folder}")
+        print(f"{len(datasets.find(folder, 'otb'))} targets: {folder}")
     return 0
 
 

@@ -1,12 +1,13 @@
-"""Any folder of images: one sequence, or a folder each.
+"""The layout of any folder of images: one sequence, or one folder per sequence.
 
 ::
 
     <root>/[<Name>/]<any name>.jpg ...      frames, in natural order of their names
-    <root>/[<Name>/]groundtruth.txt         a row x,y,w,h a frame, 1-based, or of the first alone
-    <root>/[<Name>/]<Name>.txt              or so called, or box.txt, or groundtruth_rect.txt
+    <root>/[<Name>/]groundtruth.txt         one row x,y,w,h per frame, 1-based, or one row only
+    <root>/[<Name>/]<Name>.txt              also this, box.txt or groundtruth_rect.txt
 
-NaN, or a size of 0, says that a frame has no truth; it is tracked, and not judged.
+A single row is the box of the first frame. NaN, or a size of 0, means that a frame has no truth; it
+is tracked but not scored.
 """
 
 import functools
@@ -15,7 +16,7 @@ from pathlib import Path
 
 from hcft_jax.data import layout
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError
@@ -25,16 +26,16 @@ NAMES = ("groundtruth.txt", "box.txt", "groundtruth_rect.txt")
 
 
 def load(folder: Path) -> Sequence:
-    """Reads the ground truth, or the first box, of a folder of images.
+    """Read the ground truth, or the first box, of a folder of images.
 
     Raises:
-        InputError: there is no box, or another number of them than of frames.
+        InputError: There is no box, or the boxes are more or fewer than the frames.
     """
     files = ImageFiles(tuple(_images(folder)))
     candidates = [folder / name for name in (*NAMES, f"{folder.name}.txt")]
     where = next((path for path in candidates if path.is_file()), candidates[0])
     if not where.is_file():
-        raise InputError(f"{where}: not there; write the target's first box into it: x,y,w,h")
+        raise InputError(f"{where}: no such file; write the target's first box into it: x,y,w,h")
     truth = boxes.from_file(boxes.parse(where, gaps=True))
     return layout.sequence(folder.name, files, truth, where)
 
@@ -48,12 +49,12 @@ def _images(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: natural(path.stem))
 
 
-def _targets(root: Path) -> Iterator[Target]:
+def _targets(root: Path) -> Iterator[ListedTarget]:
     for folder in (root, *layout.folders(root)):
         if _images(folder):
             name = folder.resolve().name
             place = folder.resolve()
-            yield Target(name, name, place / NAMES[0], functools.partial(load, place))
+            yield ListedTarget(name, name, place / NAMES[0], functools.partial(load, place))
 
 
 DATASET = Dataset(

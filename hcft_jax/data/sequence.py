@@ -1,4 +1,4 @@
-"""What a tracker is run on: frames that can be read by index, and where the target is in each."""
+"""The input of a tracker: frames that can be read by index, and where the target is in each."""
 
 import dataclasses
 from typing import Protocol
@@ -12,16 +12,16 @@ Frame = npt.NDArray[np.uint8]
 
 
 class FrameSource(Protocol):
-    """Frames by index. ``read`` is called from several threads at once."""
+    """A source of frames by index, whose ``read`` is called from several threads at once."""
 
     def __len__(self) -> int: ...
 
     def read(self, index: int) -> Frame:
-        """Frame ``index`` (0-based) as RGB, uint8 ``[H, W, 3]``."""
+        """Return frame ``index`` (0-based) as RGB, uint8 ``[H, W, 3]``."""
         ...
 
     def label(self, index: int) -> str:
-        """What an error message calls frame ``index``: its file, or a description."""
+        """Return what error messages call frame ``index``: its file, or a description."""
         ...
 
 
@@ -32,9 +32,9 @@ class Sequence:
     Attributes:
         name: What reports and result files call it.
         frames: T frames.
-        boxes: Ground truth, float64 ``[T, 4]``, 0-based (x, y, w, h) in pixels (hcft_jax.util.boxes). A
-            row with a size <= 0 marks a frame without valid ground truth, which OTB's rules judge
-            in their way; NaN marks one that is not judged at all.
+        boxes: Ground truth, float64 ``[T, 4]``, 0-based (x, y, w, h) in pixels (``util.boxes``). A
+            row with a size <= 0 marks a frame without valid ground truth, which OTB's rules still
+            score in their way; NaN marks a frame that is not scored.
         first_frame: The number that frame 0 has in the file names.
         sizes_only: Whether a box that begins left of or above the image is valid ground truth; in
             OTB it is not.
@@ -50,7 +50,7 @@ class Sequence:
         return len(self.frames)
 
     def part(self, first: int, last: int) -> "Sequence":
-        """The frames from index ``first`` to ``last``, inclusive, as a sequence of that name."""
+        """Return the frames from index ``first`` to ``last``, inclusive, under the same name."""
         if not 0 <= first <= last < len(self):
             raise ValueError(f"frames {first} to {last} of {len(self)}")
         if (first, last) == (0, len(self) - 1):
@@ -62,7 +62,7 @@ class Sequence:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """A FrameSource over some frames of another one."""
+    """A FrameSource over a part of another one."""
 
     whole: FrameSource
     first: int

@@ -1,7 +1,7 @@
 """Drawn sequences: a textured rectangle over a textured ground, with exact ground truth.
 
 Pixel (row i, column j) covers ``[j, j + 1) x [i, i + 1)``, so that the box (10, y, 20, h) covers
-the columns 10 to 29. The target is a rectangle of real-valued pose; its coverage of each pixel and
+the columns 10 to 29. The target is a rectangle of real-valued pose. Its coverage of each pixel and
 its texture, a sum of plane waves, are evaluated where the pixel's centre falls on the target:
 nothing is interpolated, and the box is that of the drawn rectangle to a small part of a pixel.
 """
@@ -20,24 +20,23 @@ from hcft_jax.util.errors import InputError
 
 Floats = npt.NDArray[np.float64]
 Pose = tuple[Floats, float, float]  # centre (row, column), scale, angle in radians
-Paint = Callable[
-    [Floats, Floats], Floats
-]  # rows, columns [...] on the rectangle -> colours [..., C]
+# rows and columns [...] on the rectangle to colours [..., C]
+Paint = Callable[[Floats, Floats], Floats]
 
-WAVES = 48  # plane waves a texture
+WAVES = 48  # plane waves of a texture
 SHORTEST = 5.0  # wavelength, pixels
 LONGEST_GROUND, LONGEST_OBJECT = 120.0, 30.0
-CONTRAST = 35.0  # standard deviation of a texture, grey levels a channel
-RIM = 0.15  # share of each side that the target's plain rim takes: an edge on any ground
+CONTRAST = 35.0  # standard deviation of a texture, grey levels per channel
+RIM = 0.15  # share of each side that is the target's plain rim: an edge on any ground
 PERIODS = (50.0, 110.0)  # frames; of motion, scale, rotation and illumination
 
 
 @dataclasses.dataclass(frozen=True)
 class Synthetic:
-    """What to draw. The first box is upright and has the target's nominal size.
+    """The options of a drawn sequence, whose first box is upright and has the nominal size.
 
     Raises:
-        InputError: a value is out of its range, or the motion would take the target out of the
+        InputError: A value is out of its range, or the motion would take the target out of the
             image.
     """
 
@@ -46,12 +45,14 @@ class Synthetic:
     height: int = 240  # of the image, pixels
     width: int = 320
     target: tuple[float, float] = (48.0, 36.0)  # height, width in pixels; each >= 8
-    motion: float = 40.0  # largest distance of the centre from the image's, pixels an axis
+    motion: float = 40.0  # largest distance of the centre from the image's, pixels per axis
     scale: float = 0.0  # the size varies between 1 - scale and 1 + scale; 0 to 0.75
     rotation: float = 0.0  # the angle varies between -rotation and rotation, degrees; 0 to 180
     blur: float = 0.0  # standard deviation of a Gaussian, pixels
-    illumination: float = 0.0  # all is brightened by 1 - illumination to 1 + illumination; 0 to 0.9
-    occlusion: float = 0.0  # share of the frames in which something passes over the target; 0 to 1
+    illumination: float = (
+        0.0  # brightness varies between 1 - illumination and 1 + illumination; 0 to 0.9
+    )
+    occlusion: float = 0.0  # share of the frames in which an occluder covers the target; 0 to 1
     noise: float = 0.0  # standard deviation, grey levels
 
     def __post_init__(self) -> None:
@@ -86,9 +87,9 @@ class Synthetic:
 
 
 def synthetic(config: Synthetic) -> Sequence:
-    """The sequence that ``config`` describes; a frame is drawn when it is read.
+    """Return the sequence that ``config`` describes; each frame is drawn when it is read.
 
-    Each frame is a function of ``config`` and its index alone, whoever reads it and when.
+    A frame depends on ``config`` and its index alone.
     """
     drawing = Drawing(config)
     name = f"synthetic-{config.seed}"
@@ -106,19 +107,17 @@ class Drawing:
         self.config = config
         rng = np.random.default_rng([config.seed, 0])
         time = np.arange(config.frames, dtype=np.float64)
-        path = np.stack(
-            [0.7 * _wave(rng, time) + 0.3 * _wave(rng, 2 * time) for _ in range(2)], axis=1
-        )
+        waves = [0.7 * _wave(rng, time) + 0.3 * _wave(rng, 2 * time) for _ in range(2)]
+        path = np.stack(waves, axis=1)
         middle = np.array([config.height, config.width]) / 2
-        # [T, 2] (row, column), [T] and [T] radians. Scale and angle start at their rest.
+        # [T, 2] (row, column), [T] and [T] radians. Scale and angle start at 1 and 0.
         self._centres = middle + config.motion * path
         self._scales = 1 + config.scale * _wave(rng, time, phase=0.0)
         self._angles = np.radians(config.rotation) * _wave(rng, time, phase=0.0)
         self._gains = 1 + config.illumination * _wave(rng, time)
         half = _half_extent(config.target, self._scales, self._angles)  # [T, 2]
-        self.boxes: Boxes = np.concatenate([self._centres - half, 2 * half], axis=1)[
-            :, [1, 0, 3, 2]
-        ]
+        boxes: Boxes = np.concatenate([self._centres - half, 2 * half], axis=1)
+        self.boxes = boxes[:, [1, 0, 3, 2]]
 
         self._target = _Texture(rng, brightness=150.0, longest=LONGEST_OBJECT)
         self._occluder = _Texture(rng, brightness=128.0, longest=LONGEST_OBJECT)
@@ -129,18 +128,18 @@ class Drawing:
         return self.config.frames
 
     def label(self, index: int) -> str:
-        """Says which frame of which seed."""
+        """Return which frame of which seed it is."""
         return f"synthetic sequence {self.config.seed}, frame {index + 1}"
 
     def coverage(self, index: int) -> Floats:
-        """The share of each pixel that the target covers, 0 to 1, occluded or not: ``[H, W]``."""
+        """Return the share ``[H, W]`` of each pixel that the target covers, occluded or not."""
         image = np.zeros((self.config.height, self.config.width, 1))
         pose = self._centres[index], self._scales[index], self._angles[index]
         _paint(image, self.config.target, pose, lambda v, u: np.ones((*v.shape, 1)))
         return image[..., 0]
 
     def read(self, index: int) -> Frame:
-        """Draws frame ``index``: RGB, uint8 ``[H, W, 3]``."""
+        """Draw frame ``index``: RGB, uint8 ``[H, W, 3]``."""
         config = self.config
         image = self._ground.copy()
         pose = self._centres[index], self._scales[index], self._angles[index]
@@ -158,10 +157,10 @@ class Drawing:
         return np.clip(np.rint(image), 0, 255).astype(np.uint8)
 
     def _occlude(self, image: Floats, index: int) -> None:
-        """Paints an upright rectangle that crosses the target's box from left to right.
+        """Paint an upright rectangle that crosses the target's box from left to right.
 
         It touches the box in ``round(occlusion * T)`` frames, those in the middle of the sequence,
-        and covers it wholly halfway.
+        and covers it wholly in the middle one.
         """
         total = len(self)
         count = round(self.config.occlusion * total)
@@ -176,13 +175,13 @@ class Drawing:
 
 
 class _Texture:
-    """A colour for each point of a plane: band-limited noise about a random mean colour."""
+    """The colours of a plane: band-limited noise about a random mean colour."""
 
     def __init__(self, rng: np.random.Generator, brightness: float, longest: float) -> None:
         lengths = np.exp(rng.uniform(math.log(SHORTEST), math.log(longest), WAVES))
         directions = rng.uniform(0, np.pi, WAVES)
         waves = np.stack([np.sin(directions), np.cos(directions)]) / lengths
-        self._waves = 2 * np.pi * waves  # [2, WAVES] radians a pixel
+        self._waves = 2 * np.pi * waves  # [2, WAVES] radians per pixel
         self._phases = rng.uniform(0, 2 * np.pi, WAVES)
         # As in natural images amplitudes grow with the wavelength, and channels vary together.
         hues = rng.standard_normal((WAVES, 1)) + 0.4 * rng.standard_normal((WAVES, 3))
@@ -191,31 +190,31 @@ class _Texture:
         self._mean = brightness + rng.uniform(-40, 40, 3)
 
     def __call__(self, v: Floats, u: Floats) -> Floats:
-        """Colours ``[..., 3]`` in grey levels at rows v and columns u ``[...]``, pixels."""
+        """Return colours ``[..., 3]`` in grey levels at rows v and columns u ``[...]``, pixels."""
         angles = v[..., None] * self._waves[0] + u[..., None] * self._waves[1]
         return self._mean + np.cos(angles + self._phases) @ self._colours
 
     def rim(self, v: Floats, u: Floats) -> Floats:
-        """One colour, the opposite of the texture's mean."""
+        """Return one colour, the opposite of the texture's mean."""
         return np.broadcast_to(255 - self._mean, (*v.shape, 3))
 
 
 def _wave(rng: np.random.Generator, time: Floats, phase: float | None = None) -> Floats:
-    """A sine of random period, and of random phase unless one is given; -1 to 1, ``[T]``."""
+    """Return a sine ``[T]`` of random period, and of random phase unless one is given; -1 to 1."""
     period = rng.uniform(*PERIODS)
     drawn = rng.uniform(0, 2 * np.pi)
     return np.sin(2 * np.pi * time / period + (drawn if phase is None else phase))
 
 
 def _half_extent(size: tuple[float, float], scale: npt.ArrayLike, angle: Floats) -> Floats:
-    """Half the height and width of the box about a rotated rectangle: ``[T, 2]``."""
+    """Return half the height and width of the box about a rotated rectangle: ``[T, 2]``."""
     (height, width), cosine, sine = size, np.abs(np.cos(angle)), np.abs(np.sin(angle))
     extent = np.stack([height * cosine + width * sine, height * sine + width * cosine], axis=-1)
     return extent / 2 * np.asarray(scale)[..., None]
 
 
 def _paint(image: Floats, size: tuple[float, float], pose: Pose, paint: Paint) -> None:
-    """Blends a rectangle of ``size`` (height, width) into ``image`` ``[H, W, C]``, in place."""
+    """Blend a rectangle of ``size`` (height, width) into ``image`` ``[H, W, C]``, in place."""
     centre, scale, angle = pose
     half = _half_extent(size, scale, np.asarray(angle))
     low = np.maximum(np.floor(centre - half).astype(int) - 1, 0)

@@ -3,10 +3,10 @@
 ::
 
     <root>/[TEST|TRAIN_<k>/]frames/<Name>/0.jpg ...   frames, numbered from 0 without padding
-    <root>/[TEST|TRAIN_<k>/]anno/<Name>.txt           a row x,y,w,h a frame, 0-based; in TEST the
-                                                      first alone, the server has the others
+    <root>/[TEST|TRAIN_<k>/]anno/<Name>.txt           one row x,y,w,h per frame, 0-based; in TEST
+                                                      only the first row is public
 
-It selects by name or by subset.
+Sequences are selected by name or by subset.
 """
 
 import functools
@@ -14,16 +14,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 
 
 def load(where: Path, frames: Path) -> Sequence:
-    """Reads the ground truth of a sequence.
+    """Read the ground truth of a sequence.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     files, first = layout.all_frames(frames)
     return layout.sequence(where.stem, files, boxes.parse(where), where, first)
@@ -34,11 +34,11 @@ def _subsets(root: Path) -> list[Path]:
     return [path for path in places if all((path / s).is_dir() for s in ("anno", "frames"))]
 
 
-def _targets(root: Path) -> Iterator[Target]:
+def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
         for where in (subset / "anno").glob("*.txt"):
-            frames = subset / "frames" / where.stem
-            yield Target(where.stem, subset.name, where, functools.partial(load, where, frames))
+            read = functools.partial(load, where, subset / "frames" / where.stem)
+            yield ListedTarget(where.stem, subset.name, where, read)
 
 
 DATASET = Dataset(

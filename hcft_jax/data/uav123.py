@@ -2,12 +2,13 @@
 
 ::
 
-    <root>/anno/UAV123/<Name>.txt                  a row x,y,w,h a frame, 1-based; NaN: out of view
+    <root>/anno/UAV123/<Name>.txt                  rows x,y,w,h, one per frame, 1-based; NaN: unseen
     <root>/anno/UAV20L/<Name>.txt
     <root>/data_seq/UAV123/<video>/000001.jpg ...  frames
 
 UAV123 has long videos in parts (bird1_1, bird1_2, ...), which begin at the frames of the data set's
-``configSeqs.m``; where a part ends follows from its number of rows. It selects by name or video.
+``configSeqs.m``; the number of its rows tells where a part ends. Sequences are selected by name or
+by video.
 """
 
 import functools
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 
@@ -57,16 +58,16 @@ STARTS = {
 
 
 def load(where: Path, frames: Path) -> Sequence:
-    """Reads the ground truth of a sequence and lists its part of a video's frames.
+    """Read the ground truth of a sequence and lists its part of a video's frames.
 
     Raises:
-        InputError: frames or ground truth are missing or damaged.
+        InputError: Frames or ground truth are missing or damaged.
     """
     truth = boxes.from_file(boxes.parse(where, gaps=True))
     first = STARTS.get(where.stem, 1)
     numbered = layout.numbered(frames)
     last = first + len(truth) - 1
-    if len(truth) == 1:  # only the first box is known
+    if len(truth) == 1:  # only the box of the first frame is known
         last = max(numbered)
     files = layout.consecutive(frames, numbered, first, last)
     return layout.sequence(where.stem, files, truth, where, first, sizes_only=False)
@@ -78,10 +79,10 @@ def _video(root: Path, name: str) -> Path:
     return videos / (part if number.isdigit() and not (videos / name).is_dir() else name)
 
 
-def _targets(version: str, root: Path) -> Iterator[Target]:
+def _targets(version: str, root: Path) -> Iterator[ListedTarget]:
     for where in (root / "anno" / version).glob("*.txt"):
         video = _video(root, where.stem)
-        yield Target(where.stem, video.name, where, functools.partial(load, where, video))
+        yield ListedTarget(where.stem, video.name, where, functools.partial(load, where, video))
 
 
 def _dataset(version: str) -> Dataset:

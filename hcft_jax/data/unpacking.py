@@ -1,7 +1,8 @@
-"""Zip archives of strangers: nothing is written outside of the folder, and not more than expected.
+"""Unpacks untrusted zip archives: never outside of the folder, and never more than expected.
 
-Refused as a whole: names that lead out of the folder or that two entries share, links and devices,
-encrypted entries, and archives of too many files, too many bytes, or bytes that come of too few.
+An archive is refused as a whole if a name leads out of the folder or belongs to two entries, if it
+has links, devices or encrypted entries, or too many files, too many bytes, or too high a
+compression.
 """
 
 import lzma
@@ -20,15 +21,15 @@ _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplemen
 
 @dataclass(frozen=True)
 class Limits:
-    """Of what an archive may unpack to."""
+    """The limits of what an archive may unpack to."""
 
     files: int = 50_000
     size: int = 8 << 30  # bytes in all
-    ratio: float = 100.0  # of an entry's bytes to those in the archive; JPEG files have about 1
+    ratio: float = 100.0  # of an entry's size unpacked to that packed; JPEG files have about 1
 
 
 def is_whole(path: Path) -> bool:
-    """Whether a file is a zip archive with its directory, which is at the end."""
+    """Tell whether a file is a zip archive with its directory, which is at the end."""
     try:
         with zipfile.ZipFile(path) as archive:
             return bool(archive.infolist())
@@ -37,17 +38,17 @@ def is_whole(path: Path) -> bool:
 
 
 def unpack(path: Path, folder: Path, limits: Limits | None = None) -> None:
-    """Unpacks the regular files of an archive below a new folder; their checksums are compared.
+    """Unpack the regular files of an archive below a new folder and compare their checksums.
 
-    What operating systems add (``__MACOSX``, ``.DS_Store``, ``Thumbs.db``) is left out.
+    Files that operating systems add (``__MACOSX``, ``.DS_Store``, ``Thumbs.db``) are left out.
 
     Args:
         path: The archive.
-        folder: Is made; what is there after an error is of no use.
-        limits: The default ones if None.
+        folder: Is made; after an error its content is useless.
+        limits: The default limits if None.
 
     Raises:
-        InputError: the archive is damaged or refused; the message names the entry.
+        InputError: The archive is damaged or refused; the message names the entry.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -56,7 +57,7 @@ def unpack(path: Path, folder: Path, limits: Limits | None = None) -> None:
                 target = folder / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(info) as source, target.open("xb") as file:
-                    # never more than info.file_size, whatever the data would unpack to
+                    # never more than info.file_size, whatever the data contain
                     while block := source.read(_BLOCK):
                         file.write(block)
     except FileExistsError as error:
@@ -85,17 +86,17 @@ def _accepted(
         if info.file_size > limits.ratio * max(info.compress_size, 1) + _BLOCK:
             raise InputError(
                 f"{path}: {info.filename!r} would unpack to {info.file_size} bytes from "
-                f"{info.compress_size}: not what a picture does"
+                f"{info.compress_size}, too many for a picture"
             )
-        if (key := str(name).lower()) in seen:  # there are file systems without case
+        if (key := str(name).lower()) in seen:  # some file systems ignore case
             raise InputError(f"{path}: two entries are {info.filename!r}")
         seen.add(key)
         yield info, name
 
 
 def _safe(path: Path, info: zipfile.ZipInfo) -> PurePosixPath:
-    """The entry's name as a path that stays below the folder."""
-    # zipfile ends orig_filename at a zero byte in filename: what is shown is not what is meant
+    """Return the entry's name as a path that stays below the folder."""
+    # zipfile cuts orig_filename at a zero byte, so that filename may hide a part of it
     text = info.orig_filename
     name = PurePosixPath(text)
     escapes = name.is_absolute() or ".." in name.parts or not name.parts
@@ -108,13 +109,5 @@ def _safe(path: Path, info: zipfile.ZipInfo) -> PurePosixPath:
 
 
 def _is_clutter(name: PurePosixPath) -> bool:
-    return (
-        name.parts[0] == "__MACOSX"
-        or name.name.startswith("._")
-        or name.name
-        in (
-            ".DS_Store",
-            "Thumbs.db",
-            "desktop.ini",
-        )
-    )
+    added = name.name in (".DS_Store", "Thumbs.db", "desktop.ini")
+    return added or name.parts[0] == "__MACOSX" or name.name.startswith("._")

@@ -1,8 +1,8 @@
-"""One's own video as frames with their times: a file, a folder of images, a camera or a URL.
+"""A user's own video as frames with their times: a file, a folder of images, a camera or a URL.
 
-FFmpeg (PyAV) decodes files and network streams, with its own threads, and one thread more stays a
+FFmpeg (PyAV) decodes files and network streams with its own threads, and one more thread stays a
 few frames ahead of the consumer. A live source is never paused: a thread takes every frame and the
-consumer gets the newest one, so that what is slower than the source drops frames and does not lag.
+consumer gets the newest one, so that a consumer slower than the source drops frames and never lags.
 
 Frames are RGB, uint8 ``[H, W, 3]``, upright (a rotation noted in the file is applied). Grey is
 repeated, alpha is dropped, and deeper colour is cut to 8 bits.
@@ -12,7 +12,6 @@ import contextlib
 import hashlib
 import itertools
 import os
-import queue
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -32,7 +31,9 @@ from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import silent_stderr
 from hcft_jax.util.names import natural
 
-ASSUMED_RATE = 30.0  # frames/s, of images and of files that do not say when a frame is shown
+ASSUMED_RATE = (
+    30.0  # frames per second of images, and of files that do not say when a frame is shown
+)
 TIMEOUT = 10.0  # seconds that a network stream may take to open, or to send more
 _AHEAD = 8  # decoded frames that wait for the consumer
 
@@ -40,7 +41,7 @@ T = TypeVar("T")
 
 
 class Moment(NamedTuple):
-    """A frame and when it is shown: seconds since the first one."""
+    """A frame and the time at which it is shown, in seconds since the first one."""
 
     time: float
     image: Frame
@@ -48,15 +49,15 @@ class Moment(NamedTuple):
 
 @dataclass
 class Video:
-    """A source of frames that has been opened; iterating takes them, once.
+    """An open source of frames, over which one can iterate once.
 
     Attributes:
-        source: What was given.
-        name: A short one, fit for a file name.
-        live: Whether frames come at their own pace, and those that nobody waited for are dropped.
-        count: Frames there are, about; None where it is not known.
-        identity: A digest that changes when the file or folder does; None for what has no end.
-        dropped: Frames of a live source that nobody waited for, so far.
+        source: The source as it was given.
+        name: A short name, fit for a file name.
+        live: Whether frames come at their own pace, so that those nobody waited for are dropped.
+        count: The number of frames, roughly; None where it is not known.
+        identity: A digest that changes when the file or folder does; None for a live source.
+        dropped: The number of frames of a live source that nobody waited for, so far.
         broken: Why a live source ended, where that was an error.
     """
 
@@ -70,24 +71,24 @@ class Video:
     broken: str = ""
 
     def __iter__(self) -> Iterator[Moment]:
-        """The frames to come.
+        """Iterate over the remaining frames.
 
         Raises:
-            InputError: a frame cannot be decoded or has another size; those before it came.
+            InputError: A frame cannot be decoded or has another size; those before it were given.
         """
         return self._frames
 
 
 @contextlib.contextmanager
 def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]:
-    """Opens a source and reads its first frame, so that what is no video fails here.
+    """Open a source and read its first frame, so that a source without video fails here.
 
     Args:
         source: A video file; a folder of images (in natural order of their names); a camera, by its
-            number or device file; or a URL. A URL is live unless it says how long it is.
+            number or device file; or a URL. A URL is live unless it has a known length.
 
     Raises:
-        InputError: there is no such source, it is no video, or it ends before its first frame.
+        InputError: There is no such source, it is no video, or it ends before its first frame.
     """
     text = str(source)
     path = Path(text)
@@ -102,7 +103,7 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
     else:
         raise InputError(f"{text}: no such file, folder or camera")
     inner = video._frames
-    outer: Any = _latest(video, inner) if video.live else ahead(inner)
+    outer: Any = latest(video, inner) if video.live else ahead(inner)
     try:
         first = next(outer, None)
         if first is None:
@@ -114,49 +115,21 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
 
 
 def ahead(items: Iterator[T], size: int = _AHEAD) -> Generator[T, None, None]:
-    """The same items, made by a thread that stays up to ``size`` ahead of the consumer.
+    """Yield the same items, made by a thread that stays up to ``size`` ahead of the consumer.
 
     An exception comes where the item would have. Closing waits for the item being made.
     """
-    made: queue.Queue[tuple[bool, Any]] = queue.Queue(size)
-    stop = threading.Event()
-
-    def put(entry: tuple[bool, Any]) -> None:
-        while not stop.is_set():
-            with contextlib.suppress(queue.Full):
-                made.put(entry, timeout=0.1)
-                return
-
-    def make() -> None:
-        try:
-            for item in items:
-                put((True, item))
-                if stop.is_set():
-                    return
-            put((False, None))
-        except BaseException as error:
-            put((False, error))
-        finally:
-            _close(items)
-
-    thread = threading.Thread(target=make, name="ahead", daemon=True)
-    thread.start()
+    end: Any = object()
     try:
-        while True:
-            real, item = made.get()
-            if real:
-                yield item
-            elif item is None:
-                return
-            else:
-                raise item
+        take = frames.read_ahead(lambda _: next(items, end), itertools.count(), 1, size)
+        with contextlib.closing(take) as made:
+            yield from itertools.takewhile(lambda item: item is not end, made)
     finally:
-        stop.set()
-        thread.join()
+        _close(items)
 
 
-def _latest(video: Video, items: Iterator[Moment]) -> Generator[Moment, None, None]:
-    """The newest item at any time; ``video.dropped`` counts the others."""
+def latest(video: Video, items: Iterator[Moment]) -> Generator[Moment, None, None]:
+    """Yield the newest item each time; ``video.dropped`` counts the others."""
     ready = threading.Condition()
     held: list[Moment] = []
     ended: list[BaseException | None] = []
@@ -185,7 +158,7 @@ def _latest(video: Video, items: Iterator[Moment]) -> Generator[Moment, None, No
     try:
         while True:
             with ready:
-                # in short turns: a wait without end would not let Ctrl-C through everywhere
+                # In short turns: an endless wait would not let Ctrl-C through on every system.
                 while not held and not ended:
                     ready.wait(0.1)
                 item = held.pop() if held else None
@@ -196,7 +169,7 @@ def _latest(video: Video, items: Iterator[Moment]) -> Generator[Moment, None, No
             yield item
     finally:
         stop.set()
-        thread.join(2 * TIMEOUT)  # a camera that hangs must not hold the program
+        thread.join(2 * TIMEOUT)  # a camera that hangs must not block the program
 
 
 def _close(items: Iterator[Any]) -> None:
@@ -205,7 +178,7 @@ def _close(items: Iterator[Any]) -> None:
 
 
 def _digest(paths: list[Path]) -> str:
-    """Of the files' names, sizes and times of change."""
+    """Return a digest of the files' names, sizes and times of change."""
     text = "".join(f"{p.name}\0{(s := p.stat()).st_size}\0{s.st_mtime_ns}\n" for p in paths)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -217,7 +190,7 @@ def _folder(path: Path) -> Video:
         raise InputError(f"{path}: cannot list it ({error.strerror or error})") from error
     if not paths:
         inside = [p for p in (path / "img",) if p.is_dir()]
-        hint = f"; there is {inside[0]}" if inside else ""
+        hint = f"; its images may be in {inside[0]}" if inside else ""
         raise InputError(f"{path}: no image in it ({', '.join(SUFFIXES)}){hint}")
     paths.sort(key=lambda p: natural(p.name))
     images = frames.stream(ImageFiles(tuple(paths)))
@@ -226,7 +199,7 @@ def _folder(path: Path) -> Video:
 
 
 def _stream(source: str, identity: str | None) -> Video:
-    """A file or URL that FFmpeg reads."""
+    """Open a file or URL that FFmpeg reads."""
     container: Any = None
     try:
         container = av.open(source, timeout=TIMEOUT, options={"rtsp_transport": "tcp"})
@@ -235,7 +208,7 @@ def _stream(source: str, identity: str | None) -> Video:
         raise InputError(f"{source}: not a video that can be read ({_reason(error)})") from error
     if stream is None:
         container.close()
-        raise InputError(f"{source}: there is no video in it")
+        raise InputError(f"{source}: it has no video")
     stream.thread_type = "AUTO"
     live = identity is None and not container.duration
     count = stream.frames or None
@@ -276,7 +249,7 @@ def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Moment]:
     except InputError:
         raise
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        if video.live and number:  # so most of them end
+        if video.live and number:  # most live sources end like this
             video.broken = _reason(error)
             return
         text = f"{source}: cannot decode frame {number + 1} ({_reason(error)})"
@@ -284,8 +257,8 @@ def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Moment]:
 
 
 def _camera(source: str) -> Video:
-    """A camera of this machine, by OpenCV, which knows those of every system."""
-    with silent_stderr():  # the error below says it
+    """Open a camera of this machine by OpenCV, which supports those of every system."""
+    with silent_stderr():  # the error below says the same
         camera = cv2.VideoCapture(int(source) if source.isdecimal() else source)
     if not camera.isOpened():
         raise InputError(f"{source}: no camera that can be opened")

@@ -3,7 +3,7 @@
 ::
 
     <root>/list.txt                           the sequences' names
-    <root>/<Name>/groundtruth.txt             a region a frame
+    <root>/<Name>/groundtruth.txt             one region per frame
     <root>/<Name>/color/00000001.jpg ...      frames; before 2018 without color/
 
 A region is a rectangle ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask ``mx,y,w,h,run,...`` (run
@@ -26,8 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.data import layout
-from hcft_jax.data.layout import Dataset, Target
+from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence as Video
+from hcft_jax.util import text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -36,37 +37,38 @@ _LARGEST = 2**26  # pixels of a mask
 
 
 def around(points: npt.ArrayLike) -> Boxes:
-    """The box (x, y, w, h) around points ``[N, 2]``, by the toolkit's rule."""
+    """Return the box (x, y, w, h) around points ``[N, 2]``, by the toolkit's rule."""
     corners = np.asarray(points, np.float64)
     low, high = corners.min(axis=0), corners.max(axis=0)
     return np.concatenate([low, high - low])
 
 
 def parse(path: Path) -> Boxes:
-    """The boxes of a file of regions, ``[T, 4]``, 0-based; NaN where a region is unknown or empty.
+    """Return the 0-based boxes ``[T, 4]`` of a file of regions, NaN where one is unknown or empty.
 
     Raises:
-        InputError: it cannot be read, or a row is no region; the message names the line.
+        InputError: It cannot be read, or a row is no region; the message names the line.
     """
-    return np.array([_box(path, n, line) for n, line in enumerate(layout.lines(path), 1)])
+    return np.array([region_box(path, n, line) for n, line in enumerate(text.lines(path), 1)])
 
 
-def _box(path: Path, number: int, line: str) -> Boxes:
-    text = line.strip()
-    parts = text.removeprefix("m").split(",")
+def region_box(path: Path, number: int, line: str) -> Boxes:
+    """Return the box ``[4]`` of one region; ``path`` and ``number`` are for messages."""
+    row = line.strip()
+    parts = row.removeprefix("m").split(",")
     unknown = np.full(4, np.nan)
-    if text.startswith("m"):
+    if row.startswith("m"):
         if not all(re.fullmatch(r"\s*-?[0-9]{1,9}\s*", part) for part in parts):
             raise InputError(f"{path}, line {number}: a mask needs whole numbers mx,y,w,h,run,...")
-        box = _around_mask([int(part) for part in parts])
+        box = around_mask([int(part) for part in parts])
         if box is None:
             raise InputError(f"{path}, line {number}: a mask's runs do not fit its size")
         return box
     if len(parts) == 1 or any(part.strip().lower() == "nan" for part in parts):
         if len(parts) == 1 and parts[0].strip().lower() != "nan":
-            layout.real(path, number, parts[0])
+            text.real(path, number, parts[0])
         return unknown
-    values = [layout.real(path, number, part) for part in parts]
+    values = [text.real(path, number, part) for part in parts]
     if len(values) == 4:
         return np.array(values)
     if len(values) % 2 or len(values) < 6:
@@ -74,8 +76,8 @@ def _box(path: Path, number: int, line: str) -> Boxes:
     return around(np.reshape(values, (-1, 2)))
 
 
-def _around_mask(values: Sequence[int]) -> Boxes | None:
-    """The box of a mask's pixels, NaN of an empty one; None: no mask."""
+def around_mask(values: Sequence[int]) -> Boxes | None:
+    """Return the box of a mask's pixels, NaN for an empty mask; None: it is not a mask."""
     if len(values) < 5:
         return None
     x, y, width, height, *runs = values
@@ -94,16 +96,16 @@ def _around_mask(values: Sequence[int]) -> Boxes | None:
 
 
 def load(folder: Path) -> Video:
-    """Reads the ground truth of a sequence. Regions may be missing at its end.
+    """Read the ground truth of a sequence. Regions at its end may be missing.
 
     Raises:
-        InputError: frames or ground truth are missing, damaged, or do not fit each other.
+        InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
     color = folder / "color"
     files, first = layout.all_frames(color if color.is_dir() else folder)
     where = folder / "groundtruth.txt"
     truth = parse(where)
-    missing = max(len(files) - len(truth), 0)  # the toolkit takes them as unknown
+    missing = max(len(files) - len(truth), 0)  # for the toolkit these are unknown
     truth = np.concatenate([truth, np.full((missing, 4), np.nan)])
     return layout.sequence(folder.name, files, truth, where, first)
 
@@ -112,15 +114,15 @@ def _recognise(root: Path) -> bool:
     if not (root / _LIST).is_file():
         return False
     try:
-        return not any(name.startswith("GOT-10k") for name in layout.lines(root / _LIST))
+        return not any(name.startswith("GOT-10k") for name in text.lines(root / _LIST))
     except InputError:
         return False
 
 
-def _targets(root: Path) -> Iterator[Target]:
-    for name in map(str.strip, layout.lines(root / _LIST)):
+def _targets(root: Path) -> Iterator[ListedTarget]:
+    for name in map(str.strip, text.lines(root / _LIST)):
         folder = root / layout.plain_name(name, root / _LIST)
-        yield Target(name, name, folder / "groundtruth.txt", functools.partial(load, folder))
+        yield ListedTarget(name, name, folder / "groundtruth.txt", functools.partial(load, folder))
 
 
 DATASET = Dataset(

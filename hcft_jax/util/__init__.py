@@ -1,1 +1,1 @@
-"""What every room needs: errors, files, names, box conventions, downloads, start-up."""
+"""The tools that every room needs: errors, files, names, text, box conventions, start-up."""

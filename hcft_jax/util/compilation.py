@@ -1,4 +1,4 @@
-"""How often and how long this process has compiled, from JAX's own events."""
+"""Counts how often and how long this process has compiled, from JAX's own events."""
 
 import threading
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import jax
 
 @dataclass(frozen=True)
 class Compilations:
-    """Totals since the process began to count."""
+    """The totals since the process began to count."""
 
     executables: int
     seconds: float  # lowering and compiling
@@ -36,7 +36,7 @@ jax.monitoring.register_event_duration_secs_listener(_listen)
 
 
 def total() -> Compilations:
-    """The count so far; take the difference of two."""
+    """Return the count so far; the difference of two counts is what lies between them."""
     return _total
 
 
@@ -44,7 +44,7 @@ _cleared = _total
 
 
 def clear_beyond(limit: int) -> None:
-    """Drops all executables once ``limit`` have been compiled since the last time."""
+    """Drop all executables once ``limit`` have been compiled since the last time."""
     global _cleared
     if (_total - _cleared).executables >= limit:
         jax.clear_caches()

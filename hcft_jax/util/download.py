@@ -1,6 +1,6 @@
-"""Downloads of single files: resumed where they broke off, verified, once for all processes.
+"""Downloads of single files: resumed after an interruption, verified, once for all processes.
 
-A file is verified by its checksum where one is published, else by what it should be (``Check``).
+A file is verified by its checksum where one is published, else by its content (``Check``).
 """
 
 import contextlib
@@ -25,15 +25,15 @@ _RETRY_WAIT = 1.0  # seconds
 
 @dataclass(frozen=True)
 class Check:
-    """How a whole download is told from a part of it, and from something else."""
+    """A test that tells a whole download from a part of it, and from something else."""
 
-    name: str  # of the unfinished file, without .part: another for each content
-    fault: str  # what is said of a file that does not pass
+    name: str  # of the unfinished file, without .part; each content has its own
+    fault: str  # what the error says about a file that does not pass
     passes: Callable[[Path], bool]
 
     @staticmethod
     def by_digits(checksum: str) -> "Check":
-        """By a checksum: an algorithm of ``hashlib``, a colon and hexadecimal digits."""
+        """Compare a checksum: an algorithm of ``hashlib``, a colon and hexadecimal digits."""
         algorithm, _, digits = checksum.rpartition(":")
 
         def passes(path: Path) -> bool:
@@ -52,27 +52,27 @@ def download(
     description: str | None = None,
     most: int | None = None,
 ) -> None:
-    """Downloads a file, unless ``path`` is there already.
+    """Download a file, unless ``path`` exists already.
 
-    A download that breaks off is resumed, within this call and by the next one: what has arrived
-    is ``<name>.part`` beside ``path``. Processes that download to one path at the same time wait
-    for each other (by a lock file, ``path`` with the suffix .lock, which stays), and all but the
-    first find the file there.
+    An interrupted download is resumed, within this call and by the next one: the bytes received so
+    far are in ``<name>.part`` beside ``path``. Processes that download to one path at the same time
+    wait for each other (by a lock file, ``path`` with the suffix .lock, which stays), and all but
+    the first find the file there.
 
     Args:
-        url: HTTP or HTTPS.
-        path: a file, or a folder if ``convert`` makes one; its parents are made.
-        check: the checksum of what is downloaded: an algorithm of ``hashlib``, a colon and
-            hexadecimal digits (``md5:253f...``), perhaps only the first ones, as some publishers
-            have them in the file's name; or another check. Nothing is used before it passes.
-        convert: makes ``path``, whole or not at all, of the verified file whose path it is given
-            and which is removed afterwards. None: the file itself becomes ``path``.
-        description: what the progress bar is called. None: the name of ``path``.
-        most: bytes that it may have. None: any number.
+        url: An HTTP or HTTPS address.
+        path: A file, or a folder if ``convert`` makes one; its parents are made.
+        check: The checksum of the download: an algorithm of ``hashlib``, a colon and hexadecimal
+            digits (``md5:253f...``), perhaps only the first ones, as some publishers have them in
+            the file's name; or another check. Nothing is used before it passes.
+        convert: Makes ``path``, whole or not at all, from the verified file whose path it is given
+            and which is removed afterwards. None: The file itself becomes ``path``.
+        description: The title of the progress bar. None: The name of ``path``.
+        most: The largest number of bytes that are accepted. None: Any number.
 
     Raises:
-        InputError: no network, no such file on the server, another content, too much of it, or no
-            room.
+        InputError: There is no network, no such file on the server or no room on the disk, or the
+            download has another content or too many bytes.
     """
     path = Path(path)
     if isinstance(check, str):
@@ -97,10 +97,10 @@ def download(
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Waits for the lock; the system frees it when the process ends, however it ends."""
+    """Wait for the lock; the system frees it when the process ends, however it ends."""
     with path.open("wb") as file:
-        # Where there are no such locks (Windows, some network drives) go on without: the checksum
-        # and the renaming keep simultaneous downloads from doing more harm than failing.
+        # Where there are no such locks (Windows, some network drives) it works without: the
+        # checksum and the renaming let simultaneous downloads at worst fail.
         with contextlib.suppress(ImportError, OSError):
             import fcntl
 
@@ -109,11 +109,11 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 class _Broken(Exception):
-    """The connection ended too early; worth another attempt."""
+    """A connection that ended too early, which is worth another attempt."""
 
 
 def _complete(url: str, part: Path, check: Check, description: str, most: int | None) -> None:
-    """Completes ``part``, of which an earlier attempt may have left a beginning."""
+    """Complete ``part``, whose beginning an earlier attempt may have left."""
     reason = ""
     for attempt in range(_ATTEMPTS):
         if attempt:
@@ -144,19 +144,19 @@ def _complete(url: str, part: Path, check: Check, description: str, most: int | 
             part.unlink()
             if not start:
                 raise InputError(
-                    f"{url}: the download ({content_type}) {check.fault}; a proxy's or login page? "
-                    "It was deleted"
+                    f"{url}: the download ({content_type}) {check.fault}; is it the page of a "
+                    "proxy or a login? It was deleted"
                 )
             reason = f"the resumed download {check.fault}"
     if part.exists() and check.passes(part):
         return
     raise InputError(
-        f"{url}: the download failed {_ATTEMPTS} times ({reason}); fetch again to resume it"
+        f"{url}: the download failed {_ATTEMPTS} times ({reason}); start it again to resume it"
     )
 
 
 def _receive(url: str, part: Path, start: int, description: str, most: int | None) -> str:
-    """Appends what is missing from byte ``start`` on, or starts over; returns the content type."""
+    """Append the bytes from ``start`` on, or start over; return the content type."""
     limit = math.inf if most is None else most
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
@@ -172,7 +172,7 @@ def _receive(url: str, part: Path, start: int, description: str, most: int | Non
         length = headers.get("Content-Length", "")
         total = start + int(length) if length.isdecimal() else None
         if (total or 0) > limit:
-            raise InputError(f"{url}: {total} bytes are too many, at most {most} are fetched")
+            raise InputError(f"{url}: {total} bytes are too many, at most {most} are accepted")
         with (
             part.open("ab" if start else "wb") as file,
             tqdm(
@@ -195,7 +195,7 @@ def _receive(url: str, part: Path, start: int, description: str, most: int | Non
                 bar.update(len(block))
                 if file.tell() > limit:
                     file.truncate(0)
-                    raise InputError(f"{url}: sends more than {most} bytes, that is too much")
+                    raise InputError(f"{url}: sends more than {most} bytes, which are too many")
             if total is not None and file.tell() < total:
                 raise _Broken(f"{file.tell()} of {total} bytes received")
         return str(headers.get_content_type())

@@ -1,4 +1,4 @@
-"""The one exception for a user's mistake, and how commands report it."""
+"""The exceptions for a user's mistake, and how commands report them."""
 
 import functools
 import sys
@@ -10,7 +10,7 @@ _Main = Callable[Concatenate[list[str], _Given], int]
 
 
 class InputError(ValueError):
-    """Bad input: a file, a folder, a setting or a value that the caller can correct.
+    """An error in the input: a file, folder, setting or value that the caller can correct.
 
     The message is one line that names the file, line or field and says what to do. Commands print
     it without a traceback and exit with status 2.
@@ -18,7 +18,7 @@ class InputError(ValueError):
 
 
 class SettingError(InputError):
-    """A setting that cannot be used: the message names its field, and a command prints its flag.
+    """An error in a setting: the message names the field, and a command prints the flag.
 
     Attributes:
         field: The name of the field (``eta``).
@@ -34,11 +34,18 @@ class SettingError(InputError):
         return f"{self.field}: {self.problem}"
 
 
-def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main[_Given]]:
-    """Makes a function of ``argv`` the main function of a command that understands flags only.
+def report(error: InputError) -> int:
+    """Print an error as a command does, a setting with its flag; return the exit status 2."""
+    dashes = "--" if isinstance(error, SettingError) else ""
+    print(f"error: {dashes}{error}", file=sys.stderr)
+    return 2
 
-    It returns the exit status: the function's own; 2 and one line for an ``InputError``; 130 and
-    the line ``interrupted``, which says what is kept, for Ctrl-C.
+
+def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main[_Given]]:
+    """Make a function of ``argv`` the main function of a command that understands flags only.
+
+    It returns the exit status: the function's own; that of ``report`` for an ``InputError``; 130
+    after the line ``interrupted``, which says what is kept, for Ctrl-C.
     """
 
     def of(function: _Main[_Given]) -> _Main[_Given]:
@@ -49,9 +56,7 @@ def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main
                     raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
                 return function(argv, *args, **kwargs)
             except InputError as error:
-                dashes = "--" if isinstance(error, SettingError) else ""
-                print(f"error: {dashes}{error}", file=sys.stderr)
-                return 2
+                return report(error)
             except KeyboardInterrupt:
                 print(interrupted, file=sys.stderr)
                 return 130

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all: written to a temporary name beside the target, then renamed."""
+"""Files that appear whole or not at all: they get a temporary name first and are renamed."""
 
 import contextlib
 import os
@@ -11,15 +11,15 @@ from hcft_jax.util.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: str | Path, partial: str | Path | None = None) -> Iterator[Path]:
-    """A temporary path in the folder of ``path`` that is renamed to it when the block succeeds.
+    """Yield a temporary path beside ``path`` that is renamed to it when the block succeeds.
 
-    The suffix is kept (video writers choose their format by it). On any exception, Ctrl-C too, the
-    temporary file is removed, or renamed to ``partial`` where one is given and there is something
-    in it, and ``path`` stays as it was. Missing folders are made; a ``partial`` of before goes when
-    the block succeeds.
+    The suffix is kept (video writers choose their format by it). On any exception, Ctrl-C too,
+    ``path`` stays as it was, and the temporary file is removed, or renamed to ``partial`` where
+    that is given and the file is not empty. Missing folders are made. An earlier ``partial`` is
+    removed when the block succeeds.
 
     Raises:
-        InputError: the folder cannot be made or written to, or the disk is full.
+        InputError: The folder cannot be made or written to, or the disk is full.
     """
     path = Path(path)
     try:
@@ -51,7 +51,7 @@ def replacing(path: str | Path, partial: str | Path | None = None) -> Iterator[P
 
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
-    """Discards what is written to file descriptor 2: libraries in C do so past sys.stderr."""
+    """Discard what is written to file descriptor 2, as C libraries do, past sys.stderr."""
     saved, sink = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(sink, 2)
@@ -63,7 +63,7 @@ def silent_stderr() -> Iterator[None]:
 
 
 def cache_dir() -> Path:
-    """$HCFT_CACHE, else $XDG_CACHE_HOME/hcft_jax, else ~/.cache/hcft_jax."""
+    """Return $HCFT_CACHE, else $XDG_CACHE_HOME/hcft_jax, else ~/.cache/hcft_jax."""
     if own := os.environ.get("HCFT_CACHE"):
         return Path(own)
     general = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")

@@ -1,4 +1,4 @@
-"""One rule for the spellings of sequences: Jogging-1, Jogging.1, jogging_1 are one target."""
+"""The rule for spellings of sequences: Jogging-1, Jogging.1 and jogging_1 are one target."""
 
 import difflib
 import re
@@ -10,15 +10,15 @@ _NUMBERED = re.compile(r"(.+)-[0-9]+")
 
 
 def key(name: str) -> str:
-    """What all spellings of a name have in common: no letter case, and "-" for . _ and blanks."""
+    """Return what all spellings of a name share: lower case, and "-" for . _ and blanks."""
     return _SEPARATORS.sub("-", name.strip()).lower()
 
 
 def index(names: Iterable[str]) -> dict[str, str]:
-    """The names by ``key``, for look-ups ``index(names).get(key(spelling))``.
+    """Return the names by ``key``, for look-ups ``index(names).get(key(spelling))``.
 
-    A video of which only one numbered target is known also stands for it: the benchmark's Human4-2
-    is Human4 in the GOT-10k toolkit. Jogging, with two targets, stands for none.
+    A video with only one known numbered target also stands for that target: the benchmark's
+    Human4-2 is Human4 in the GOT-10k toolkit. Jogging has two targets and stands for none.
     """
     exact = {key(name): name for name in names}
     videos = {k: match[1] for k in exact if (match := _NUMBERED.fullmatch(k))}
@@ -28,18 +28,18 @@ def index(names: Iterable[str]) -> dict[str, str]:
 
 
 def natural(name: str) -> list[tuple[int, str]]:
-    """Sort key: digits by value, letters without case (Human2 before Human10)."""
+    """Return a sort key: digits by value, letters without case (Human2 before Human10)."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
     return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
 
 
 def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
-    """The sequence and the tracker of a file name ``<Sequence>_<Tracker>``, without its suffix.
+    """Split a file name ``<Sequence>_<Tracker>`` into its two names.
 
-    Both may have underscores (``Jogging_1_CF2``): the longest beginning that is a sequence is it.
+    Both may have underscores (``Jogging_1_CF2``): the longest known sequence is taken.
 
     Args:
-        stem: The name.
+        stem: The file name without its suffix.
         known: The sequences, as ``index`` gives them.
 
     Returns:
@@ -53,11 +53,12 @@ def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
 
 
 def near(name: str, known: Iterable[str]) -> str:
-    """`` (did you mean ...?)`` where some known names are close; else nothing."""
-    close = difflib.get_close_matches(name, list(known), n=3)
+    """Return `` (did you mean ...?)`` where some known names are close, else nothing."""
+    by_key = {key(other): other for other in known}
+    close = [by_key[match] for match in difflib.get_close_matches(key(name), by_key)]
     return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def listed(names: Iterable[str]) -> str:
-    """All the names that there are."""
+    """Return the end of an error message that lists all the known names."""
     return f"there are {', '.join(names)}"

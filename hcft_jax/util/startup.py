@@ -1,4 +1,4 @@
-"""How a command starts: compiled programs that are kept, and the processes that share the work."""
+"""The start of a command: where compiled programs are kept, and which processes share the work."""
 
 import hashlib
 import logging
@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 from absl import flags
 
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import SettingError
 from hcft_jax.util.files import cache_dir
 
 NONE = "none"
@@ -19,13 +19,13 @@ _WORTH_KEEPING = 0.3  # seconds of compiling
 
 @dataclass(frozen=True)
 class Process:
-    """One of the processes that do a job together, each on its own devices."""
+    """One of several processes that do a job together, each on its own devices."""
 
     index: int = 1  # from 1
     count: int = 1
 
     def wait(self, name: str) -> None:
-        """Until all of them have come here."""
+        """Wait until all processes have come here."""
         if self.count > 1:
             from jax.experimental import multihost_utils  # takes a second
 
@@ -36,7 +36,7 @@ ALONE = Process()
 
 
 def define(into: flags.FlagValues = flags.FLAGS) -> None:
-    """The flags that ``start`` reads."""
+    """Define the flags that ``start`` reads."""
     flags.DEFINE_string(
         "compilation_cache",
         None,
@@ -46,19 +46,19 @@ def define(into: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_string(
         "distributed",
         None,
-        "one of several processes that share the runs: auto (Slurm, Open MPI, Cloud TPU), or "
-        "i/n@HOST:PORT, process i of n; they meet at the first one's address",
+        "which of several processes that share the runs: auto (Slurm, Open MPI, Cloud TPU), or "
+        "i/n@HOST:PORT for process i of n, where HOST:PORT is the first one's address",
         flag_values=into,
     )
 
 
 def quiet() -> None:
-    """Warnings of JAX alone: it tells of every absent accelerator."""
+    """Let JAX only log warnings: otherwise it reports every accelerator that is absent."""
     logging.getLogger("jax").setLevel(logging.WARNING)
 
 
 def keep_programs(folder: str | None = None) -> None:
-    """Keeps compiled programs for the next start, in a folder or the cache; not with ``NONE``."""
+    """Keep compiled programs for the next start, in a folder or the cache; not with ``NONE``."""
     if folder != NONE:
         place = Path(folder or cache_dir() / "xla") / _host()
         jax.config.update("jax_compilation_cache_dir", str(place))
@@ -66,10 +66,10 @@ def keep_programs(folder: str | None = None) -> None:
 
 
 def start(given: flags.FlagValues = flags.FLAGS) -> Process:
-    """Sets JAX up, before it computes; which of the processes this one is.
+    """Set JAX up before it computes; return which of the processes this one is.
 
     Raises:
-        InputError: ``--distributed`` is malformed, or the processes do not meet.
+        SettingError: ``distributed`` is malformed, or the processes do not meet.
     """
     quiet()
     keep_programs(given.compilation_cache)
@@ -83,20 +83,20 @@ def start(given: flags.FlagValues = flags.FLAGS) -> Process:
         elif match and 1 <= index <= count:
             jax.distributed.initialize(match[3], count, index - 1)
         else:
-            raise InputError(
-                f"--distributed: {given.distributed!r} is neither auto nor i/n@HOST:PORT with i "
-                "from 1 to n"
+            raise SettingError(
+                "distributed",
+                f"{given.distributed!r} is neither auto nor i/n@HOST:PORT with i from 1 to n",
             )
-    except InputError:
+    except SettingError:
         raise
     except (ValueError, RuntimeError) as error:
         text = str(error).splitlines()[0]
-        raise InputError(f"--distributed={given.distributed}: {text}") from error
+        raise SettingError("distributed", f"{given.distributed}: {text}") from error
     return Process(jax.process_index() + 1, jax.process_count())
 
 
 def _host() -> str:
-    """The kind of this machine: what is compiled for one CPU may not run on another."""
+    """Return the kind of this machine: a program compiled for one CPU may not run on another."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:  # not Linux

@@ -1,3 +1,3 @@
-"""The version of this package, stated here only."""
+"""The version of this package, which is stated here only."""
 
 __version__ = "0.2.0"

@@ -1,1 +1,1 @@
-"""Files of network parameters: the native format, foreign ones, look-up and checks."""
+"""Files of network parameters: the native format, importers, look-up and self-test."""

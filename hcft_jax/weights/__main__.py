@@ -1,4 +1,4 @@
-"""Look for, fetch, convert and check files of network parameters.
+"""The command that fetches, converts and checks files of network parameters.
 
 ::
 
@@ -12,22 +12,22 @@ import sys
 from collections.abc import Sequence
 
 from hcft_jax.backbones import registry
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, report
 from hcft_jax.weights import importers
 from hcft_jax.weights.lookup import check, convert, fetch
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status."""
+    """Run the command line; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m hcft_jax.weights")
     commands = parser.add_subparsers(dest="command", required=True)
     parts = commands.add_parser("fetch", help="download a backbone's public file into the cache")
     parts.add_argument("--backbone", choices=registry.BACKBONES, default=registry.DEFAULT)
-    parts.add_argument("--url", help="a mirror of that file")
+    parts.add_argument("--url", help="the address of a mirror of that file")
     parts = commands.add_parser("convert", help="write another program's file as a native one")
     parts.add_argument("source")
     parts.add_argument("dest")
-    parts.add_argument("--preset", choices=importers.PRESETS, help="what a .pth file is")
+    parts.add_argument("--preset", choices=importers.PRESETS, help="which training a .pth file has")
     commands.add_parser("check", help="self-test of a file").add_argument("path")
     options = parser.parse_args(arguments)
     try:
@@ -49,8 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{options.source}: {architecture}")
             print(f"{options.dest}: written, digest {weights.digest}")
     except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return report(error)
     return 0
 
 

@@ -1,7 +1,7 @@
-"""Readers of other programs' weights files, each brought to this package's convention.
+"""Readers of other programs' weights files, which convert to this package's convention.
 
 The convention (see ``backbone``): kernels HWIO for cross-correlation, images RGB in [0, 255], and
-the mean and standard deviation that belong to the training. What each source has:
+the mean and standard deviation of the training. The sources have:
 
 =============  ======  ========  =====================================  ====================
 file           layout  channels  mean (RGB)                             standard deviation
@@ -15,11 +15,11 @@ Caffe's .pth   OIHW    BGR       123.68, 116.779, 103.939               1
 
 Sources: the "normalization" of the models of vlfeat.org/matconvnet/pretrained,
 ``keras.applications.imagenet_utils.preprocess_input`` (mode "caffe"), and
-``torchvision.models.VGG19_Weights.IMAGENET1K_V1`` (and ``AlexNet_Weights``). Nothing is
-folded into the kernels; a BGR source only has the input axis of its first kernel reversed.
+``torchvision.models.VGG19_Weights.IMAGENET1K_V1`` (and ``AlexNet_Weights``). Kernels stay as they
+are, except that the first kernel of a BGR source has its input axis reversed.
 
-Which network a file holds is told by the names of its layers. The readers take whatever widths they
-find; ``weights.load`` requires those of the network.
+The names of its layers tell which network a file holds. The readers accept any widths;
+``native.validate`` requires those of the network.
 """
 
 import zipfile
@@ -34,7 +34,7 @@ import numpy as np
 
 from hcft_jax.backbones.backbone import Backbone, Description, Operation, Params
 from hcft_jax.backbones.registry import BACKBONES
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.weights import matconvnet, torch_file
 from hcft_jax.weights.matconvnet import damaged
 
@@ -47,7 +47,7 @@ PRESETS = ("matconvnet", "keras", "npz", "torchvision", "caffe")
 
 @dataclass(frozen=True)
 class Imported:
-    """Parameters in this package's convention, and where they came from."""
+    """Parameters in this package's convention, and their origin."""
 
     params: Params
     backbone: Backbone
@@ -56,10 +56,10 @@ class Imported:
 
 
 def sniff(path: Path) -> str:
-    """The format by content: 'npz' (native files too), 'keras', 'mat' or 'pth'.
+    """Return the format of a file by its content: 'npz' (also native), 'keras', 'mat' or 'pth'.
 
     Raises:
-        InputError: missing, a folder, empty, or none of these formats.
+        InputError: The file is missing, a folder, empty, or of no known format.
     """
     try:
         with path.open("rb") as file:
@@ -94,16 +94,16 @@ def sniff(path: Path) -> str:
 
 
 def read(path: str | Path, preset: str | None = None) -> Imported:
-    """Reads a foreign file.
+    """Read a foreign file.
 
     Args:
-        path: the file; its format and network are found by content, not by name.
-        preset: one of ``PRESETS``; needed for VGG-19's .pth, where torchvision's training and the
+        path: The file; its format and network are found by content, not by name.
+        preset: One of ``PRESETS``; needed for VGG-19's .pth, where torchvision's training and the
             one converted from Caffe differ in channel order and scale but not in form.
 
     Raises:
-        InputError: an unreadable or foreign file, a missing or malformed layer, or a preset that is
-            missing or does not fit the file.
+        InputError: The file is unreadable or foreign, a layer is missing or malformed, or the
+            preset is missing or does not fit the file.
     """
     path = Path(path)
     kind = sniff(path)
@@ -120,16 +120,15 @@ def read(path: str | Path, preset: str | None = None) -> Imported:
 
 def _fitting(path: Path, preset: str | None, possible: tuple[str, ...]) -> None:
     if preset is not None and preset not in possible:
-        raise InputError(
-            f"{path}: --preset={preset} does not fit this file; it takes {' or '.join(possible)}"
-        )
+        fitting = " or ".join(possible)
+        raise SettingError("preset", f"{preset} does not fit {path}, which takes {fitting}")
 
 
 def open_npz(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz, never unpickling.
+    """Return all arrays of an .npz without ever unpickling.
 
     Raises:
-        InputError: truncated, or with Python objects in it.
+        InputError: The file is truncated or has Python objects in it.
     """
     try:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
@@ -146,10 +145,10 @@ def _titles() -> str:
 def _network(
     path: Path, found: Collection[str], wanted: Callable[[Backbone], Iterable[str]]
 ) -> Backbone:
-    """The backbone whose names, as ``wanted`` spells them for the format, are all found.
+    """Return the backbone whose names, as ``wanted`` spells them for the format, are all found.
 
     Raises:
-        InputError: there is none; it names what the likeliest one lacks.
+        InputError: There is none; the message names what the likeliest backbone lacks.
     """
     lacking = []
     for backbone in BACKBONES.values():
@@ -174,7 +173,7 @@ def _imported(
     operations: Sequence[Operation] | None = None,
     input_size: int | None = None,
 ) -> Imported:
-    """Parameters of the layers' kernels (HWIO) and biases as found."""
+    """Return the parameters from the layers' kernels (HWIO) and biases as found."""
     params: Params = {}
     for name, shape in backbone.shapes(backbone.architecture).items():
         params[name] = _layer(*layers[name], name, shape[:2], path, backbone.title)
@@ -196,7 +195,7 @@ def _imported(
 def _layer(
     kernel: Any, bias: Any, name: str, size: tuple[int, ...], path: Path, title: str
 ) -> dict[str, np.ndarray]:
-    """float32 HWIO kernel and flat bias; restores the trailing ones of a shape MATLAB drops."""
+    """Return a float32 HWIO kernel, with the trailing axes that MATLAB drops, and a flat bias."""
     arrays = []
     for part, value in (("kernel", kernel), ("bias", bias)):
         array = np.asarray(value)
@@ -216,7 +215,7 @@ def _layer(
 
 
 def _normalization(mean: Any, std: Any, path: Path) -> dict[str, np.ndarray]:
-    """Mean as three numbers where it is constant per channel, else as an image; std as three."""
+    """Return the mean as three numbers if it is constant per channel, else as an image; and std."""
     mean, std = np.asarray(mean), np.asarray(std, np.float32)
     if mean.dtype.kind not in "fiu" or not (mean.size == 3 or mean.shape[2:] == (3,)):
         raise InputError(
@@ -261,7 +260,7 @@ def _read_keras(path: Path) -> Imported:
 
 
 def _keras_arrays(group: h5py.Group, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Kernel and bias of a layer: 'block1_conv1_W_1:0' in 2016, '.../kernel:0' later."""
+    """Return the kernel and bias of a layer: 'block1_conv1_W_1:0' in 2016, '.../kernel:0' later."""
     found: list[str] = []
     if "weight_names" in group.attrs:
         names = group.attrs["weight_names"]
@@ -305,7 +304,7 @@ def _read_matconvnet(path: Path) -> Imported:
 
 
 def _read_torch(path: Path, preset: str | None) -> Imported:
-    # the classifiers, many times as large, are left where they are
+    # not the classifiers, which are many times as large
     parts = {key.partition(".")[0] for b in BACKBONES.values() for key in b.torch.values()}
     tensors = torch_file.read(path, lambda name: name.partition(".")[0] in parts)
     backbone = _network(
@@ -318,7 +317,7 @@ def _read_torch(path: Path, preset: str | None) -> Imported:
         first, *others = backbone.torch_presets
         raise InputError(
             f"{path}: a .pth of {backbone.title} does not say which training it is; run 'python -m "
-            f"hcft_jax.weights.lookup convert {path} {backbone.name}.npz --preset={first}' "
+            f"hcft_jax.weights convert {path} {backbone.name}.npz --preset={first}' "
             f"(or --preset={' or '.join(others)}) and use the result"
         )
     preset = preset or backbone.torch_presets[0]

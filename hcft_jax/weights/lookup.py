@@ -1,10 +1,6 @@
-"""Backbones' weights: where they are looked for, and how a native file is made of others.
-
-The file itself is ``native``'s.
-"""
+"""The look-up of backbones' weights, their download, and the conversion of foreign files."""
 
 import hashlib
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -14,42 +10,33 @@ import numpy as np
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.util import download
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import cache_dir
 from hcft_jax.weights import importers, native, selftest
 from hcft_jax.weights.native import Weights
 
 
 def load(path: str | Path) -> Weights:
-    """Reads a native file, or a foreign one that identifies itself (see ``importers``).
+    """Read a native file, or a foreign one that identifies itself (see ``importers``).
 
     Raises:
-        InputError: missing, truncated, foreign or ambiguous (.pth) file; a missing layer, a wrong
-            shape or dtype, or a value that is not finite.
+        InputError: The file is missing, truncated, foreign or ambiguous (.pth), or it has a missing
+            layer, a wrong shape or dtype, or a value that is not finite.
     """
     return _load(Path(path), None)
 
 
 def made(params: Params, backbone: str, origin: dict[str, Any]) -> Weights:
-    """Weights that were learned here: of RGB images, with where they come from as plain data."""
+    """Return weights that were learned here, on RGB images; ``origin`` is plain data about that."""
     network = registry.get(backbone)
     rest = {"preset": "learned", "file": None, "sha256": None}
     return native.described(params, network, rest | origin, "RGB")
 
 
 def random(backbone: str = registry.DEFAULT) -> Weights:
-    """He-initialised weights of a backbone's widths, uniform, from a fixed seed; untrained.
-
-    The same everywhere: of NumPy's streams only a bit generator's integers are promised to stay.
-    """
+    """Return untrained weights of a backbone: ``Backbone.initial`` from a fixed seed."""
     network = registry.get(backbone)
-    stream = np.random.PCG64(0)
-    params: Params = {}
-    for name, shape in network.shapes(network.architecture).items():
-        integers = stream.random_raw(math.prod(shape)) >> np.uint64(40)  # 24 bits: exact below
-        kernel = integers.astype(np.float32).reshape(shape) * np.float32(2**-23) - np.float32(1)
-        kernel *= np.float32(math.sqrt(6 / math.prod(shape[:3])))  # variance 2 / fan-in
-        params[name] = {"kernel": kernel, "bias": np.zeros(shape[3], np.float32)}
+    params = network.initial()
     params["normalization"] = {
         "mean": np.array(importers.OXFORD_MEAN, np.float32),
         "std": np.ones(3, np.float32),
@@ -61,18 +48,17 @@ def random(backbone: str = registry.DEFAULT) -> Weights:
 
 
 def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
-    """The weights of a backbone that a command uses: as told, or from where they usually are.
+    """Return the weights of a backbone: those that are named, or the first that are found.
 
     Args:
-        explicit: the value of --weights: a file, "random" for ``random()``, or None to look into
-            the backbone's environment variable (same values; HCFT_WEIGHTS for VGG-19,
-            HCFT_WEIGHTS_ALEXNET for AlexNet), then into the package where it has them (Compact),
-            then the cache, then ``fetch``.
-        backbone: its name.
+        explicit: The setting ``weights``: a file, or "random" for ``random()``. None: the value of
+            the backbone's environment variable (HCFT_WEIGHTS for VGG-19, HCFT_WEIGHTS_ALEXNET for
+            AlexNet), else the file in the package (Compact), else in the cache, else ``fetch``.
+        backbone: Its name.
 
     Raises:
-        InputError: the file that was named is unusable or another network's, or none is found and
-            the download fails.
+        InputError: The named file is unusable or another network's, or none is found and the
+            download fails.
     """
     network = registry.get(backbone)
     if explicit:
@@ -89,20 +75,23 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
         try:
             fetch(backbone)
         except InputError as error:
-            raise InputError(
-                f"no {network.title} weights: give --weights=FILE, set {network.environment}=FILE, "
-                f"or run 'python -m hcft_jax.weights fetch --backbone={backbone}' with a "
-                "network; --weights=random is untrained, for demonstrations (the download failed: "
-                f"{error})"
+            raise SettingError(
+                "weights",
+                f"no file of {network.title} is found; name one, set {network.environment}=FILE, "
+                f"or run 'python -m hcft_jax.weights fetch --backbone={backbone}' where there is a "
+                "network; 'random' is untrained, for demonstrations (the download failed: "
+                f"{error})",
             ) from error
     try:
         return _named(str(cached), network)
     except InputError as error:
-        raise InputError(f"{error} (the cached copy: delete it and it is fetched again)") from error
+        raise InputError(
+            f"{error} (the cached copy; delete it to have it fetched again)"
+        ) from error
 
 
 def at_hand(backbone: str) -> bool:
-    """Whether ``find(None, backbone)`` needs no download."""
+    """Tell whether ``find(None, backbone)`` needs no download."""
     network = registry.get(backbone)
     return bool(
         os.environ.get(network.environment)
@@ -112,10 +101,10 @@ def at_hand(backbone: str) -> bool:
 
 
 def _named(value: str, network: Backbone) -> Weights:
-    """A file, or "random".
+    """Return the weights in a file, or those of ``random`` for "random".
 
     Raises:
-        InputError: as ``load``; or the file holds another network.
+        InputError: As ``load`` does; or the file holds another network.
     """
     if value == "random":
         return random(network.name)
@@ -123,8 +112,8 @@ def _named(value: str, network: Backbone) -> Weights:
     if weights.backbone.name != network.name:
         other = weights.backbone
         raise InputError(
-            f"{value}: weights of {other.title}, but the backbone is {network.title}: give a file "
-            f"of {network.title}, or --backbone={other.name} and its layers"
+            f"{value}: weights of {other.title}, but the backbone is {network.title}; give a file "
+            f"of {network.title}, or the backbone {other.name!r} and its layers"
         )
     return weights
 
@@ -132,26 +121,26 @@ def _named(value: str, network: Backbone) -> Weights:
 def fetch(
     backbone: str = registry.DEFAULT, url: str | None = None, cache: str | Path | None = None
 ) -> Path:
-    """Downloads a backbone's public file and keeps it as a native file.
+    """Download a backbone's public file and keep it as a native file.
 
-    Resumed where it broke off, and only once for all processes (see ``download``).
+    An interrupted download is resumed, and all processes share one (see ``download``).
 
     Args:
-        backbone: its name.
-        url: a mirror of the file (``Release``); nothing is used before its checksum matches.
-        cache: the folder; by default ``cache_dir()``.
+        backbone: Its name.
+        url: A mirror of the file (``Release``); nothing is used before its checksum matches.
+        cache: The folder; by default ``cache_dir()``.
 
     Returns:
         The native file, ``<backbone>.npz`` in the cache.
 
     Raises:
-        InputError: no public file, no network, no such file on the server, another content, or no
-            room.
+        InputError: There is no public file, no network, no such file on the server or no room, or
+            the download has another content.
     """
     network = registry.get(backbone)
     target = _cached(network, cache)
     if network.release is None:
-        raise InputError(f"no public file of {network.title} is known: convert one of your own")
+        raise InputError(f"no public file of {network.title} is known; convert a file of your own")
     address = url or network.release.url
 
     def convert_part(part: Path) -> None:
@@ -167,15 +156,15 @@ def _cached(network: Backbone, cache: str | Path | None) -> Path:
 
 
 def convert(source: str | Path, dest: str | Path, preset: str | None = None) -> Weights:
-    """Writes any readable file as a native one.
+    """Write any readable file as a native one.
 
     Args:
-        source: see ``load``; with a preset also .pth.
-        dest: the native file.
-        preset: one of ``importers.PRESETS``.
+        source: A file that ``load`` reads; with a preset also any .pth.
+        dest: The native file.
+        preset: One of ``importers.PRESETS``.
 
     Raises:
-        InputError: as ``load`` and ``save``; or the source is a known training and does not pass
+        InputError: As ``load`` and ``native.save`` do; or the source is a known training, but fails
             its self-test as imported, as with a wrong preset. Nothing is written then.
     """
     weights = _load(Path(source), preset)
@@ -183,13 +172,13 @@ def convert(source: str | Path, dest: str | Path, preset: str | None = None) -> 
         lines = selftest.inspect(weights.backbone, weights.params)
         failed = [text for status, text in lines if status == "FAIL"]
         if failed:
-            raise InputError(f"{source}: fails the self-test ({failed[0]}); another --preset?")
+            raise InputError(f"{source}: fails the self-test ({failed[0]}); is its preset another?")
     native.save(dest, weights)
     return weights
 
 
 def check(path: str | Path) -> bool:
-    """Prints the self-test of a file; whether it passed."""
+    """Print the self-test of a file; return whether it passed."""
     try:
         weights = load(path)
         title = weights.backbone.title
@@ -205,7 +194,7 @@ def check(path: str | Path) -> bool:
 def _load(path: Path, preset: str | None) -> Weights:
     if importers.sniff(path) == "npz" and native.is_native(path):
         if preset is not None:
-            raise InputError(f"{path}: already a native file; leave out --preset={preset}")
+            raise SettingError("preset", f"{path} is already a native file; leave {preset} out")
         return native.load(path)
     return _load_foreign(path, preset, path.name)
 

@@ -1,7 +1,7 @@
 """Reads a MatConvNet (SimpleNN) network from a .mat file: its operations, arrays and normalisation.
 
-Three generations exist: filters and biases as fields of their own; a cell ``weights``; and the
-normalisation moved into ``meta``. Fields that are absent have the values of ``vl_simplenn_tidy``.
+Three generations exist: with filters and biases as separate fields; with a cell ``weights``; and
+with the normalisation in ``meta``. Absent fields have the values of ``vl_simplenn_tidy``.
 """
 
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ _KINDS = {"lrn": "normalize"}  # its later name
 
 
 @dataclass(frozen=True)
-class Network:
-    """What a file holds, arrays as MATLAB has them (trailing axes of one are dropped)."""
+class MatlabNetwork:
+    """The content of a file, with arrays as in MATLAB (trailing axes of one are dropped)."""
 
     operations: list[Operation]
     weights: dict[str, list[np.ndarray]]  # filters and biases by the operation's name
@@ -27,11 +27,11 @@ class Network:
     input_size: int | None
 
 
-def read(path: Path) -> Network:
-    """Reads a file.
+def read(path: Path) -> MatlabNetwork:
+    """Read a file.
 
     Raises:
-        InputError: damaged, not a SimpleNN network, or an operation with fields of no meaning.
+        InputError: It is damaged or not a SimpleNN network, or a field of an operation is invalid.
     """
     try:
         content = scipy.io.loadmat(
@@ -67,11 +67,11 @@ def read(path: Path) -> Network:
     if meta is not None and "imageSize" in meta:
         sizes = meta["imageSize"].numbers
         size = int(sizes[0]) if sizes.size and sizes[0] >= 1 and np.isfinite(sizes[0]) else None
-    return Network(operations, weights, mean, size)
+    return MatlabNetwork(operations, weights, mean, size)
 
 
 def damaged(path: Path, error: BaseException) -> InputError:
-    """What to say of a file whose reader raised ``error``."""
+    """Return the error about a file whose reader raised ``error``."""
     reason = " ".join(str(error).split())[:120] or type(error).__name__
     return InputError(f"{path}: truncated or damaged ({reason}); download or convert it again")
 
@@ -89,7 +89,7 @@ def _operation(layer: "_Matlab") -> Operation:
 
 
 def _integers(layer: "_Matlab", name: str, count: int, default: int) -> tuple[int, ...]:
-    """A field of one number, for every direction, or of one for each."""
+    """Return a field, one whole number per direction; a single number stands for all of them."""
     values = layer[name].numbers if name in layer else np.zeros(0)
     if not values.size:
         values = np.array([default])
@@ -101,9 +101,9 @@ def _integers(layer: "_Matlab", name: str, count: int, default: int) -> tuple[in
 
 
 class _Matlab:
-    """A MATLAB struct (or the file's variables) by field name, through the 1 x 1 arrays around it.
+    """A MATLAB struct (or the file's variables) by field name, without the 1 x 1 arrays around it.
 
-    Arrays are left as MATLAB has them: scipy's ``squeeze_me`` would also drop real axes of one.
+    Other arrays stay as they are: scipy's ``squeeze_me`` would also drop real axes of one.
     """
 
     def __init__(self, value: Any):

@@ -1,10 +1,10 @@
-"""A backbone's parameters in a file of their own: .npz, never pickled, all or nothing of it.
+"""The native file of a backbone's parameters: an .npz, never pickled, written whole or not at all.
 
 Parameters are the nested dict of ``backbone``: float32 HWIO kernels and biases of the layers and
 the normalization of their training. The keys are ``conv1_1/kernel``, ...,
-``normalization/mean``, ``normalization/std`` (float32, or float16 where that has all the values)
-and ``metadata``: JSON that says which network it is, its architecture where there are several,
-where the weights came from, and that holds their digest.
+``normalization/mean``, ``normalization/std`` (float32, or float16 where that is exact) and
+``metadata``: JSON with the network's name, its architecture where there are several, the origin of
+the weights, and their digest.
 """
 
 import dataclasses
@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A network's parameters, where they came from, and a digest that identifies their content."""
+    """A network's parameters, their origin, and a digest that identifies their content."""
 
     params: Params
     metadata: dict[str, Any]
@@ -36,12 +36,12 @@ class Weights:
 
     @property
     def backbone(self) -> Backbone:
-        """Whose parameters they are."""
+        """The network that has these parameters."""
         return registry.BACKBONES[self.metadata["backbone"]]
 
 
 def is_native(path: Path) -> bool:
-    """Whether an .npz is one of these."""
+    """Tell whether an .npz is a native file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return "metadata.npy" in archive.namelist()
@@ -50,11 +50,11 @@ def is_native(path: Path) -> bool:
 
 
 def load(path: Path) -> Weights:
-    """Reads such a file.
+    """Read a native file.
 
     Raises:
-        InputError: it cannot be read, is of another version of the format or of no known network,
-            not what its digest says, or as ``validate``.
+        InputError: It cannot be read, has another version of the format, an unknown network or
+            another digest, or fails ``validate``.
     """
     arrays = importers.open_npz(path)
     try:
@@ -95,12 +95,12 @@ def _unreadable(path: Path, why: str) -> InputError:
 
 
 def save(path: str | Path, weights: Weights) -> None:
-    """Writes a native file, whole or not at all.
+    """Write a native file, whole or not at all.
 
-    Where every value is one of float16, as those of ``halved`` are, it takes half the room.
+    Where float16 has every value exactly, as after ``halved``, the file has half the size.
 
     Raises:
-        InputError: it cannot be written there.
+        InputError: It cannot be written there.
     """
     metadata = json.dumps({**weights.metadata, "digest": weights.digest})
     with files.replacing(path) as temporary, temporary.open("wb") as file:
@@ -112,7 +112,7 @@ def save(path: str | Path, weights: Weights) -> None:
 
 
 def halved(params: Params) -> Params:
-    """A network's arrays, float32, rounded to values that float16 has."""
+    """Return a network's arrays, float32, rounded to values that float16 has."""
     return {
         layer: {part: np.asarray(a).astype(np.float16).astype(np.float32) for part, a in of.items()}
         for layer, of in params.items()
@@ -122,7 +122,7 @@ def halved(params: Params) -> Params:
 def described(
     params: Params, network: Backbone, origin: dict[str, Any], channel_order: str
 ) -> Weights:
-    """Parameters with their digest and where they came from; of images in that order once."""
+    """Return parameters with their origin and digest; the source had that order of channels."""
     metadata = {
         "format_version": FORMAT_VERSION,
         "backbone": network.name,
@@ -137,7 +137,7 @@ def described(
 
 
 def validate(params: Params, network: Backbone, path: Path) -> None:
-    """Raises InputError unless ``params`` has exactly the arrays, finite and float32."""
+    """Raise InputError unless ``params`` has exactly the network's arrays, finite and float32."""
     expected: dict[str, tuple[int, ...]] = {"normalization/std": (3,)}
     for name, kernel_shape in network.shapes(params.get("architecture")).items():
         expected |= {f"{name}/kernel": kernel_shape, f"{name}/bias": kernel_shape[3:]}
@@ -161,19 +161,19 @@ def validate(params: Params, network: Backbone, path: Path) -> None:
 
 
 def _flat(params: Params) -> dict[str, np.ndarray]:
-    """The arrays, by ``<layer>/<part>``."""
+    """Return the arrays by ``<layer>/<part>``."""
     layers = ((layer, parts) for layer, parts in params.items() if layer != "architecture")
     return {f"{layer}/{part}": array for layer, parts in layers for part, array in parts.items()}
 
 
 def _plain(architecture: Any) -> dict[str, Any]:
-    """As JSON gives it back."""
+    """Return an architecture as JSON gives it back."""
     fields = dataclasses.asdict(architecture)
     return {name: list(v) if isinstance(v, tuple) else v for name, v in fields.items()}
 
 
 def _digest(params: Params) -> str:
-    """SHA-256 over name, dtype, shape and values of every array, in the order of the names.
+    """Return the SHA-256 of name, dtype, shape and values of every array, in order of the names.
 
     An architecture comes first, as JSON.
     """

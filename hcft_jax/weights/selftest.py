@@ -1,7 +1,7 @@
-"""The self-test of a network's parameters: is a copy damaged, mis-converted or untrained?
+"""The self-test of a network's parameters: is a copy damaged, wrongly converted or untrained?
 
-The Oxford training of VGG-19 is recognised by its biases and compared with a table of facts about
-it; of any other training only the function can be tested.
+The Oxford training of VGG-19 is recognised by its biases and compared with a table of facts. For
+any other training only its function can be tested.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from hcft_jax.backbones import vgg
 from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.weights import importers
 
-# Facts about the Oxford training, for telling a damaged or mis-converted copy of it. Per layer:
+# Facts about the Oxford training that reveal a damaged or wrongly converted copy. Per layer:
 # the inner product of the biases with cos(1.3 k^2), k = 1, 2, ...; the kernel's standard deviation;
 # and three kernel entries (row, column, input, output, value) that differ from every entry that a
 # transposed, mirrored or channel-swapped kernel has there by at least 0.3 of the largest of them.
@@ -36,18 +36,18 @@ conv5_2 4.40240 0.00842 0,2,133,457,0.0899 0,2,54,482,0.0917 0,2,172,488,-0.0881
 conv5_3 2.83484 0.00841 0,2,361,166,0.0791 2,0,361,210,0.0791 0,2,273,130,0.0958
 conv5_4 3.82557 0.00814 0,2,285,41,0.1565 2,0,257,288,0.0972 2,0,171,434,0.0648
 """
-_OXFORD_STD_TOLERANCE = 0.05  # passes kernels rounded to 8 bits
-_OXFORD_ENTRY_TOLERANCE = 0.05  # of the layer's largest tabulated entry; as above
-_OXFORD_BIAS_TOLERANCE = 1e-3  # of the biases' norm; passes float16
+_OXFORD_STD_TOLERANCE = 0.05  # kernels rounded to 8 bits pass
+_OXFORD_ENTRY_TOLERANCE = 0.05  # of the layer's largest tabulated entry; 8 bits pass
+_OXFORD_BIAS_TOLERANCE = 1e-3  # of the biases' norm; float16 passes
 
-_CALIBRATED = ("vgg19",)  # whose trainings the bounds of statistics were set with
+_CALIBRATED = ("vgg19",)  # the bounds of statistics were set with their trainings
 
 Line = tuple[str, str]
-"""A line of the self-test: "ok", "FAIL" or "note", and what was found."""
+"""A line of the self-test: "ok", "FAIL" or "note", and the finding."""
 
 
 def is_known(backbone: Backbone, params: Params) -> bool:
-    """Whether the biases are the Oxford training's; no change of a kernel's layout alters them."""
+    """Tell whether the biases are the Oxford training's; no kernel layout changes these."""
     if backbone.name != vgg.BACKBONE.name:
         return False
     matches = [_bias_error(params, row) < _OXFORD_BIAS_TOLERANCE for row in _table()]
@@ -55,11 +55,11 @@ def is_known(backbone: Backbone, params: Params) -> bool:
 
 
 def inspect(backbone: Backbone, params: Params) -> list[Line]:
-    """The self-test of a complete network: against a known training, or else plausibility.
+    """Test a complete network: against a known training, or else for plausibility.
 
-    Plausibility cannot tell mirrored or transposed kernels of an unknown training. Its bounds were
-    set with trained VGG-19s, so that other networks' statistics beyond them are only noted; they
-    are of networks that are a chain of convolutions with ReLUs.
+    Plausibility does not reveal mirrored or transposed kernels of an unknown training. Its bounds
+    were set with trained VGG-19s, so that other networks' statistics beyond them are only noted.
+    They apply to networks that are a chain of convolutions with ReLUs.
     """
     if is_known(backbone, params):
         return _inspect_oxford(params)
@@ -71,7 +71,7 @@ def inspect(backbone: Backbone, params: Params) -> list[Line]:
 
 
 def _table() -> Iterator[tuple[str, float, float, list[tuple[int, ...]], np.ndarray]]:
-    """Rows of the table: name, bias product, kernel deviation, entries' indices and values."""
+    """Yield rows of the table: name, bias product, deviation, entries' indices and values."""
     for line in _OXFORD.split("\n")[1:-1]:
         name, bias, deviation, *entries = line.split()
         numbers = [entry.split(",") for entry in entries]
@@ -115,7 +115,7 @@ def _inspect_oxford(params: Params) -> list[Line]:
 
 
 def _inspect_statistics(backbone: Backbone, params: Params) -> Iterator[Line]:
-    """What training does to kernels."""
+    """Test what training does to kernels."""
     failed = "FAIL" if backbone.name in _CALIBRATED else "note"
 
     def line(passed: Any, text: str) -> Line:
@@ -147,7 +147,7 @@ def _inspect_statistics(backbone: Backbone, params: Params) -> Iterator[Line]:
 
 
 def _inspect_function(backbone: Backbone, params: Params) -> Iterator[Line]:
-    """Responses to a test image: neither dead nor saturated, and different in other colours."""
+    """Test that responses to an image are neither dead nor saturated, and depend on its colours."""
     generator = np.random.default_rng(0)
     coarse = generator.uniform(0, 255, (8, 8, 3)).astype(np.float32)
     image = coarse.repeat(8, axis=0).repeat(8, axis=1)

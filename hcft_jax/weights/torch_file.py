@@ -2,15 +2,15 @@
 
 A ``.pth`` file is a pickle, and unpickling a downloaded file runs whatever code it names. Here the
 pickle's opcodes are interpreted instead (``pickletools.genops`` only decodes them): a few opcodes
-that build containers, and four named functions whose meaning is written out below. Anything else is
-refused by name, so no code of the file can run.
+that build containers, and four named functions whose meaning is implemented below. Anything else is
+refused by name, so that no code of the file can run.
 
 Two containers exist (formats as written by ``torch.save``):
 
 * zip (PyTorch 1.6 and later): ``<name>/data.pkl``, ``<name>/data/<key>`` with the raw storages and,
   in newer files, ``<name>/byteorder``;
-* legacy: five pickles in a row (magic number, protocol version, system information, the object, the
-  list of storage keys), then for each key an int64 element count and the raw values.
+* legacy: five consecutive pickles (magic number, protocol version, system information, the object,
+  the list of storage keys), then for each key an int64 element count and the raw values.
 """
 
 import math
@@ -76,7 +76,7 @@ class _Mark:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether a zip archive is one of ``torch.save``'s."""
+    """Tell whether a file is a zip archive of ``torch.save``."""
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
@@ -85,18 +85,18 @@ def is_zip(path: Path) -> bool:
 
 
 def read(path: str | Path, wanted: Callable[[str], bool] = lambda _: True) -> dict[str, np.ndarray]:
-    """The named tensors of a ``state_dict`` saved by ``torch.save``.
+    """Return the named tensors of a ``state_dict`` saved by ``torch.save``.
 
     Args:
-        path: the file, in either container.
-        wanted: which names to read; the values of the others are skipped.
+        path: The file, in either container.
+        wanted: Tells which names to read; the values of the others are skipped.
 
     Returns:
         ``{name: array}``, C-contiguous and in the machine's byte order, with the stored dtype.
 
     Raises:
-        InputError: the file is missing, truncated or not a plain ``state_dict``, or its pickle asks
-            for anything but tensors; nothing of it has been executed.
+        InputError: The file is missing, truncated or not a plain ``state_dict``, or its pickle
+            names anything but tensors; nothing in it is ever executed.
     """
     path = Path(path)
     try:
@@ -112,7 +112,7 @@ def read(path: str | Path, wanted: Callable[[str], bool] = lambda _: True) -> di
         ) from error
 
 
-# What decoding a damaged file raises: pickletools and the machine below (ValueError, IndexError,
+# A damaged file makes these raise: pickletools and the machine below (ValueError, IndexError,
 # TypeError, KeyError), the archive (BadZipFile, zlib.error, struct.error, NotImplementedError for
 # an unknown compression, RuntimeError for encryption), forged sizes (OverflowError, MemoryError).
 _DAMAGE = (
@@ -188,7 +188,7 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
 
 
 def _tensors(root: Any, path: Path, wanted: Callable[[str], bool]) -> dict[str, _Tensor]:
-    """The wanted tensors of a state_dict, or of a checkpoint that holds one as 'state_dict'."""
+    """Return the wanted tensors of a state_dict, or of a checkpoint with a 'state_dict'."""
     if isinstance(root, dict) and isinstance(root.get("state_dict"), dict):
         root = root["state_dict"]
     if not isinstance(root, dict):
@@ -201,7 +201,7 @@ def _tensors(root: Any, path: Path, wanted: Callable[[str], bool]) -> dict[str, 
 
 
 def _values(tensor: _Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
-    """A tensor's elements, gathered by its offset and strides (both count elements)."""
+    """Return a tensor's elements, gathered by its offset and strides (both count elements)."""
     storage = storages[tensor.storage.key]
     first = tensor.storage.start + tensor.offset
     dtype = storage.dtype.newbyteorder("=")
@@ -216,12 +216,12 @@ def _values(tensor: _Tensor, storages: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def _interpret(file: IO[bytes], path: Path, seen: dict[str, _Storage] | None = None) -> Any:
-    """Runs one pickle through a machine that knows containers, numbers, strings and tensors.
+    """Run one pickle in a machine that knows only containers, numbers, strings and tensors.
 
     Args:
-        file: positioned at the pickle; left just behind it.
-        path: for messages.
-        seen: receives each storage by key.
+        file: A file at the start of the pickle; it is left at the end.
+        path: The file, for messages.
+        seen: Receives each storage by key.
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
@@ -261,7 +261,7 @@ def _interpret(file: IO[bytes], path: Path, seen: dict[str, _Storage] | None = N
             items = to_mark() if name == "SETITEMS" else [stack.pop(-2), stack.pop()]
             _expect(stack[-1], dict).update(zip(items[::2], items[1::2], strict=True))
         elif name == "BUILD":
-            stack.pop()  # attributes of the dictionary (_metadata): nothing of the weights
+            stack.pop()  # attributes of the dictionary (_metadata), which are no weights
             _expect(stack[-1], dict)
         elif name == "GLOBAL":
             stack.append(_global(argument.replace(" ", "."), path))
@@ -317,7 +317,7 @@ def _global(name: str, path: Path) -> _Global:
 
 
 def _storage(identifier: Any) -> _Storage:
-    """A storage from ('storage', type, key, device, count[, (view key, start, size)])."""
+    """Return a storage from ('storage', type, key, device, count[, (view key, start, size)])."""
     kind, storage_type, key, _, count, *view = _expect(identifier, tuple)
     dtype = _STORAGES.get(_expect(storage_type, _Global).name.removeprefix("torch."))
     start = view[0][1] if view and view[0] is not None else 0
@@ -331,7 +331,7 @@ def _naturals(values: Any) -> bool:
 
 
 def _call(function: _Global, arguments: tuple[Any, ...], path: Path) -> Any:
-    """The meaning of the allowed functions; none of them is looked up or called."""
+    """Do what an allowed function would do; the function itself is never looked up or called."""
     if function.name == "collections.OrderedDict":
         return dict(*arguments)
     if function.name == "torch._utils._rebuild_parameter":

@@ -88,7 +88,7 @@ def test_its_least_input_leaves_two_cells(edged: TrackerConfig) -> None:
 
 def test_an_unknown_backbone_lists_those_there_are() -> None:
     with pytest.raises(
-        InputError, match="--backbone: no 'alex'; there are vgg19, alexnet, compact"
+        InputError, match=r"^backbone: no 'alex'; there are vgg19, alexnet, compact"
     ):
         registry.get("alex")
 
@@ -98,5 +98,18 @@ def test_parameters_of_another_backbone_are_refused(config: str, loaded: str) ->
     network = BACKBONES[config]
     tracking = TrackerConfig(backbone=config, layers=network.layers[-1:], gamma=(1.0,))
     image = np.zeros((64, 64, 3), np.uint8)
-    with pytest.raises(InputError, match=rf"params: no conv1.*, so not {network.title}'s"):
+    with pytest.raises(InputError, match=rf"params: no conv1.*, so they are not {network.title}'s"):
         tracker.init(lookup.random(loaded).params, tracking, image, (20, 20, 20, 20))
+
+
+@pytest.mark.parametrize("name", registry.BACKBONES)
+def test_initial_kernels_have_hes_variance_and_follow_the_seed(name: str) -> None:
+    network = registry.get(name)
+    params = network.initial(1)
+    assert set(params) == set(network.shapes(network.architecture))
+    deepest = network.layers[-1]
+    kernel, bias = params[deepest]["kernel"], params[deepest]["bias"]
+    assert kernel.dtype == bias.dtype == np.float32
+    assert kernel.std() == pytest.approx((2 / np.prod(kernel.shape[:3])) ** 0.5, rel=0.02)
+    assert not bias.any()
+    assert not np.array_equal(kernel, network.initial(2)[deepest]["kernel"])

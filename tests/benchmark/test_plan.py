@@ -62,12 +62,12 @@ def test_tasks_of_one_start_are_neighbours(experiments: list[Experiment]) -> Non
 def test_data_are_read_once_for_all_settings(
     experiments: list[Experiment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded: list[otb.Target] = []
+    loaded: list[str] = []
     original = otb.load
 
-    def load(target: otb.Target) -> Sequence:
-        loaded.append(target)
-        return original(target)
+    def load(name: str, where: Path) -> Sequence:
+        loaded.append(name)
+        return original(name, where)
 
     monkeypatch.setattr(otb, "load", load)
     _, tasks = make(experiments)

@@ -368,7 +368,7 @@ def test_a_frame_of_another_size_is_refused(params: Params, images: np.ndarray) 
 
 
 def test_constants_out_of_range_are_refused(params: Params, images: np.ndarray) -> None:
-    with pytest.raises(InputError, match="eta: 1.5"):
+    with pytest.raises(InputError, match=r"eta: 1\.5"):
         tracker.init(params, replace(SMALL, eta=1.5), images[0], (10, 10, 20, 20))
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hcft_jax.data import otb, otb_download, unpacking
+from hcft_jax.data import datasets, otb_download, unpacking
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
 from tests.server import Behaviour, serving
@@ -68,11 +68,11 @@ def test_sequences_are_fetched_and_can_be_tracked(
     server: Behaviour, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(server, tmp_path / "OTB", "deer", "Girl") == 0
-    assert [target.name for target in otb.find(tmp_path / "OTB")] == ["Deer", "Girl"]
+    assert [target.name for target in datasets.find(tmp_path / "OTB")] == ["Deer", "Girl"]
     assert everything(tmp_path / "OTB") == set(sequence("Deer")) | set(sequence("Girl"))
     assert f"2 targets: {tmp_path / 'OTB'}" in capsys.readouterr().out
-    (target,) = otb.find(tmp_path / "OTB", ["Deer"])
-    np.testing.assert_array_equal(otb.load(target).boxes, [[2, 3, 10, 12]] * 4)
+    (target,) = datasets.find(tmp_path / "OTB", names=["Deer"])
+    np.testing.assert_array_equal(target.load().boxes, [[2, 3, 10, 12]] * 4)
 
 
 def test_what_is_there_is_kept(
@@ -128,7 +128,7 @@ def test_a_page_and_an_absent_file_are_one_line_each(
     assert run(server, tmp_path, "Bolt", "Girl", "Deer") == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert "HTTP status 404" in lines[0]
-    assert "is no whole zip file; a proxy's or login page?" in lines[1]
+    assert "is no whole zip file; is it the page of a proxy or a login?" in lines[1]
     assert lines[2:] == ["error: 2 failed: Bolt, Girl"]
     assert (tmp_path / "Deer").is_dir()
 
@@ -169,7 +169,7 @@ HOSTILE = {
     "link": (with_mode("Deer/link", stat.S_IFLNK | 0o777), "is a link or a device"),
     "linked folder": (with_mode("Deer/img", stat.S_IFLNK | 0o777), "is a link or a device"),
     "fifo": (with_mode("Deer/fifo", stat.S_IFIFO | 0o666), "is a link or a device"),
-    "bomb": (pack(sequence("Deer") | {"Deer/zeros": b"\0" * (8 << 20)}), "not what a picture does"),
+    "bomb": (pack(sequence("Deer") | {"Deer/zeros": b"\0" * (8 << 20)}), "too many for a picture"),
     "same name": (pack(sequence("Deer") | {"deer/IMG/0001.jpg": jpeg(9)}), "two entries are"),
     "encrypted": (encrypted(), "is encrypted"),
     "damaged": (damaged(), "cannot be unpacked"),
@@ -254,7 +254,7 @@ def test_names_are_those_of_the_benchmark(capsys: pytest.CaptureFixture[str]) ->
     assert otb_download.videos([]) == list(otb_download.OTB)
     assert otb_download.videos(["jogging-1", "Jogging.2", "deer"]) == ["Jogging", "Deer"]
     assert otb_download.main(["otb", "--sequences=Dear"]) == 2
-    assert "no 'Dear' in OTB-100; did you mean Deer" in capsys.readouterr().err
+    assert "error: --sequences: no 'Dear' in OTB-100 (did you mean Deer" in capsys.readouterr().err
 
 
 @given(st.binary(max_size=300))

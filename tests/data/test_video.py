@@ -131,12 +131,12 @@ class TestBadSources:
             b"RIFF\x2c\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00"
             b"\x80\x3e\x00\x00\x02\x00\x10\x00data\x08\x00\x00\x00" + bytes(8)
         )
-        with pytest.raises(InputError, match=r"a\.wav: there is no video in it"):
+        with pytest.raises(InputError, match=r"a\.wav: it has no video"):
             read(tmp_path / "a.wav")
 
     def test_a_folder_without_images(self, tmp_path: Path) -> None:
         (tmp_path / "img").mkdir()
-        with pytest.raises(InputError, match=r"no image in it .*; there is .*/img"):
+        with pytest.raises(InputError, match=r"no image in it .*; its images may be in .*/img"):
             read(tmp_path)
 
     def test_a_folder_whose_images_differ(self, frames: list[Frame], tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_live_source_drops_frames_and_does_not_lag() -> None:
             taken[number].set()  # the next is asked for: this one has been noted
 
     opened = video.Video("x", "x", True, None, None, iter(()))
-    latest = video._latest(opened, source())
+    latest = video.latest(opened, source())
     given[0].set()
     assert next(latest).time == 0
     for event in given[1:4]:  # three come while one is being tracked

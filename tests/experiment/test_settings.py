@@ -42,7 +42,7 @@ def test_gamma_is_the_authors_order() -> None:
     ("changes", "message"),
     [
         ({"layers": ("conv5_5",)}, r"--layers: no layer 'conv5_5'.*did you mean conv5_4"),
-        ({"backbone": "vgg"}, "--backbone: no 'vgg'; there are vgg19, alexnet"),
+        ({"backbone": "vgg"}, "backbone: no 'vgg'; there are vgg19, alexnet"),
         ({"backbone": "alexnet"}, r"no layer 'conv5_4' in AlexNet .*conv5.*there are conv1, conv2"),
         ({"layers": ()}, "--layers: name at least one"),
         ({"layers": ("conv5_4",) * 3}, "twice"),

@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_refused(
 
 
 def test_bad_sizes_and_settings_are_one_line(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="target: .* larger than the image"):
+    with pytest.raises(InputError, match=r"target: .* larger than the image"):
         programs.largest((100, 100), (200, 50))
     bucket = programs.largest((64, 64), (9, 9))
     with pytest.raises(InputError, match="dft: only matmul"):

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hcft_jax.data import otb
+from hcft_jax.data import datasets, otb
+from hcft_jax.data.layout import ListedTarget
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import metrics
 from hcft_jax.util import boxes
@@ -77,14 +78,14 @@ def boxes_of(tmp_path: Path, name: str) -> boxes.Boxes:
     return boxes.parse(tmp_path / "results" / "OTB2015" / "HCFT" / f"{name}.txt")
 
 
-def assert_agree(tmp_path: Path, report: dict[str, Any], targets: list[otb.Target]) -> None:
+def assert_agree(tmp_path: Path, report: dict[str, Any], targets: list[ListedTarget]) -> None:
     """Compare its report with ours of its result files, except for its known differences."""
     assert {key(name) for name in report} == {key(target.name) for target in targets}
     found = {key(name): name for name in report}
     for target in targets:
         name = found[key(target.name)]
         theirs = report[name]
-        curves = metrics.curves(boxes_of(tmp_path, name), boxes.to_file(otb.load(target).boxes))
+        curves = metrics.curves(boxes_of(tmp_path, name), boxes.to_file(target.load().boxes))
         np.testing.assert_allclose(theirs["precision_curve"], curves.precision, atol=1e-12)
         # linspace rounds 5 of the 21 thresholds differently, and some frames are exactly on one
         np.testing.assert_allclose(theirs["success_curve"], curves.success, atol=0.04)
@@ -111,7 +112,7 @@ def test_a_drawn_sequence_has_the_benchmarks_boxes(tmp_path: Path) -> None:
     (tmp_path / "cheap.py").write_text(CHEAP)
     config = str(tmp_path / "cheap.py")
     report = experiment(tmp_path, tmp_path / "data", config, "random")
-    targets = otb.find(tmp_path / "data")
+    targets = datasets.find(tmp_path / "data")
     assert_agree(tmp_path, report, targets)
     ours = boxes.parse(
         benchmark(tmp_path, tmp_path / "data", config, "random", "Deer") / "Deer.txt"
@@ -125,7 +126,7 @@ def test_the_report_on_17_targets_agrees_with_ours(tmp_path: Path) -> None:
     (tmp_path / "cheap.py").write_text(CHEAP)
     config = str(tmp_path / "cheap.py")
     report = experiment(tmp_path, sequences, config, weights)
-    targets = otb.find(sequences)
+    targets = datasets.find(sequences)
     assert len(targets) == 17
     assert_agree(tmp_path, report, targets)
     folder = benchmark(tmp_path, sequences, config, weights, "Deer,Jogging")
@@ -145,7 +146,7 @@ def test_the_whole_tracker_on_two_sequences(tmp_path: Path) -> None:
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / name).symlink_to(shared("otb", name))
     report = experiment(tmp_path, tmp_path / "data", "hcft", weights)
-    assert_agree(tmp_path, report, otb.find(tmp_path / "data"))
+    assert_agree(tmp_path, report, datasets.find(tmp_path / "data"))
     assert report["Football1"]["precision_score"] == 1.0
 
 

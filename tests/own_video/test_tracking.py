@@ -18,7 +18,7 @@ from absl.testing import flagsaver
 
 from hcft_jax import main
 from hcft_jax.backbones import registry
-from hcft_jax.data import otb, video
+from hcft_jax.data import datasets, otb, video
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.data.video import Moment, Video
@@ -314,8 +314,8 @@ def test_the_trained_network_on_a_lossless_video_gives_the_boxes_of_the_benchmar
     tmp_path: Path, run: Command
 ) -> None:
     trained = shared("weights", "vgg19_imagenet.npz")
-    (target,) = otb.find(shared("otb"), ["Deer"])
-    part = otb.load(target).part(0, 19)
+    (target,) = datasets.find(shared("otb"), names=["Deer"])
+    part = target.load().part(0, 19)
     images = [part.frames.read(i) for i in range(20)]
     clip = films.write(tmp_path / "deer.mkv", images)
     usual = settings.load("hcft").tracker

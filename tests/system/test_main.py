@@ -175,7 +175,7 @@ def test_the_hypercolumn_and_all_rules_run(run: Command) -> None:
         (["--config=otbb"], "--config: no 'otbb' (did you mean otb"),
         (["--data_dir=nowhere"], "nowhere: no such folder"),
         (["--data_dir=."], "no sequence there"),
-        (["--sequences=synthetic-3"], "no sequence 'synthetic-3'; did you mean synthetic-"),
+        (["--sequences=synthetic-3"], "no sequence 'synthetic-3' (did you mean synthetic-"),
         (["--layers=conv6_1"], "--layers: no layer 'conv6_1'"),
         (["--backbone=alexnet"], "--layers: no layer 'conv1_2' in AlexNet (did you mean conv"),
         (["--backbone=alex"], "--backbone: no 'alex'; there are vgg19, alexnet"),

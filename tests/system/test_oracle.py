@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hcft_jax.core.tracker import Params
-from hcft_jax.data import otb
+from hcft_jax.data import datasets
 from hcft_jax.data.frames import ImageFiles
 from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
@@ -20,8 +20,8 @@ WHOLE = sorted(path.stem for path in Path(SHARED, "oracle", "iccv").glob("*.txt"
 def deviations(params: Params, name: str, frames: int | None = None) -> np.ndarray:
     """Distance of our centres from the authors' in pixels, frame by frame."""
     expected = parse(shared("oracle", "iccv", f"{name}.txt"))[:frames]
-    (target,) = otb.find(shared("otb"), [name])
-    sequence = otb.load(target)
+    (target,) = datasets.find(shared("otb"), names=[name])
+    sequence = target.load()
     assert isinstance(sequence.frames, ImageFiles)
     files = ImageFiles(sequence.frames.paths[: len(expected)])
     sequence = replace(sequence, frames=files, boxes=sequence.boxes[: len(expected)])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hcft_jax.util.errors import InputError, command
+from hcft_jax.util.errors import InputError, SettingError, command
 
 
 @command("interrupted; nothing is lost")
@@ -18,6 +18,7 @@ def main(argv: list[str], raised: BaseException | None = None, status: int = 0) 
         ([], None, 0, ""),
         (["stray"], None, 2, "error: 'stray': only flags (--name=value) are understood\n"),
         ([], InputError("x.txt, line 3: no box"), 2, "error: x.txt, line 3: no box\n"),
+        ([], SettingError("eta", "2 is above 1"), 2, "error: --eta: 2 is above 1\n"),
         ([], KeyboardInterrupt(), 130, "interrupted; nothing is lost\n"),
     ],
 )
@@ -40,3 +41,8 @@ def test_the_status_of_the_work_is_the_commands() -> None:
 def test_other_errors_keep_their_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         main(["program"], ZeroDivisionError())
+
+
+def test_a_setting_names_its_field_without_dashes() -> None:
+    error = SettingError("eta", "2 is above 1")
+    assert (str(error), error.field, error.problem) == ("eta: 2 is above 1", "eta", "2 is above 1")

@@ -52,3 +52,8 @@ def test_numbers_are_sorted_by_value() -> None:
     frames = ["frame10.png", "Frame2.png", "frame1.png", "10.png", "9.png"]
     order = ["frame1.png", "Frame2.png", "frame10.png", "9.png", "10.png"]
     assert sorted(frames, key=names.natural) == order
+
+
+def test_near_names_are_found_in_any_spelling() -> None:
+    assert names.near("JOGING.1", ["Jogging-1", "Deer"]) == " (did you mean Jogging-1?)"
+    assert names.near("xyz", ["Jogging-1", "Deer"]) == ""

@@ -268,7 +268,7 @@ def test_a_pth_of_another_network_is_an_error() -> None:
 
 def test_a_preset_that_does_not_fit_the_file_is_an_error(tmp_path: Path) -> None:
     path = write_npz(tmp_path / "vgg.npz", tiny())
-    with pytest.raises(InputError, match=r"--preset=caffe does not fit this file; it takes npz"):
+    with pytest.raises(InputError, match=r"^preset: caffe does not fit .*, which takes npz"):
         importers.read(path, "caffe")
 
 

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from hcft_jax.data import otb, sequence
+from hcft_jax.data import datasets, sequence
+from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import metrics, responses
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.report import sources
@@ -41,7 +42,7 @@ class Pictures:
     max_frames: int = MAX_FRAMES
     max_side: int = MAX_SIDE
 
-    def find(self, benchmark: Benchmark) -> dict[str, otb.Target]:
+    def find(self, benchmark: Benchmark) -> dict[str, ListedTarget]:
         """Return the folder's targets by the benchmark's names.
 
         Raises:
@@ -53,7 +54,7 @@ class Pictures:
                 raise SettingError(name, f"{getattr(self, name)} is not above zero")
         if self.folder is None:
             return {}
-        found = {benchmark.name_of(target.name): target for target in otb.find(self.folder)}
+        found = {benchmark.name_of(target.name): target for target in datasets.find(self.folder)}
         targets = {name: target for name, target in found.items() if name is not None}
         if not targets:
             raise InputError(f"{self.folder}: none of its sequences is annotated")
@@ -71,7 +72,7 @@ def tracks(
     results: Results,
     benchmark: Benchmark,
     pictures: Pictures,
-    target: otb.Target | None,
+    target: ListedTarget | None,
 ) -> dict[str, Any]:
     """Return the page's data of a sequence.
 
@@ -110,11 +111,11 @@ def tracks(
     return content
 
 
-def _pictures(target: otb.Target, frames: int, shown: list[int], side: int) -> dict[str, Any]:
-    video = otb.load(target)
+def _pictures(target: ListedTarget, frames: int, shown: list[int], side: int) -> dict[str, Any]:
+    video = target.load()
     if len(video) != frames:
         raise InputError(
-            f"{target.folder}: {len(video)} frames, but the annotations have {frames} of "
+            f"{target.where}: {len(video)} frames, but the annotations have {frames} of "
             f"{target.name}"
         )
 

@@ -133,7 +133,9 @@ def test_another_number_of_frames_is_named(setting: Setting, tmp_path: Path) -> 
     video = setting.frames / "One"
     (video / "img" / "0004.png").unlink()
     np.savetxt(video / "groundtruth_rect.txt", setting.benchmark.targets["One"].truth[:3], "%d")
-    with pytest.raises(InputError, match="One: 3 frames, but the annotations have 4 of One"):
+    with pytest.raises(
+        InputError, match=r"groundtruth_rect\.txt: 3 frames, but the annotations have 4 of One"
+    ):
         setting.page(tmp_path / "r.html")
 
 

@@ -24,7 +24,7 @@ TASK = Task(
 
 @pytest.fixture(scope="module")
 def params() -> Any:
-    return features.initial(NETWORK, 0)
+    return jax.device_put(NETWORK.initial(0))
 
 
 @pytest.fixture(scope="module")

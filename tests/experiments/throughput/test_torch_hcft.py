@@ -10,7 +10,7 @@ import pytest
 from experiments.throughput import torch_hcft
 from hcft_jax.backbones import registry
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data import otb
+from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.weights import lookup
@@ -46,8 +46,8 @@ def test_boxes_are_ours(tuned: bool, target: tuple[float, float]) -> None:
 @pytest.mark.parametrize("tuned", [False, True], ids=["plain", "tuned"])
 def test_boxes_on_a_real_sequence_are_ours(tuned: bool) -> None:
     file = shared("weights", "vgg19_imagenet.npz")
-    (target,) = otb.find(shared("otb"), ["Deer"])
-    sequence, params = otb.load(target).part(0, 4), lookup.load(file).params
+    (target,) = datasets.find(shared("otb"), names=["Deer"])
+    sequence, params = target.load().part(0, 4), lookup.load(file).params
     config = TrackerConfig()
     placed = registry.get(config.backbone).placed(params)
     ours = np.concatenate([t.boxes for t in track_sequence(placed, config, sequence)])

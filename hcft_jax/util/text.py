@@ -1,0 +1,69 @@
+"""Text files of numbers: rows, fields and numbers, with errors that name the file and line."""
+
+import math
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.util.errors import InputError
+
+NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
+"""The pattern of a number, for ``re.ASCII | re.IGNORECASE``."""
+
+_NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
+_SEPARATOR = re.compile(r"[\s,;]+")
+
+
+def lines(path: Path, *, empty: bool = False) -> list[str]:
+    """Return the lines of a text file without the blank ones at its end.
+
+    Args:
+        path: The file, in UTF-8, with line ends of any system.
+        empty: Whether it may be empty; its only line is "" then.
+
+    Raises:
+        InputError: It cannot be read, is not UTF-8 text, or is empty.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
+    try:
+        text = raw.decode("utf-8-sig")  # -sig: editors on Windows put a byte order mark
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}, line {line}: not UTF-8 text") from error
+    # Not splitlines(), which also breaks at characters that editors show within a line.
+    found = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
+    if found == [""] and not empty:
+        raise InputError(f"{path}: the file is empty")
+    return found
+
+
+def fields(line: str) -> list[str]:
+    """Split a line at blanks, commas and semicolons, several of which count as one."""
+    return [field for field in _SEPARATOR.split(line) if field]
+
+
+def real(path: Path, line: int, text: str) -> float:
+    """Return the finite number in ``text``, which may have blanks around it.
+
+    Raises:
+        InputError: It is not a finite number; the message names the file and line.
+    """
+    value = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    if not math.isfinite(value):
+        raise InputError(f"{path}, line {line}: {text[:40]!r} is not a finite number")
+    return value
+
+
+def numbers(path: Path) -> npt.NDArray[np.float64]:
+    """Return all numbers of a file, whether they are in one row or in many.
+
+    Raises:
+        InputError: The file cannot be read, or has something else than finite numbers.
+    """
+    rows = enumerate(lines(path), 1)
+    return np.array([real(path, number, field) for number, row in rows for field in fields(row)])
