@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import os
 import platform
 import sys
@@ -63,6 +62,7 @@ class Outcome:
     Attributes:
         experiment: What is run.
         weights: With which network.
+        folder: Where its results are.
         title: What lines on the terminal call it; empty where it is the only one.
         groups: The protocols on the sequences.
         judged: The finished runs, by result file; None where no truth is known to judge one by.
@@ -72,16 +72,12 @@ class Outcome:
 
     experiment: Experiment
     weights: Weights
+    folder: Path
     title: str = ""
     groups: list[Group] = dataclasses.field(default_factory=list)
     judged: dict[Path, tuple[Judged | None, Speed]] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     device: dict[str, Any] | None = None
-
-    @functools.cached_property
-    def folder(self) -> Path:
-        """Where its results are."""
-        return Path(self.experiment.output_dir) / self.experiment.folder(self.weights.digest)
 
     def judge(self, unit: Unit) -> None:
         """Scores a finished run from its files.

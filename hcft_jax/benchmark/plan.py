@@ -12,7 +12,7 @@ from hcft_jax.benchmark import jobs
 from hcft_jax.benchmark.jobs import Group, Job, Unit
 from hcft_jax.benchmark.outcome import Outcome, attempt, part
 from hcft_jax.evaluation.protocols import PROTOCOLS
-from hcft_jax.experiment.settings import METHOD, Experiment
+from hcft_jax.experiment.settings import METHOD, Experiment, folders
 from hcft_jax.run import together
 from hcft_jax.weights.native import Weights
 
@@ -86,9 +86,10 @@ def make(
         InputError: a setting or the data folder is at fault.
     """
     several = len(settings) > 1
+    places = folders((experiment.validate(), weights.digest) for experiment, weights in settings)
     outcomes = [
-        Outcome(experiment.validate(), weights, experiment.label if several else "")
-        for experiment, weights in settings
+        Outcome(experiment, weights, folder, experiment.label if several else "")
+        for (experiment, weights), folder in zip(settings, places, strict=True)
     ]
     sources: dict[Hashable, list[Outcome]] = {}
     for one in outcomes:

@@ -27,7 +27,7 @@ from hcft_jax.data import video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment, Video
 from hcft_jax.evaluation import results
-from hcft_jax.experiment.settings import METHOD, Experiment, OwnVideo
+from hcft_jax.experiment.settings import METHOD, Experiment, OwnVideo, folders
 from hcft_jax.own_video.gui import Window
 from hcft_jax.run.several import Several
 from hcft_jax.util import boxes
@@ -177,8 +177,8 @@ class _Job:
         tag = hashlib.sha256(text.encode()).hexdigest()[:8]
         if opened.live:  # never the same twice
             tag = time.strftime("%Y%m%d-%H%M%S")
-        folder = Path(experiment.output_dir) / experiment.folder(digest) / "video"
-        self.folder = folder / f"{opened.name}-{tag}"
+        (folder,) = folders([(experiment, digest)], "video")
+        self.folder = folder / "video" / f"{opened.name}-{tag}"
         names = [""] if experiment.own.boxes is None else [f"-{n + 1}" for n in range(len(starts))]
         self.names = [name.lstrip("-") for name in names]
         self.tables = [self.folder / f"boxes{name}.csv" for name in names]

@@ -174,12 +174,12 @@ def test_an_unknown_tracker_is_an_error(own: str, name: str, message: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "flag"),
-    [({"eta": 0.5}, "--eta"), ({"weights": "random"}, "--weights"), ({"responses": True}, "--res")],
+    ("changes", "field"),
+    [({"eta": 0.5}, "eta"), ({"weights": "random"}, "weights"), ({"responses": True}, "responses")],
 )
-def test_what_only_our_tracker_has_is_refused(changes: dict[str, Any], flag: str) -> None:
+def test_what_only_our_tracker_has_is_refused(changes: dict[str, Any], field: str) -> None:
     experiment = settings.derive("otb", method="opencv:MIL", **changes)
-    with pytest.raises(InputError, match=f"opencv:MIL has no .*: leave out {flag}"):
+    with pytest.raises(InputError, match=f"{field}: the tracker opencv:MIL has none; leave it out"):
         experiment.validate()
 
 
@@ -245,5 +245,5 @@ def test_an_error_of_opencv_is_one_line() -> None:
 
 
 def test_ones_own_video_is_for_our_tracker() -> None:
-    with pytest.raises(InputError, match="opencv:MIL runs on benchmarks, not on --video"):
+    with pytest.raises(InputError, match="video: the tracker opencv:MIL runs on benchmarks only"):
         Experiment("video", own=OwnVideo("x.mp4", box=(1, 1, 9, 9)), method="opencv:MIL").validate()

@@ -145,8 +145,8 @@ def test_runs_that_leave_more_than_boxes_go_one_by_one(data: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lanes": 0}, "--lanes: 0 must be at least 1"),
-        ({"lanes": 2, "tracker": dataclasses.replace(SMALL, dft="fft")}, "--lanes: --dft=fft"),
+        ({"lanes": 0}, "lanes: 0 must be at least 1"),
+        ({"lanes": 2, "tracker": dataclasses.replace(SMALL, dft="fft")}, "lanes: with dft=fft"),
     ],
 )
 def test_settings_that_lanes_cannot_have(

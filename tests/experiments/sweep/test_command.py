@@ -83,6 +83,32 @@ def test_the_main_job_and_the_sweep_share_results(
     assert before.items() <= command.boxes().items()
 
 
+def test_a_sweep_takes_results_of_equal_settings_once(
+    command: Command, tracked: list[tuple[str, str]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    grid = command.folder / "grid.py"
+    command()
+    before = command.boxes()
+    # the same settings under two other names: one of them has the results, the other its own
+    text = grid.read_text().replace('Experiment("tiny"', 'Experiment("twin"')
+    again = "    import dataclasses\n    twin = get_tiny()[0]\n"
+    again += "    return [twin, dataclasses.replace(twin, name='third')]\n"
+    renamed = text.replace("def get_sweep", "def get_tiny")
+    grid.write_text(f"{renamed}\n\ndef get_sweep():\n{again}")
+    tracked.clear()
+    capfd.readouterr()
+    assert command() == 0
+    assert [label for label, _ in tracked] == ["third", "third"]
+    assert capfd.readouterr().err.count("note: equal settings have results already") == 1
+    assert before.items() < command.boxes().items()
+    twin, third = command.table()["settings"]
+    assert Path(twin["folder"]).name.startswith("tiny-")
+    assert Path(third["folder"]).name.startswith("third-")
+    tracked.clear()
+    assert command() == 0
+    assert tracked == []
+
+
 def test_a_second_time_nothing_is_tracked_and_the_table_is_the_same(
     command: Command, tracked: list[tuple[str, str]]
 ) -> None:
