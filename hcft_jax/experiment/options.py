@@ -63,7 +63,7 @@ def equipped(experiment: Experiment) -> Experiment:
     """Return the experiment on a backbone whose weights are at hand.
 
     That concerns configurations that are to run on any machine (``otherwise``), and only where
-    neither --backbone nor --weights says what is wanted. A line on stderr tells of another backbone.
+    neither --backbone nor --weights says what is wanted. A line on stderr says so.
     """
     own = experiment.tracker.backbone
     chosen = experiment.weights is not None or "backbone" in experiment.changes

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments.exhibits import folders
-from hcft_jax.benchmark import baselines, benchmark, jobs, opencv
+from hcft_jax.benchmark import baselines, benchmark, opencv, plan
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import protocols
 from hcft_jax.experiment import settings
@@ -207,8 +207,8 @@ def test_where_opencv_has_lost_the_target_the_last_box_stands() -> None:
     assert [np.asarray(tracker.update(image)).tolist() for _ in range(3)] == [[1, 2, 3, 4]] * 3
 
 
-def test_the_jobs_of_a_baseline_are_those_of_ours(tmp_path: Path) -> None:
-    names = [job.name for job in jobs.find(experiment("opencv:MIL", tmp_path))]
+def test_the_targets_of_a_baseline_are_those_of_ours(tmp_path: Path) -> None:
+    names = [target.name for target in plan.find(experiment("opencv:MIL", tmp_path))]
     assert names == ["synthetic-0"]
 
 

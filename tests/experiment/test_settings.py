@@ -106,7 +106,8 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
         ("def get_config(:\n", "SyntaxError"),
         ("def get_config():\n    return 3\n", "must return an Experiment"),
         (
-            "from hcft_jax.experiment.settings import derive\nget_config = lambda: derive('hcft', etta=1)",
+            "from hcft_jax.experiment.settings import derive\n"
+            "get_config = lambda: derive('hcft', etta=1)",
             "etta",
         ),
     ],

@@ -304,12 +304,12 @@ def test_an_interrupted_command_keeps_what_it_has(
 
 
 def test_a_sweep_refuses_a_video() -> None:
-    from hcft_jax.benchmark import jobs
+    from hcft_jax.benchmark import plan
     from hcft_jax.util.errors import InputError
 
     experiment = settings.override(settings.load("video"), {"video": "a.mp4"})
-    with pytest.raises(InputError, match=r"--video: hcft_jax\.main tracks in one's own video"):
-        jobs.find(experiment)
+    with pytest.raises(InputError, match=r"video: hcft_jax\.main tracks in one's own video"):
+        plan.find(experiment)
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from experiments.throughput import material
-from hcft_jax.benchmark import engine
+from hcft_jax.benchmark import execute
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.core.tracker import Params
@@ -95,7 +95,7 @@ def test_two_executables_serve_all_sizes(params: Params) -> None:
 
 def test_four_executables_serve_the_targets_of_a_benchmark(params: Params) -> None:
     targets = otb.find(shared("otb"))
-    whole = material.gather([otb.load(t).part(0, 2) for t in targets], SMALL, engine.BUCKETS)
+    whole = material.gather([otb.load(t).part(0, 2) for t in targets], SMALL, execute.BUCKETS)
     assert len({geometry.grid for geometry in whole.geometries}) == len(targets) == 17
     assert len({geometry.image for geometry in whole.geometries}) == 10
     before = compilation.total()

@@ -382,7 +382,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_resume(
         _, err = p.communicate(timeout=60)
     assert p.returncode == 130
     assert "Traceback" not in err
-    assert "the same command goes on" in err
+    assert "the same command continues" in err
     done = Run(130, "", err, tmp_path / "out")
     assert set(done.summary["sequences"]) == {"synthetic-0", "synthetic-1"}
     assert done.written("ope/.*") == []  # nothing half-written

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hcft_jax.benchmark import benchmark, recording
+from hcft_jax.benchmark import benchmark, record
 from hcft_jax.experiment import sweeps
 from hcft_jax.experiment.settings import override
 from hcft_jax.weights import lookup
@@ -22,13 +22,13 @@ NAMES = ("synthetic-0", "synthetic-1")
 def tracked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Setting and title of the runs that were really tracked, in their order."""
     runs: list[tuple[str, str]] = []
-    original = recording.write
+    original = record.write
 
-    def write(unit: Any, *rest: Any) -> None:
-        runs.append((unit.folder.name.rpartition("-")[0], unit.title))
-        original(unit, *rest)
+    def write(task: Any, *rest: Any) -> None:
+        runs.append((task.folder.name.rpartition("-")[0], task.name))
+        original(task, *rest)
 
-    monkeypatch.setattr(recording, "write", write)
+    monkeypatch.setattr(record, "write", write)
     return runs
 
 
@@ -197,16 +197,16 @@ def test_a_sequence_that_cannot_be_used_is_one_line_for_all_settings(
 def test_ctrl_c_leaves_a_table_of_what_is_finished(
     command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    original = recording.write
+    original = record.write
 
-    def write(unit: Any, *rest: Any) -> None:
-        if unit.folder.name.startswith(LABELS[2]):
+    def write(task: Any, *rest: Any) -> None:
+        if task.folder.name.startswith(LABELS[2]):
             raise KeyboardInterrupt
-        original(unit, *rest)
+        original(task, *rest)
 
-    monkeypatch.setattr(recording, "write", write)
+    monkeypatch.setattr(record, "write", write)
     assert command() == 130
-    assert "the same command goes on" in capfd.readouterr().err
+    assert "the same command continues" in capfd.readouterr().err
     assert command.table()["protocols"]["ope"]["counts"] == dict(
         zip(LABELS, (1, 1, 0), strict=True)
     )
