@@ -1,1 +1,1 @@
-"""Named configurations: what ``--config`` knows."""
+"""What the library ships: configurations by name (``--config``) and sweeps (``--sweep``)."""

@@ -14,7 +14,7 @@ import sys
 
 from absl import app, flags
 
-from hcft_jax.benchmark import baselines, benchmark, jobs
+from hcft_jax.benchmark import benchmark
 from hcft_jax.benchmark.outcome import report
 from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
@@ -28,7 +28,7 @@ startup.define()
 
 
 def experiment_of_flags() -> Experiment:
-    """The configuration that --config names, with the fields that other flags set.
+    """Return the configuration that --config names, with the fields that other flags set.
 
     Raises:
         InputError: an unknown configuration, or a value that no tracker can have.
@@ -37,17 +37,15 @@ def experiment_of_flags() -> Experiment:
     return options.equipped(experiment)
 
 
-@command("interrupted; what is finished is kept, the same command goes on")
+@command("interrupted; what is finished is kept, the same command continues")
 def main(argv: list[str]) -> int:
-    """Runs the experiment that the flags describe; the exit status."""
+    """Run the experiment that the flags describe; return the exit status."""
     experiment = experiment_of_flags()
     process = startup.start()
     if experiment.own is not None:
         print(tracking.run(experiment))
         return 0
-    jobs.find(experiment)  # a wrong folder or name should not wait for the weights
-    (weights,) = baselines.weights_of([experiment])
-    outcome = benchmark.run(experiment, weights, process)
+    outcome = benchmark.run(experiment, process=process)
     if process.index > 1:  # the first one speaks for all
         return 1 if outcome.failed else 0
     print(report(outcome))
@@ -58,7 +56,7 @@ def main(argv: list[str]) -> int:
 
 
 def run() -> None:
-    """The entry point of ``python -m hcft_jax.main`` and of the ``hcft`` command."""
+    """Start the command, ``hcft`` or ``python -m hcft_jax.main``."""
     app.run(main)
 
 

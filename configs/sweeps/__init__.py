@@ -1,1 +1,1 @@
-"""Named sweeps: what ``--sweep`` knows."""
+"""The shipped sweeps: what ``--sweep`` knows; one file each."""

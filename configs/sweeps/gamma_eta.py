@@ -17,5 +17,5 @@ ETA = (0.01, 0.005, 0.02, 0.04)
 
 
 def get_sweep() -> list[Experiment]:
-    """Differences are to the authors' values, ``hcft``."""
+    """Return all combinations; differences are to the authors' values, ``hcft``."""
     return product("hcft", gamma=[*GAMMA, SENTENCE], eta=ETA)

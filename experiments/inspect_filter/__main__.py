@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.benchmark import baselines, jobs
+from hcft_jax.benchmark import baselines, plan
 from hcft_jax.benchmark.outcome import versions
 from hcft_jax.data import sequence as data
 from hcft_jax.evaluation import plots, tables
@@ -117,7 +117,7 @@ def only(experiment: Experiment) -> data.Sequence:
     Raises:
         InputError: there is none, or more than one, or it cannot be used.
     """
-    job, *others = jobs.find(experiment)
+    job, *others = plan.find(experiment)
     if others:
         raise InputError(
             f"--sequences: name one of the {1 + len(others)} that are there ({job.name}, "

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from hcft_jax.benchmark import engine, plan
+from hcft_jax.benchmark import execute, plan
 from hcft_jax.benchmark.progress import Line
 from hcft_jax.evaluation.comparison import Comparison
 from hcft_jax.evaluation.metrics import Scores
@@ -27,14 +27,14 @@ def track(settings: Mapping[str, Experiment], weights: Weights) -> tuple[Scored,
     Raises:
         InputError: a setting, the data or the output folder is at fault.
     """
-    outcomes, tasks = plan.make([(experiment, weights) for experiment in settings.values()])
-    todo = plan.missing(plan.longest_first(tasks))
-    if todo:
+    planned = plan.make([*settings.values()], [weights] * len(settings)).longest_first()
+    if todo := planned.missing():
         with Line("held out", todo) as line:
-            engine.work(todo, line)
+            for done in execute.work(planned, todo, line):
+                planned.settle(done)
     scored: Scored = {}
     failed: dict[str, str] = {}
-    for name, outcome in zip(settings, outcomes, strict=True):
+    for name, outcome in zip(settings, planned.outcomes, strict=True):
         rows = outcome.rows("ope")
         scored[name] = {target: row.scores for target, row in rows.items() if row.scores}
         failed |= outcome.failed

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.benchmark.engine import BUCKETS
+from hcft_jax.benchmark.execute import BUCKETS
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import Geometry

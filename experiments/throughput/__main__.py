@@ -37,7 +37,7 @@ import jax
 from absl import app, flags
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.benchmark.engine import BUCKETS
+from hcft_jax.benchmark.execute import BUCKETS
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.util.errors import InputError, command

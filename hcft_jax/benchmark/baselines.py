@@ -2,7 +2,8 @@
 
 ``--tracker=opencv:CSRT`` is a tracker of OpenCV, ``--tracker=got10k:module:Class`` a class with the
 GOT-10k toolkit's ``init(image, box)`` and ``update(image)``, made without arguments. To add another
-program: a class with the interface of ``Tracker``, and how it is found, in ``FAMILIES``.
+program: write a class with the interface of ``BaselineTracker``, and add to ``FAMILIES`` how it is
+found.
 """
 
 import contextlib
@@ -26,34 +27,34 @@ from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run.streaming import Tracked
 from hcft_jax.util.boxes import Boxes, from_file, to_file
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
 
 
-class Tracker(Protocol):
-    """What the benchmark runs. An instance tracks one target."""
+class BaselineTracker(Protocol):
+    """A tracker that the benchmark runs; an instance tracks one target."""
 
     def init(self, image: Frame, box: Boxes) -> None:
-        """The first frame, RGB uint8 ``[H, W, 3]``, and the box in it, (x, y, w, h), 0-based."""
+        """Take the first frame, RGB uint8 ``[H, W, 3]``, and the box in it, 0-based x, y, w, h."""
         ...
 
     def update(self, image: Frame) -> npt.ArrayLike:
-        """The box in the next frame, (x, y, w, h), 0-based."""
+        """Return the box in the next frame, (x, y, w, h), 0-based pixels."""
         ...
 
     def close(self) -> None:
-        """Nothing follows."""
+        """End the track."""
         ...
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """A tracker that can be run."""
+    """Another tracker that can be run."""
 
     name: str  # as --tracker has it
-    version: str  # with the name, whatever the boxes depend on
-    make: Callable[[], Tracker]  # one a sequence
+    version: str  # its boxes depend on nothing but the name and this
+    make: Callable[[], BaselineTracker]  # one per sequence
 
     @property
     def weights(self) -> Weights:
@@ -63,7 +64,7 @@ class Baseline:
 
 
 def find(name: str) -> Baseline:
-    """The tracker that ``--tracker`` names.
+    """Return the tracker that ``--tracker`` names.
 
     Raises:
         InputError: an unknown family or tracker, or one that is not installed.
@@ -71,20 +72,20 @@ def find(name: str) -> Baseline:
     family, _, rest = name.partition(":")
     if family not in FAMILIES:
         known = ", ".join(f"opencv:{tracker}" for tracker in opencv.TRACKERS)
-        raise InputError(
-            f"--tracker: no {name!r}; there are {METHOD}, {known} and got10k:module:Class"
+        raise SettingError(
+            "tracker", f"no {name!r}; there are {METHOD}, {known} and got10k:module:Class"
         )
     return FAMILIES[family](name, rest)
 
 
 def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
-    """Tracks a sequence from its first box; as ``streaming.track_sequence``, frame by frame.
+    """Track a sequence from its first box, as ``streaming.track_sequence``, frame by frame.
 
     Raises:
         InputError: a frame cannot be read, or the tracker fails; what came before has been yielded.
     """
     unknown = np.full(1, np.nan, np.float32)
-    tracker: Tracker | None = None
+    tracker: BaselineTracker | None = None
     with contextlib.ExitStack() as stack:
         stream = stack.enter_context(contextlib.closing(frames.stream(sequence.frames)))
         for index, image in enumerate(stream):
@@ -107,48 +108,50 @@ def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
 
 def _opencv(name: str, tracker: str) -> Baseline:
     if tracker not in opencv.TRACKERS:
-        raise InputError(f"{name!r}: of OpenCV's trackers there are {', '.join(opencv.TRACKERS)}")
+        known = ", ".join(opencv.TRACKERS)
+        raise SettingError("tracker", f"no {name!r}; of OpenCV's trackers there are {known}")
     if not opencv.available(tracker):
-        raise InputError(
-            f"--tracker={name}: this build of OpenCV ({cv2.__version__}) has no {tracker}; it takes"
-            " pip install --force-reinstall --no-deps opencv-contrib-python-headless"
+        raise SettingError(
+            "tracker",
+            f"this build of OpenCV ({cv2.__version__}) has no {tracker}; it takes "
+            "pip install --force-reinstall --no-deps opencv-contrib-python-headless",
         )
     return Baseline(name, f"OpenCV {cv2.__version__}", lambda: opencv.Apart(tracker))
 
 
 class GOT10k:
-    """A GOT-10k ``Tracker``: PIL images, and boxes as they stand in OTB's files, 1-based."""
+    """A GOT-10k ``Tracker``, which takes PIL images and boxes as in OTB's files, 1-based."""
 
     def __init__(self, tracker: Any) -> None:
-        """With its instance."""
+        """Take its instance."""
         self._tracker = tracker
 
     def init(self, image: Frame, box: Boxes) -> None:
-        """The first frame and box."""
+        """Take the first frame and box."""
         self._tracker.init(Image.fromarray(image), to_file(box))
 
     def update(self, image: Frame) -> npt.ArrayLike:
-        """The box in the next frame."""
+        """Return the box in the next frame."""
         box = np.asarray(self._tracker.update(Image.fromarray(image)), np.float64)
         return from_file(box) if box.shape == (4,) else box
 
     def close(self) -> None:
-        """The toolkit has no such call."""
+        """Do nothing: the toolkit has no such call."""
 
 
 def _got10k(name: str, rest: str) -> Baseline:
     module_name, _, class_name = rest.partition(":")
     if not module_name or not class_name:
-        raise InputError(f"--tracker={name}: write got10k:module:Class")
+        raise SettingError("tracker", f"{name}: write got10k:module:Class")
     try:
         module = importlib.import_module(module_name)
     except Exception as error:  # the module is the user's
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"--tracker={name}: cannot import {module_name} ({text})") from error
+        raise SettingError("tracker", f"cannot import {module_name} ({text})") from error
     kind = getattr(module, class_name, None)
     if not all(callable(getattr(kind, method, None)) for method in ("init", "update")):
-        raise InputError(
-            f"--tracker={name}: {module_name} has no class {class_name} with init and update"
+        raise SettingError(
+            "tracker", f"{module_name} has no class {class_name} with init and update"
         )
     assert kind is not None
     with contextlib.suppress(TypeError):  # a built-in one has no file
@@ -161,7 +164,9 @@ FAMILIES: dict[str, Callable[[str, str], Baseline]] = {"opencv": _opencv, "got10
 
 
 def weights_of(experiments: Iterable[Experiment]) -> list[Weights]:
-    """The network's weights of each experiment, each file read once; a baseline's identity.
+    """Return the network's weights of each experiment, or a baseline's identity.
+
+    Each file is read once.
 
     Raises:
         InputError: there are none, a file is unusable, or a baseline is not installed.

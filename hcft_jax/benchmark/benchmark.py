@@ -1,15 +1,11 @@
-"""The main job: an experiment's protocols over its sequences, one result file a run.
+"""The main job: an experiment's protocols over its sequences, one result file per run."""
 
-The unit of work is one run of a protocol on one sequence (``jobs``). Its result appears whole or
-not at all, and present means done: an interrupted experiment goes on where it stopped.
-"""
-
-import contextlib
 import sys
+from collections.abc import Iterable
 
-from hcft_jax.benchmark import engine, plan
+from hcft_jax.benchmark import execute, plan
 from hcft_jax.benchmark.outcome import Outcome, part, rule, save
-from hcft_jax.benchmark.progress import Line, Progress, Runs
+from hcft_jax.benchmark.progress import Line, Runs
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util.startup import ALONE, Process
 from hcft_jax.weights.native import Weights
@@ -17,48 +13,60 @@ from hcft_jax.weights.native import Weights
 _ELSEWHERE = "no result; the process that had it says why"
 
 
-def run(experiment: Experiment, weights: Weights, process: Process = ALONE) -> Outcome:
-    """Tracks what has no result yet, scores everything, and writes the summary after each run.
+def run(
+    experiment: Experiment, weights: Weights | None = None, process: Process = ALONE
+) -> Outcome:
+    """Track what has no result yet, score everything, and write the summary after each run.
 
-    Below ``OUTPUT_DIR/<label>-<hash>/``: ``ope/<Sequence>.txt``, ``tre/<Sequence>/<NN>.txt`` and
-    ``sre/<Sequence>/<shift>.txt`` (the boxes), ``speed/`` (how fast that was), ``summary.json``,
-    with ``--overlay`` also ``overlay/`` (.mp4 and .png), with ``--responses`` also ``responses/``,
-    and ``partial/`` with the boxes up to a frame that could not be read (``jobs.Unit``).
+    Below ``OUTPUT_DIR/<label>-<hash>/`` (``settings.folders``): ``ope/<Sequence>.txt``,
+    ``tre/<Sequence>/<NN>.txt`` and ``sre/<Sequence>/<shift>.txt`` (the boxes), ``speed/`` (how fast
+    that was), ``summary.json``, with ``overlay`` also ``overlay/`` (.mp4 and .png), with
+    ``responses`` also ``responses/``, and ``partial/`` with the boxes up to a frame that could not
+    be read.
 
-    A sequence that fails under a protocol is reported in one line and the others go on. On Ctrl-C
-    the summary of what is finished is written before ``KeyboardInterrupt`` goes on to the caller.
+    A sequence that fails under a protocol is reported in one line and the others continue. On
+    Ctrl-C the summary of what is finished is written before ``KeyboardInterrupt`` reaches the
+    caller. Several processes each do their part of the runs, and wait for each other at the end.
 
-    Several processes each do their part of the runs, and wait for each other at the end.
+    Args:
+        experiment: What is run.
+        weights: With which network. None: the weights that the experiment names.
+        process: Which one of several processes this is.
 
     Raises:
         InputError: a setting, the data folder or the output folder is at fault.
     """
-    for note in filter(None, (rule(experiment, protocol) for protocol in experiment.protocols)):
-        print(f"note: {note}", file=sys.stderr)
-    (outcome,), tasks = plan.make([(experiment, weights)])
-    unfinished = set(plan.missing(tasks))
-    missing = [t for t in plan.shard(tasks, process.index, process.count) if t in unfinished]
-    for group in outcome.groups:
-        if kept := [unit for unit in group.units if unit.result in outcome.judged]:
+    tell_rules([experiment])
+    planned = plan.make([experiment], None if weights is None else [weights])
+    (outcome,) = planned.outcomes
+    todo = planned.todo(process.index, process.count)
+    for tasks in outcome.groups():
+        if kept := [task for task in tasks if task.result in outcome.judged]:
             what = f"{kept[0].result} is there"
-            if len(group.units) > 1:
-                what = f"{len(kept)} of {len(group.units)} runs are in {kept[0].result.parent}"
-            print(f"{group.sequence}: kept, {what}", file=sys.stderr)
+            if len(tasks) > 1:
+                what = f"{len(kept)} of {len(tasks)} runs are in {kept[0].result.parent}"
+            print(f"{tasks[0].whole.name}: kept, {what}", file=sys.stderr)
     save(outcome)  # an output folder that cannot be written to shows before the first frame
+    laned = experiment.lanes > 1 and todo
     try:
-        with contextlib.ExitStack() as stack:
-            progress: Progress = Runs(len(missing))
-            if experiment.lanes > 1 and missing:
-                progress = stack.enter_context(Line(experiment.label, missing))
-            engine.work(missing, progress)
+        with Line(experiment.label, todo) if laned else Runs(todo) as progress:
+            for done in execute.work(planned, todo, progress):
+                planned.settle(done)
     except KeyboardInterrupt:  # it may have come while a result was being scored
-        plan.missing(tasks)
+        planned.missing()
         save(outcome)
         raise
     process.wait("tracked")
     if process.count > 1:  # the others' results
-        for task in plan.missing(tasks):
-            outcome.failed.setdefault(part(task.group.sequence, task.group.protocol), _ELSEWHERE)
+        for task in planned.missing():
+            outcome.failed.setdefault(part(task.whole.name, task.run.protocol), _ELSEWHERE)
         if process.index == 1:
             save(outcome)
     return outcome
+
+
+def tell_rules(experiments: Iterable[Experiment]) -> None:
+    """Print, each once, what experiments choose where the toolkit leaves a choice."""
+    for note in dict.fromkeys(rule(e, protocol) for e in experiments for protocol in e.protocols):
+        if note:
+            print(f"note: {note}", file=sys.stderr)

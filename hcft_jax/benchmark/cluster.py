@@ -1,13 +1,14 @@
 """The runs of a sweep spread over a Ray cluster (https://docs.ray.io; optional extra ``ray``).
 
-One worker process an accelerator, or for some cores where there is none. A worker holds the
-network's parameters, which come from here once, and gets one run after the other, if it can of the
-sequence it has compiled for. The result files are the workers' output: they are written by
-``engine.obtain`` as anywhere, to a file system that all nodes must share. Workers may die: what
-was not finished is done again, and what was is not.
+There is one worker process per accelerator, or per some cores where there is none. A worker holds
+the network's parameters, which come from here once, and gets one run after the other, if possible
+of the sequence that it has compiled for. The result files are the workers' output: they are written
+by ``execute.obtain`` as anywhere, to a file system that all nodes must share. When a worker dies,
+its unfinished run is done again.
 """
 
 import contextlib
+import functools
 import logging
 import os
 import sys
@@ -20,23 +21,20 @@ from typing import Any, NamedTuple
 import jax
 from tqdm import tqdm
 
-from hcft_jax.backbones.backbone import Params as HostParams
-from hcft_jax.benchmark.engine import obtain, on_device, settling
-from hcft_jax.benchmark.jobs import Unit
+from hcft_jax.benchmark.execute import Parameters, obtain
 from hcft_jax.benchmark.outcome import device, versions
-from hcft_jax.benchmark.plan import Task
+from hcft_jax.benchmark.plan import Planned
 from hcft_jax.benchmark.progress import Meter
-from hcft_jax.core.tracker import Params
-from hcft_jax.experiment.settings import Experiment
-from hcft_jax.util.errors import InputError
+from hcft_jax.benchmark.tasks import Done, Task
+from hcft_jax.util.errors import InputError, SettingError
 
 CPUS = 4  # of a worker, where there is no GPU: more workers of few cores do more than one of many
-LOOK = 1.0  # seconds after which the progress line is brought up to date
+LOOK = 1.0  # seconds between updates of the progress line
 UNSEEN = 60.0  # seconds until a network file system must show what another node wrote
 
 
 class Reply(NamedTuple):
-    """What a worker says of a run."""
+    """A worker's answer about a run."""
 
     error: str | None  # why it failed
     frames: int  # tracked; 0 where the result was there or copied
@@ -46,38 +44,24 @@ class Worker:
     """The process that tracks; a Ray actor."""
 
     def __init__(self, cpus: int | None) -> None:
-        """Before JAX starts: ``cpus`` is the number of its threads, None leaves it alone."""
+        """Set JAX up before it starts; ``cpus`` is the number of its threads, None: its default."""
         logging.getLogger("jax").setLevel(logging.WARNING)
         if cpus is not None:
             os.environ["NPROC"] = str(cpus)  # XLA's size of its thread pool
-        self._params: dict[str, Params] = {}
+        self._params = Parameters()
 
     def describe(self) -> dict[str, Any]:
-        """Its versions and its device; it is up then."""
+        """Return its versions and its device."""
         return {"versions": versions(), "device": device()}
 
-    def track(
-        self,
-        experiment: Experiment,
-        unit: Unit,
-        others: Sequence[Unit],
-        digest: str,
-        weights: "list[Any]",
-    ) -> Reply:
-        """``engine.obtain``; ``weights`` holds the reference to the parameters."""
+    def track(self, task: Task, weights: "list[Any]") -> Reply:
+        """Make a task's files; ``weights`` holds the reference to the parameters."""
         import ray
 
-        if digest not in self._params:
-            params: HostParams = ray.get(weights[0])
-            self._params[digest] = on_device(experiment, params)
         frames = 0
-
-        def advance(count: int) -> None:
-            nonlocal frames
-            frames += count
-
         try:
-            obtain(experiment, self._params[digest], unit, others, advance)
+            for more in obtain(task, self._params.of(task, lambda: ray.get(weights[0]))):
+                frames += more
         except InputError as error:
             return Reply(str(error), frames)
         return Reply(None, frames)
@@ -85,7 +69,7 @@ class Worker:
 
 @dataclass(eq=False)
 class _Hand:
-    """A worker as the driver sees it."""
+    """A worker, as the driver knows it."""
 
     actor: Any
     device: dict[str, Any] = field(default_factory=dict)
@@ -94,14 +78,14 @@ class _Hand:
 
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[Any]:
-    """A connection to a Ray cluster: the module ``ray``, ready for use.
+    """Connect to a Ray cluster, and give the module ``ray``, ready for use.
 
-    To be made before JAX has started in this process, which only hands out work: it must not take
-    the memory of an accelerator that a worker is to use, nor fork once JAX has its threads.
+    Call it before JAX has started in this process, which only hands out work: it must not take the
+    memory of an accelerator that a worker is to use, nor fork once JAX has its threads.
 
     Args:
-        address: Of a running cluster, ``auto`` for the one this machine belongs to, or ``local``:
-            one is started on this machine and stopped afterwards.
+        address: The address of a running cluster, ``auto`` for the one that this machine belongs
+            to, or ``local``: one is started on this machine and stopped afterwards.
 
     Raises:
         InputError: Ray is not installed, or there is no such cluster.
@@ -129,81 +113,90 @@ def connected(address: str) -> Iterator[Any]:
 
 
 def work(
-    ray: Any, tasks: Sequence[Task], progress: Meter, *, cpus: int | None, retries: int
-) -> None:
-    """Has tasks done on a cluster and settles each, as ``engine.work`` does them here.
+    planned: Planned,
+    tasks: Sequence[Task],
+    progress: Meter,
+    *,
+    ray: Any,
+    cpus: int | None,
+    retries: int,
+) -> Iterator[Done]:
+    """Do tasks of a plan on a cluster, and yield each one as it ends, as ``execute.work``.
 
     Args:
-        ray: What ``connected`` gave.
+        planned: The plan.
         tasks: In the order in which they should be begun.
         progress: Is told of each.
+        ray: What ``connected`` gave.
         cpus: Cores of a worker where the cluster has no GPU. None: ``CPUS``, or a node's.
-        retries: How often a run is done again whose worker died before it is given up.
+        retries: How often a run whose worker died is repeated before it is given up.
 
     Raises:
         InputError: a worker's size is more than any node has, no worker can be started, their
             versions differ from this process's, or their files cannot be seen here.
     """
-    _Driver(ray, tasks, progress, retries).run(*_workers(ray, cpus))
+    return _Driver(ray, planned, tasks, progress, retries).run(*_workers(ray, cpus))
 
 
 def _workers(ray: Any, cpus: int | None) -> tuple[int, dict[str, Any], int | None]:
-    """How many workers the cluster has room for, what each takes of it, and its threads."""
+    """Return how many workers the cluster has room for, what each takes of it, and its threads."""
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     if gpus := sum(int(node.get("GPU", 0)) for node in nodes):
         return gpus, {"num_gpus": 1, "num_cpus": 1}, None
     cores = [int(node.get("CPU", 0)) for node in nodes]
     largest = max(cores, default=0)
     if largest < (cpus or 1):
-        raise InputError(f"--ray_cpus: {cpus or 1}, but the cluster's largest node has {largest}")
+        raise SettingError("ray_cpus", f"{cpus or 1}, but the cluster's largest node has {largest}")
     cpus = cpus or min(CPUS, largest)
     return sum(node // cpus for node in cores), {"num_gpus": 0, "num_cpus": cpus}, cpus
 
 
 class _Driver:
-    """Hands out tasks, and takes back those of workers that died."""
+    """The side that hands out tasks, and takes back those of workers that died."""
 
-    def __init__(self, ray: Any, tasks: Sequence[Task], progress: Meter, retries: int) -> None:
-        self._ray, self._progress, self._retries = ray, progress, retries
+    def __init__(
+        self, ray: Any, planned: Planned, tasks: Sequence[Task], progress: Meter, retries: int
+    ) -> None:
+        self._ray, self._planned, self._progress, self._retries = ray, planned, progress, retries
         self._waiting = list(tasks)
         self._deaths: Counter[Task] = Counter()
         self._starting: dict[Any, _Hand] = {}  # by reference to the answer
         self._running: dict[Any, tuple[_Hand, Task]] = {}
         self._idle: list[_Hand] = []
         self._unseen: list[Task] = []
-        digests = {task.outcome.weights.digest: task.outcome.weights.params for task in tasks}
-        self._weights = {digest: ray.put(params) for digest, params in digests.items()}
+        params = {task.weights: planned.params(task) for task in tasks}
+        self._weights = {digest: ray.put(of) for digest, of in params.items()}
 
-    def run(self, count: int, resources: dict[str, Any], cpus: int | None) -> None:
-        """Does everything with at most ``count`` workers; see ``work``."""
+    def run(self, count: int, resources: dict[str, Any], cpus: int | None) -> Iterator[Done]:
+        """Do everything with at most ``count`` workers; see ``work``."""
         actor = self._ray.remote(Worker).options(max_restarts=0, **resources)
-        hands = min(count, len(self._waiting))
+        self._actor = functools.partial(actor.remote, cpus)
         try:
-            for _ in range(hands):
-                self._start(actor.remote(cpus))
+            for _ in range(min(count, len(self._waiting))):
+                self._start()
             while self._waiting or self._running:
                 self._hand_out()
                 if answers := [*self._running, *self._starting]:
                     ready, _ = self._ray.wait(answers, timeout=LOOK)
                     for answer in ready:
-                        if not self._take(answer):
-                            self._start(actor.remote(cpus))
+                        if answer in self._starting:
+                            self._greet(answer)
+                        elif (done := self._take(answer)) is not None:
+                            yield done
                 self._progress.show()
             self._see()
         finally:  # after Ctrl-C too: a dead worker leaves no half-written result
-            for hand in [
-                *self._idle,
-                *self._starting.values(),
-                *(h for h, _ in self._running.values()),
-            ]:
+            busy = (hand for hand, _ in self._running.values())
+            for hand in [*self._idle, *self._starting.values(), *busy]:
                 self._ray.kill(hand.actor)
 
-    def _start(self, actor: Any) -> None:
-        self._starting[actor.describe.remote()] = _Hand(actor)
+    def _start(self) -> None:
+        hand = _Hand(self._actor())
+        self._starting[hand.actor.describe.remote()] = hand
 
     def _hand_out(self) -> None:
-        """A task for every idle worker."""
-        for task in [task for task in self._waiting if task.failed]:
+        """Give a task to every idle worker."""
+        for task in [task for task in self._waiting if self._planned.failed(task)]:
             self._waiting.remove(task)
             self._progress.end(task, failed=True)
         while self._idle and self._waiting:
@@ -213,84 +206,72 @@ class _Driver:
             self._waiting.remove(task)
             hand.executable = task.executable
             self._progress.begin(task)
-            digest = task.outcome.weights.digest
-            answer = hand.actor.track.remote(
-                task.experiment, task.unit, task.others, digest, [self._weights[digest]]
-            )
+            answer = hand.actor.track.remote(task, [self._weights[task.weights]])
             self._running[answer] = hand, task
 
-    def _take(self, answer: Any) -> bool:
-        """What an answer brings; False where its worker died and should be replaced."""
-        if answer in self._starting:
-            hand = self._starting.pop(answer)
-            try:
-                about = self._ray.get(answer)
-            except self._ray.exceptions.RayError as error:
-                # not replaced: the next one would die as well
-                tqdm.write(f"note: a Ray worker did not start ({_line(error)})", file=sys.stderr)
-                if not (self._starting or self._running or self._idle):
-                    raise InputError(f"no Ray worker can be started ({_line(error)})") from error
-                return True
-            _same_versions(about["versions"])
-            hand.device = about["device"]
-            self._idle.append(hand)
-            return True
+    def _greet(self, answer: Any) -> None:
+        """Take in a worker that has started."""
+        hand = self._starting.pop(answer)
+        try:
+            about = self._ray.get(answer)
+        except self._ray.exceptions.RayError as error:
+            # not replaced: the next one would die as well
+            tqdm.write(f"note: a Ray worker did not start ({_line(error)})", file=sys.stderr)
+            if not (self._starting or self._running or self._idle):
+                raise InputError(f"no Ray worker can be started ({_line(error)})") from error
+            return
+        _same_versions(about["versions"])
+        hand.device = about["device"]
+        self._idle.append(hand)
+
+    def _take(self, answer: Any) -> Done | None:
+        """Return the task that an answer ends; None where its worker died and it is repeated."""
         hand, task = self._running.pop(answer)
         try:
-            reply = self._ray.get(answer)
+            error, frames = self._ray.get(answer)
         except self._ray.exceptions.RayTaskError:
             raise  # not the worker but the program is at fault
-        except self._ray.exceptions.RayError as error:
+        except self._ray.exceptions.RayError as died:
             self._ray.kill(hand.actor)  # it may only be out of reach
-            self._again(task, error)
-            return False
-        self._idle.append(hand)
-        task.outcome.device = hand.device
-        self._progress.advance(task, reply.frames)
-        self._finish(task, reply.error)
-        if reply.error is None and not task.unit.result.exists():
-            self._unseen.append(task)
-        return True
-
-    def _again(self, task: Task, error: Exception) -> None:
-        self._deaths[task] += 1
-        if self._deaths[task] <= self._retries:
-            self._progress.back(task)
-            self._waiting.insert(0, task)
+            self._start()
+            self._deaths[task] += 1
+            if self._deaths[task] <= self._retries:
+                self._progress.back(task)
+                self._waiting.insert(0, task)
+                return None
+            what = f"{task.run.label}: " if task.run.label else ""
+            error = f"{what}its worker died {self._deaths[task]} times ({_line(died)})"
         else:
-            what = f"{task.unit.run.label}: " if task.unit.run.label else ""
-            self._finish(task, f"{what}its worker died {self._deaths[task]} times ({_line(error)})")
-
-    def _finish(self, task: Task, error: str | None) -> None:
+            self._idle.append(hand)
+            self._progress.advance(task, frames)
+            if error is None and not task.result.exists():
+                self._unseen.append(task)
         self._progress.end(task, failed=error is not None)
-        with settling(task):
-            if error is not None:
-                raise InputError(error)
+        return Done(task, InputError(error) if error else None, hand.device)
 
     def _see(self) -> None:
-        """Waits until results that other nodes have written are visible here."""
+        """Wait until results that other nodes have written are visible here."""
         until = time.monotonic() + UNSEEN
-        while any(not task.unit.result.exists() for task in self._unseen):
+        while unseen := [task for task in self._unseen if not task.result.exists()]:
             if time.monotonic() > until:
-                task = next(task for task in self._unseen if not task.unit.result.exists())
                 raise InputError(
-                    f"{task.unit.result}: its worker has written it, but it is not here: "
+                    f"{unseen[0].result}: its worker has written it, but it is not here: "
                     "--output_dir must be on a file system that all nodes share"
                 )
             time.sleep(LOOK)
 
 
 def choose(waiting: Sequence[Task], last: Hashable, busy: Collection[Hashable]) -> Task:
-    """The next task of a worker: compiling anew should be rare, and all should end together.
+    """Return the next task of a worker: it should rarely compile anew, and all end together.
 
     Args:
         waiting: The tasks that are left, at least one.
         last: The executable that the worker has (``Task.executable``), or None.
-        busy: Those that the other workers have.
+        busy: The executables that the other workers have.
 
     Returns:
-        The first one of ``last``; else the first of one that no worker has; else the first of the
-        one with the most frames waiting.
+        The first task of ``last``; else the first one whose executable no worker has; else the
+        first one of the executable with the most frames waiting.
     """
     frames: Counter[Hashable] = Counter()
     first: dict[Hashable, Task] = {}
@@ -304,7 +285,7 @@ def choose(waiting: Sequence[Task], last: Hashable, busy: Collection[Hashable]) 
 
 
 def _same_versions(theirs: dict[str, str]) -> None:
-    """Boxes of other versions could differ, and nobody would see which are whose."""
+    """Check versions: boxes of others could differ, and nobody would see which are whose."""
     ours = versions()
     for name in ("hcft_jax", "jax"):
         if theirs[name] != ours[name]:
@@ -315,6 +296,6 @@ def _same_versions(theirs: dict[str, str]) -> None:
 
 
 def _line(error: BaseException) -> str:
-    """The line of a message that says most: the last one, which names the cause."""
+    """Return the line of a message that says most: the last one, which names the cause."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

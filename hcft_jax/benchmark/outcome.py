@@ -1,8 +1,8 @@
-"""What an experiment has so far, its table for the terminal and its summary."""
+"""What an experiment has so far: scores, the table for the terminal and the summary."""
 
 import contextlib
 import dataclasses
-import functools
+import itertools
 import os
 import platform
 import sys
@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from hcft_jax.benchmark.jobs import Group, Unit
+from hcft_jax.benchmark.tasks import Task
 from hcft_jax.evaluation import metrics, protocols, results
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import Judged
@@ -30,20 +30,20 @@ _SHOWN = 8  # sequences that a line names
 
 @dataclasses.dataclass(frozen=True)
 class Speed:
-    """Of one or more tracked runs."""
+    """How fast one or more runs were tracked."""
 
     frames: int  # after the first
-    seconds: float  # their wall time: decoding is included, compilation is not
+    seconds: float  # wall time: decoding is included, compilation is not
     compile_seconds: float
 
     @property
     def fps(self) -> float:
-        """Frames a second; 0 where there was but one frame."""
+        """Frames per second; 0 where there was one frame only."""
         return self.frames / self.seconds if self.frames else 0.0
 
     @staticmethod
     def total(speeds: "list[Speed]") -> "Speed":
-        """Of all of them, one after the other."""
+        """Return the speed of all of them, one after the other."""
         return Speed(*(sum(part) for part in zip(*map(dataclasses.astuple, speeds), strict=True)))
 
 
@@ -63,66 +63,67 @@ class Outcome:
     Attributes:
         experiment: What is run.
         weights: With which network.
+        folder: Where its results are.
         title: What lines on the terminal call it; empty where it is the only one.
-        groups: The protocols on the sequences.
+        tasks: Its tasks, those of a group (``Task.group``) together.
         judged: The finished runs, by result file; None where no truth is known to judge one by.
-        failed: What is wrong, by sequence and protocol.
-        device: What tracks it, as in ``device``; None: this process.
+        failed: What is wrong, by sequence and protocol (``part``).
+        device: The device that tracks it, as ``device`` describes it; None: this process's.
     """
 
     experiment: Experiment
     weights: Weights
+    folder: Path
     title: str = ""
-    groups: list[Group] = dataclasses.field(default_factory=list)
+    tasks: list[Task] = dataclasses.field(default_factory=list)
     judged: dict[Path, tuple[Judged | None, Speed]] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     device: dict[str, Any] | None = None
 
-    @functools.cached_property
-    def folder(self) -> Path:
-        """Where its results are."""
-        return Path(self.experiment.output_dir) / self.experiment.folder(self.weights.digest)
+    def groups(self) -> list[list[Task]]:
+        """Return the runs of each protocol on each sequence."""
+        grouped = itertools.groupby(self.tasks, key=lambda task: task.group)
+        return [list(tasks) for _, tasks in grouped]
 
-    def judge(self, unit: Unit) -> None:
-        """Scores a finished run from its files.
+    def judge(self, task: Task) -> None:
+        """Score a finished run from its files.
 
         Raises:
             InputError: a file of it cannot be read.
         """
-        boxes, truth = conventions.parse(unit.result), conventions.to_file(unit.whole.boxes)
-        if unit.whole.sizes_only:
+        boxes, truth = conventions.parse(task.result), conventions.to_file(task.whole.boxes)
+        if task.whole.sizes_only:
             boxes, truth = metrics.moved(boxes, truth)
         judged = None
-        if protocols.scorable(unit.run, truth):
-            judged = protocols.judge(unit.run, boxes, truth, unscale=self.experiment.sre_unscale)
-        self.judged[unit.result] = judged, Speed(**results.read_json(unit.speed))
+        if protocols.scorable(task.run, truth):
+            judged = protocols.judge(task.run, boxes, truth, unscale=self.experiment.sre_unscale)
+        self.judged[task.result] = judged, Speed(**results.read_json(task.speed))
 
     def rows(self, protocol: str) -> dict[str, Row]:
-        """The sequences with all runs of the protocol finished, by name."""
+        """Return the sequences with all runs of the protocol finished, by name."""
         rows = {}
-        for group in self.groups:
-            done = [self.judged[u.result] for u in group.units if u.result in self.judged]
-            if group.protocol == protocol and len(done) == len(group.units):
+        for tasks in self.groups():
+            _, sequence, of = tasks[0].group
+            done = [self.judged[task.result] for task in tasks if task.result in self.judged]
+            if of == protocol and len(done) == len(tasks):
                 runs = [judged for judged, _ in done if judged is not None]
                 # a protocol's mean is over all its runs, or none
                 scores = protocols.pool(runs).scores if len(runs) == len(done) else None
-                rows[group.sequence] = Row(
-                    scores, Speed.total([speed for _, speed in done]), len(done)
-                )
+                rows[sequence] = Row(scores, Speed.total([speed for _, speed in done]), len(done))
         return rows
 
 
 def part(sequence: str, protocol: str) -> str:
-    """What a protocol on a sequence is called: ``Deer``, ``Deer tre``."""
+    """Return what a protocol on a sequence is called: ``Deer``, ``Deer tre``."""
     return sequence if protocol == "ope" else f"{sequence} {protocol}"
 
 
 @contextlib.contextmanager
 def attempt(outcomes: Sequence[Outcome], sequence: str, protocol: str = "ope") -> Iterator[None]:
-    """Notes and prints, in one line, what is wrong with a sequence: the others go on.
+    """Note and print, in one line, what is wrong with a sequence: the others continue.
 
     Args:
-        outcomes: Of the experiments that this concerns.
+        outcomes: The outcomes of the experiments that this concerns.
         sequence: Its name.
         protocol: Under which protocol; what fails under OPE is called by the sequence alone.
     """
@@ -138,7 +139,7 @@ def attempt(outcomes: Sequence[Outcome], sequence: str, protocol: str = "ope") -
 
 
 def rule(experiment: Experiment, protocol: str) -> str:
-    """What was chosen where the toolkit leaves a choice; empty where it leaves none."""
+    """Return what was chosen where the toolkit leaves a choice; empty where it leaves none."""
     if protocol == "tre":
         if experiment.annotations is None:
             return (
@@ -153,7 +154,7 @@ def rule(experiment: Experiment, protocol: str) -> str:
 
 
 def report(outcome: Outcome) -> str:
-    """The tables of a run for the terminal."""
+    """Return the tables of a run for the terminal."""
     parts = []
     for protocol in outcome.experiment.protocols:
         if rows := outcome.rows(protocol):
@@ -176,7 +177,7 @@ def _few(names: Sequence[str]) -> str:
 
 
 def device() -> dict[str, Any]:
-    """What this process tracks on."""
+    """Return what this process tracks on."""
     first = jax.devices()[0]
     return {
         "platform": first.platform,
@@ -187,7 +188,7 @@ def device() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of everything that numbers may depend on."""
+    """Return the versions of everything that numbers may depend on."""
     return {
         "hcft_jax": __version__,
         "python": platform.python_version(),
@@ -198,7 +199,7 @@ def versions() -> dict[str, str]:
 
 
 def save(outcome: Outcome) -> None:
-    """Writes ``summary.json``.
+    """Write ``summary.json``.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -207,7 +208,7 @@ def save(outcome: Outcome) -> None:
 
 
 def summary(outcome: Outcome) -> dict[str, Any]:
-    """The content of ``summary.json``; one-pass evaluation is at its top level."""
+    """Return the content of ``summary.json``; one-pass evaluation is at its top level."""
     tables = {protocol: _table(outcome, protocol) for protocol in protocols.PROTOCOLS}
     return {
         "config": outcome.experiment.label,

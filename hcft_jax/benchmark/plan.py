@@ -1,165 +1,198 @@
-"""What is to be done for one experiment or many: their runs, in the order of work, and shards."""
+"""What is to be done for one experiment or many: their tasks, in the order of work, and shards."""
 
+import dataclasses
 import itertools
 from collections.abc import Hashable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from pathlib import Path
 
-import jax
 from tqdm import tqdm
 
-from hcft_jax.benchmark import jobs
-from hcft_jax.benchmark.jobs import Group, Job, Unit
-from hcft_jax.benchmark.outcome import Outcome, attempt, part
-from hcft_jax.evaluation.protocols import PROTOCOLS
-from hcft_jax.experiment.settings import METHOD, Experiment
-from hcft_jax.run import together
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.benchmark import baselines
+from hcft_jax.benchmark.outcome import Outcome, attempt, part, save
+from hcft_jax.benchmark.tasks import Done, Task
+from hcft_jax.data import datasets, otb, sequence
+from hcft_jax.data.layout import ListedTarget
+from hcft_jax.data.synthetic import synthetic
+from hcft_jax.evaluation import protocols
+from hcft_jax.evaluation.protocols import PROTOCOLS, Run
+from hcft_jax.experiment.settings import Experiment, folders
+from hcft_jax.util import boxes as conventions
+from hcft_jax.util.errors import SettingError
 from hcft_jax.weights.native import Weights
 
 _MANY = 1000  # runs whose results take some seconds to read
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One run of one experiment: what is tracked, resumed, retried and sent to workers."""
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """The outcomes of experiments, and their tasks, done or not, in the order of work."""
 
-    outcome: Outcome
-    group: Group
-    unit: Unit
-    others: tuple[Unit, ...]  # equal runs of the experiment, whose results may serve
+    outcomes: list[Outcome]
+    tasks: list[Task]
 
-    @property
-    def experiment(self) -> Experiment:
-        """Whose run it is."""
-        return self.outcome.experiment
+    def params(self, task: Task) -> Params:
+        """Return the parameters of a task's network, on the host."""
+        return self.outcomes[task.number].weights.params
 
-    @property
-    def title(self) -> str:
-        """What progress calls it: ``Deer tre/01 hcft,eta=0.02``."""
-        return f"{self.unit.title} {self.outcome.title}".rstrip()
+    def failed(self, task: Task) -> bool:
+        """Return whether a run of its group has failed: no score could be formed any more."""
+        return part(task.whole.name, task.run.protocol) in self.outcomes[task.number].failed
 
-    @property
-    def frames(self) -> int:
-        """How many frames it has."""
-        return self.unit.run.frames
+    def settle(self, done: Done) -> None:
+        """Score what a task has left, or tell of its failure in one line; then save the summary.
 
-    @property
-    def failed(self) -> bool:
-        """Whether a run of its group has: no score could be formed any more."""
-        return part(self.group.sequence, self.group.protocol) in self.outcome.failed
+        Raises:
+            InputError: the summary cannot be written.
+        """
+        task, outcome = done.task, self.outcomes[done.task.number]
+        with attempt([outcome], task.whole.name, task.run.protocol):
+            if task.result.exists():  # not yet, where a network file system takes its time
+                with attempt([outcome], task.whole.name, task.run.protocol):
+                    outcome.judge(task)
+                task.partial.unlink(missing_ok=True)
+            if done.error is not None:
+                raise done.error
+        outcome.device = done.device or outcome.device
+        save(outcome)
 
-    @property
-    def executable(self) -> Hashable:
-        """Equal for tasks that share compiled programs: image, size of the box, static settings."""
-        _, _, w, h = self.unit.run.box
-        return self.unit.whole.name, w, h, jax.tree.structure(self.experiment.tracker)
+    def missing(self) -> list[Task]:
+        """Return the tasks without a result; those with one are scored, unless they have been.
 
-    @property
-    def shareable(self) -> bool:
-        """Whether it may be tracked beside others: it leaves no more than our tracker's boxes."""
-        return self.experiment.method == METHOD and not self.unit.extras(self.experiment)
+        A damaged result, or that of another sequence, is one line on the terminal.
+        """
+        without = []
+        few = len(self.tasks) < _MANY
+        for task in tqdm(self.tasks, desc="results", unit="run", leave=False, disable=few):
+            outcome = self.outcomes[task.number]
+            if task.result in outcome.judged or self.failed(task):
+                continue
+            with attempt([outcome], task.whole.name, task.run.protocol):
+                if task.finished:
+                    outcome.judge(task)
+                else:
+                    without.append(task)
+        return [task for task in without if not self.failed(task)]
 
-    @property
-    def patches(self) -> Hashable:
-        """Equal for tasks that look at the same patches of the same network, and may share them."""
-        if not self.shareable:
-            return id(self)
-        run = self.unit.run
-        frames = id(self.unit.whole), run.protocol, run.label
-        return *frames, self.outcome.weights.digest, together.patches(self.experiment.tracker)
+    def todo(self, index: int, count: int) -> list[Task]:
+        """Return the tasks without a result in part ``index`` (from 1) of ``count``."""
+        missing = set(self.missing())
+        return [task for task in shard(self.tasks, index, count) if task in missing]
 
-    def attempt(self) -> AbstractContextManager[None]:
-        """Notes and prints, in one line, what is wrong with it."""
-        return attempt([self.outcome], self.group.sequence, self.group.protocol)
+    def longest_first(self) -> "Planned":
+        """Return the order of sweeps: long sequences first, so that all workers end together."""
+        tasks = sorted(self.tasks, key=lambda task: -len(task.whole))
+        return dataclasses.replace(self, tasks=tasks)
 
 
-def make(
-    settings: Sequence[tuple[Experiment, Weights]],
-) -> tuple[list[Outcome], list[Task]]:
-    """The outcomes of experiments, all empty, and their runs, done or not.
+def make(experiments: Sequence[Experiment], weights: Sequence[Weights] | None = None) -> Planned:
+    """Plan experiments; nothing has been tracked, judged or written yet.
 
     Data that experiments share are read once. The tasks are in the order sequence, protocol, run,
     experiment: those that share compiled programs and frames are neighbours. A sequence that cannot
     be used is one line on the terminal and in ``failed`` of each outcome.
 
+    Args:
+        experiments: In any order; validated here.
+        weights: The network's weights of each. None: those that the experiments name.
+
     Raises:
-        InputError: a setting or the data folder is at fault.
+        InputError: a setting, the data folder or the weights are at fault.
     """
-    several = len(settings) > 1
-    outcomes = [
-        Outcome(experiment.validate(), weights, experiment.label if several else "")
-        for experiment, weights in settings
-    ]
-    sources: dict[Hashable, list[Outcome]] = {}
-    for one in outcomes:
-        e = one.experiment
+    sources: dict[Hashable, list[int]] = {}
+    for number, e in enumerate(experiments):
+        e.validate()
         source = (e.data_dir, e.dataset, e.sequences, e.synthetic, e.annotations, e.protocols)
-        sources.setdefault(source, []).append(one)
-    tasks = []
-    for sharing in sources.values():
-        for job in jobs.find(sharing[0].experiment):
-            tasks += _of(job, sharing)
-    return outcomes, tasks
+        sources.setdefault(source, []).append(number)
+    # a wrong folder or name should not wait for the weights
+    targets = [find(experiments[numbers[0]]) for numbers in sources.values()]
+    weights = weights or baselines.weights_of(experiments)
+    pairs = zip(experiments, weights, strict=True)
+    places = folders([(e, of.digest) for e, of in pairs])
+    outcomes = [
+        Outcome(e, of, place, e.label if len(experiments) > 1 else "")
+        for e, of, place in zip(experiments, weights, places, strict=True)
+    ]
+    planned = Planned(outcomes, [])
+    for numbers, listed in zip(sources.values(), targets, strict=True):
+        for target in listed:
+            _add(planned, numbers, target)
+    return planned
 
 
-def _of(job: Job, outcomes: list[Outcome]) -> list[Task]:
-    """The tasks on a sequence, of experiments that have the same runs."""
+def _add(planned: Planned, numbers: Sequence[int], target: ListedTarget) -> None:
+    """Plan the tasks on a target, of experiments that have the same runs."""
+    outcomes = [planned.outcomes[number] for number in numbers]
     experiment = outcomes[0].experiment
-    tasks: list[list[Task]] = []  # by experiment
-    with attempt(outcomes, job.name):
-        sequence = job.load()
-        runs = {"ope": jobs.runs(experiment, sequence, "ope")}
+    with attempt(outcomes, target.name):
+        whole = target.load()
+        # one-pass results serve others also where that protocol is not asked for
+        runs = {"ope": _runs(experiment, whole, "ope")}
         wanted = [protocol for protocol in PROTOCOLS if protocol in experiment.protocols]
         for protocol in wanted:
-            with attempt(outcomes, job.name, protocol):
-                runs[protocol] = jobs.runs(experiment, sequence, protocol)
-        for outcome in outcomes:
-            groups = [
-                Group(protocol, job.name, [Unit(sequence, run, outcome.folder) for run in of])
-                for protocol, of in runs.items()
-            ]
-            # one-pass results serve others also where that protocol is not asked for
-            units = [unit for group in groups for unit in group.units]
-            groups = [group for group in groups if group.protocol in wanted]
-            outcome.groups += groups
-            tasks.append(
-                [
-                    Task(outcome, group, unit, tuple(u for u in units if _equal(u, unit)))
-                    for group in groups
-                    for unit in group.units
-                ]
-            )
-    return list(itertools.chain.from_iterable(zip(*tasks, strict=True)))
+            with attempt(outcomes, target.name, protocol):
+                runs[protocol] = _runs(experiment, whole, protocol)
+        every = list(itertools.chain.from_iterable(runs.values()))
+        for run in (run for run in every if run.protocol in wanted):
+            equal = tuple(other for other in every if other is not run and _alike(other, run))
+            for number, outcome in zip(numbers, outcomes, strict=True):
+                digest, title = outcome.weights.digest, outcome.title
+                task = Task(
+                    outcome.experiment, number, title, digest, outcome.folder, whole, run, equal
+                )
+                outcome.tasks.append(task)
+                planned.tasks.append(task)
 
 
-def _equal(one: Unit, other: Unit) -> bool:
-    return one is not other and one.equals(other)
+def _alike(one: Run, other: Run) -> bool:
+    """Return whether both track the same frames from the same box: so will their results be."""
+    return (one.first, one.last, one.box) == (other.first, other.last, other.box)
 
 
-def missing(tasks: Sequence[Task]) -> list[Task]:
-    """The tasks without a result; those with one are scored, unless they have been.
+def find(experiment: Experiment) -> list[ListedTarget]:
+    """Return the targets of an experiment, none of them read yet.
 
-    A damaged result, or that of another sequence, is one line on the terminal.
+    Raises:
+        InputError: a video of one's own; no data folder, nothing in it, or an unknown name; or one
+            for a drawn sequence; or no folder of annotations where one is named.
     """
-    without = []
-    for task in tqdm(tasks, desc="results", unit="run", leave=False, disable=len(tasks) < _MANY):
-        with task.attempt():
-            if task.unit.result in task.outcome.judged or task.failed:
-                continue
-            if task.unit.finished(task.experiment):
-                task.outcome.judge(task.unit)
-            else:
-                without.append(task)
-    return [task for task in without if not task.failed]
+    if experiment.own is not None:
+        raise SettingError("video", "hcft_jax.main tracks in one's own video, one at a time")
+    if experiment.annotations is not None:
+        otb.omitted_folder(experiment.annotations)
+    if experiment.synthetic is not None:
+        if experiment.data_dir is not None or experiment.sequences:
+            raise SettingError(
+                "config",
+                f"{experiment.name} draws its own sequence: leave out data_dir and sequences, or "
+                "take the configuration otb",
+            )
+        drawn = synthetic(experiment.synthetic)
+        return [ListedTarget(drawn.name, drawn.name, Path(), lambda: drawn)]
+    if experiment.data_dir is None:
+        raise SettingError("data_dir", "name the folder that holds the sequences")
+    return datasets.find(experiment.data_dir, experiment.dataset, experiment.sequences or None)
 
 
-def longest_first(tasks: Sequence[Task]) -> list[Task]:
-    """The order of sweeps: long sequences first, so that the last workers end at the same time."""
-    return sorted(tasks, key=lambda task: -len(task.unit.whole))
+def _runs(experiment: Experiment, whole: sequence.Sequence, protocol: str) -> list[Run]:
+    """Return the runs of a protocol on a sequence; SRE decodes the first frame for its size.
+
+    Raises:
+        InputError: TRE has no frame to start in, a list of omitted frames or the first frame
+            cannot be read.
+    """
+    omitted: list[tuple[int, int]] = []
+    size = None
+    if protocol == "tre" and experiment.annotations is not None:
+        omitted = otb.omitted(experiment.annotations, whole)
+    if protocol == "sre":
+        size = whole.frames.read(0).shape[:2]
+    truth = conventions.to_file(whole.boxes)
+    return protocols.plan(protocol, truth, omitted=omitted, size=size)
 
 
 def shard(tasks: Sequence[Task], index: int, count: int) -> list[Task]:
-    """Part ``index`` (from 1) of ``count``: as many frames in each, and neighbours together.
+    """Return part ``index`` (from 1) of ``count``: as many frames in each, neighbours together.
 
     The frames of all tasks, done or not, are laid end to end and cut into ``count`` equal lengths;
     a task belongs to the part in which its middle lies. So each task is in exactly one part,

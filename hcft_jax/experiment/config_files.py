@@ -1,40 +1,62 @@
-"""Where configurations and sweeps are: the shipped files, and Python files of one's own."""
+"""Where configurations and sweeps are: the shipped ones, and Python files of one's own.
 
+``configs/`` is the package ``hcft_jax.configs`` and is imported as any other: an installation in a
+checkout maps it (setup.py), a wheel contains it.
+"""
+
+import importlib
 import importlib.util
-from collections.abc import Mapping
+import pkgutil
+from collections.abc import Collection
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.names import listed, near
 
-
-def available(folder: str = "") -> dict[str, Path]:
-    """The shipped configurations, or the files of a folder beside them: name to file."""
-    here = Path(__file__).parents[1]
-    # installed inside the package (setup.py), beside it in a checkout
-    configs = next(p for p in (here / "configs", here.parent / "configs") if p.is_dir())
-    files = sorted((configs / folder).glob("*.py"))
-    return {p.stem: p for p in files if p.stem != "__init__"}
+_PACKAGE = "hcft_jax.configs"
 
 
-def locate(name: str, flag: str, known: Mapping[str, Path]) -> Path:
-    """The Python file that a flag names: a shipped one by its name, or one's own (``x.py``).
+def available() -> dict[str, dict[str, Any]]:
+    """Return the shipped configurations: by name, the fields that each one changes."""
+    named: dict[str, dict[str, Any]] = importlib.import_module(f"{_PACKAGE}.named").NAMED
+    return named
+
+
+def shipped_sweep(name: str) -> ModuleType:
+    """Return the module of a shipped sweep, which has ``get_sweep()``."""
+    return importlib.import_module(f"{_PACKAGE}.sweeps.{name}")
+
+
+def available_sweeps() -> list[str]:
+    """Return the names of the shipped sweeps."""
+    package = importlib.import_module(f"{_PACKAGE}.sweeps")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def own_file(name: str, field: str, known: Collection[str]) -> Path | None:
+    """Return the Python file that a setting names (``my/config.py``); None for a shipped name.
+
+    Args:
+        name: The value of the setting.
+        field: The name of the setting, for messages.
+        known: The shipped names.
 
     Raises:
-        InputError: there is no such file.
+        InputError: there is no such file, or no such name.
     """
     if name.endswith(".py"):
         if not Path(name).is_file():
-            raise InputError(f"{flag}: no file {name}")
+            raise SettingError(field, f"no file {name}")
         return Path(name)
     if name not in known:
-        raise InputError(f"{flag}: no {name!r}{near(name, known)}; {listed(known)}")
-    return known[name]
+        raise SettingError(field, f"no {name!r}{near(name, known)}; {listed(known)}")
+    return None
 
 
 def execute(path: Path, function: str) -> Any:
-    """What a function without arguments of a Python file returns.
+    """Return what a function without arguments of a Python file returns.
 
     Raises:
         InputError: the file has no such function, or either of them fails.

@@ -17,7 +17,7 @@ from hcft_jax.weights import lookup
 
 
 def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
-    """Flag, field and type of all that has a help text."""
+    """Yield the flag, field and type of all that has a help text."""
     for owner in (TrackerConfig, Experiment, OwnVideo):
         types = typing.get_type_hints(owner)
         for field in dataclasses.fields(owner):
@@ -26,11 +26,11 @@ def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
 
 
 def define(into: flags.FlagValues = flags.FLAGS, only: Collection[str] | None = None) -> None:
-    """A flag for each field of the tracker and the experiment that has a help text.
+    """Define a flag for each field of the tracker and the experiment that has a help text.
 
     Args:
-        into: where the flags go.
-        only: names of flags. None: all of them.
+        into: Where the flags go.
+        only: The names of those wanted. None: all of them.
     """
     for name, field, kind in _settable():
         if only is not None and name not in only:
@@ -49,7 +49,7 @@ def define(into: flags.FlagValues = flags.FLAGS, only: Collection[str] | None = 
 
 
 def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
-    """The fields that flags set: name to value."""
+    """Return the fields that flags set: name to value."""
     known = (item for item in _settable() if item[0] in given)
     values = {field.name: given[name].value for name, field, _ in known}
     return {
@@ -60,10 +60,10 @@ def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
 
 
 def equipped(experiment: Experiment) -> Experiment:
-    """The experiment on a backbone that it has weights of, which a line says if it is another one.
+    """Return the experiment on a backbone whose weights are at hand.
 
-    That is for the configurations that are to run on any machine (``otherwise``), and only where
-    neither --backbone nor --weights says what is wanted.
+    That concerns configurations that are to run on any machine (``otherwise``), and only where
+    neither --backbone nor --weights says what is wanted. A line on stderr says so.
     """
     own = experiment.tracker.backbone
     chosen = experiment.weights is not None or "backbone" in experiment.changes
@@ -81,7 +81,7 @@ def equipped(experiment: Experiment) -> Experiment:
 
 
 def command(experiment: Experiment) -> str | None:
-    """The command that runs one experiment; None where it is not of a shipped configuration."""
+    """Return the command that runs one experiment; None if no shipped configuration is its base."""
     if experiment.name not in config_files.available():
         return None
     shipped = settings.load(experiment.name)

@@ -1,18 +1,19 @@
-"""What can be set: the tracker's constants (the paper's symbols) and one experiment around them.
+"""What can be set: the tracker's constants and choices, and one experiment around them.
 
-A configuration is a frozen dataclass made by ``get_config()`` of a small Python file, ``configs/``
-or one's own; the command line's flags are generated from the same fields. ``TrackerConfig`` is
-also a pytree: gamma, eta, lambda, sigma and the radius are its leaves, hence traced (a new value
-needs no new compilation and can be differentiated or batched); everything else is static.
+An experiment is a frozen dataclass: a shipped configuration (``configs/named.py``), or made by
+``get_config()`` of a Python file of one's own; the command line's flags are generated from the
+fields that have a help text.
 """
 
 import dataclasses
 import hashlib
 import json
 import re
+import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.experiment import config_files
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.names import listed, near
 
 METHOD = "hcft"  # the tracker that is ours; others are baselines
@@ -40,30 +41,30 @@ class OwnVideo:
         None, "track in this: a video file, a folder of images, a camera (its number) or a URL"
     )
     box: tuple[float, ...] = static((), "x,y,w,h of the target in the first frame, from 0")
-    boxes: str | None = static(None, "a file with such a row for each of several targets")
-    select: bool = static(False, "draw the box in a window")
-    show: bool = static(False, "watch in a window; q or Esc ends it")
+    boxes: str | None = static(None, "a file with one such row for each of several targets")
+    select: bool = static(False, "draw the box with the mouse")
+    show: bool = static(False, "watch while it tracks; q or Esc ends it")
     layers_view: bool = static(
         False,
-        "also draw response maps and principal components of the layers (a pass a frame)",
+        "also draw response maps and principal components of the layers (one more pass per frame)",
     )
 
     def validate(self) -> None:
-        """Returns when the fields go together.
+        """Check that the fields go together.
 
         Raises:
-            InputError: names the flag and says what to give.
+            InputError: names the field and says what to give.
         """
         if not self.video:
-            raise InputError("--video: name a video file, a folder of images, a camera or a URL")
+            raise SettingError("video", "name a video file, a folder of images, a camera or a URL")
         if (bool(self.box), bool(self.boxes), self.select).count(True) != 1:
             raise InputError(
-                "where is the target? give one of --box=x,y,w,h, --boxes=FILE and --select"
+                "where is the target? give one of box (x,y,w,h), boxes (a file) and select"
             )
         if self.box and len(self.box) != 4:
-            raise InputError(f"--box: {_shown(self.box, ',')} is not four numbers x,y,w,h")
+            raise SettingError("box", f"{_shown(self.box, ',')} is not four numbers x,y,w,h")
         if self.layers_view and self.boxes:
-            raise InputError("--layers_view: shows one target; give --box or --select")
+            raise SettingError("layers_view", "shows one target; give box or select")
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class Experiment:
     )
     output_dir: str = static("results", "results go to OUTPUT_DIR/<label>-<hash>/")
     overlay: bool = static(False, "also write an .mp4 per run: boxes and response maps")
-    responses: bool = static(False, "also keep the response maps of every frame, a byte a cell")
+    responses: bool = static(False, "also keep the response maps of every frame, one byte per cell")
     lanes: int = static(
         1, "runs tracked at once in one executable; their boxes are those of one after the other"
     )
@@ -108,37 +109,40 @@ class Experiment:
     )
 
     def validate(self) -> "Experiment":
-        """Itself, when every field is in range.
+        """Return the experiment itself when every field is in range.
 
         Raises:
-            InputError: names the flag, its value and what is allowed.
+            InputError: names the field, its value and what is allowed.
         """
         self.tracker.validate()
         if self.lanes < 1:
-            raise InputError(f"--lanes: {self.lanes} must be at least 1")
+            raise SettingError("lanes", f"{self.lanes} must be at least 1")
         if self.lanes > 1 and self.tracker.dft == "fft":
-            raise InputError("--lanes: --dft=fft has a grid for each target; leave one of them out")
+            raise SettingError(
+                "lanes", "with dft=fft each target has a grid of its own; leave one of them out"
+            )
         if self.method != METHOD:
-            own = [f"--{flag_of(name)}" for name in self.changes]
-            own += [f"--{name}" for name in ("weights", "responses") if getattr(self, name)]
-            own += ["--lanes"] if self.lanes > 1 else []
-            if own:
-                raise InputError(f"--tracker={self.method} has no {own[0][2:]}: leave out {own[0]}")
+            ours = [flag_of(name) for name in self.changes]
+            ours += [name for name in ("weights", "responses") if getattr(self, name)]
+            ours += ["lanes"] if self.lanes > 1 else []
+            if ours:
+                raise SettingError(ours[0], f"the tracker {self.method} has none; leave it out")
         if self.own is not None:
             self.own.validate()
             if self.method != METHOD:
-                raise InputError(f"--tracker={self.method} runs on benchmarks, not on --video")
+                raise SettingError("video", f"the tracker {self.method} runs on benchmarks only")
             if self.synthetic or self.data_dir or self.sequences or self.responses:
-                raise InputError(
-                    f"--video: {self.own.video} is tracked by itself: leave out --data_dir, "
-                    "--sequences and --responses, or take --config=video"
+                raise SettingError(
+                    "video",
+                    f"{self.own.video} is tracked by itself: leave out data_dir, sequences and "
+                    "responses, or take the configuration video",
                 )
         for name in self.protocols:
             if name not in PROTOCOLS:
                 text = f"no {name!r}{near(name, PROTOCOLS)}; {listed(PROTOCOLS)}"
-                raise InputError(f"--protocols: {text}")
+                raise SettingError("protocols", text)
         if not self.protocols or len(set(self.protocols)) < len(self.protocols):
-            raise InputError("--protocols: name at least one, and each once")
+            raise SettingError("protocols", "name at least one, and each once")
         return self
 
     @property
@@ -160,7 +164,7 @@ class Experiment:
         return ",".join([self.name, *changed])
 
     def settings(self) -> dict[str, Any]:
-        """All that is set, as plain data; of a baseline ``tracker`` is but its name."""
+        """Return all that is set, as plain data; of a baseline, ``tracker`` is its name alone."""
         values = dataclasses.asdict(self)
         del values["base"], values["otherwise"]
         if self.method != METHOD:
@@ -168,9 +172,9 @@ class Experiment:
         return values
 
     def folder(self, weights_digest: str) -> str:
-        """``<label>-<hash>``: the hash covers whatever the boxes depend on.
+        """Return ``<label>-<hash>``: the hash covers whatever the boxes depend on.
 
-        In a long label the end is left out, and what not every file system takes is replaced.
+        The end of a long label is left out, and what not every file system takes is replaced.
         """
         parts = {
             "tracker": self.settings()["tracker"],
@@ -182,27 +186,60 @@ class Experiment:
         return f"{label}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
+def folders(
+    experiments: Iterable[tuple[Experiment, str]], holding: str = "summary.json"
+) -> list[Path]:
+    """Return where the results of experiments are, or will be, below the OUTPUT_DIR of each.
+
+    Equal settings find each other's results, whatever the configuration is called: results are in
+    the folder of the experiment's own label if it has any; else in the first one, by name, that has
+    results and the same hash; else in that of the own label, which is yet to be made. A line on
+    stderr tells of a folder of another label. No two experiments of different labels get one
+    folder, so that a sweep whose experiments are equal does not write a file twice at once.
+
+    Args:
+        experiments: Each one with the digest of its weights.
+        holding: The file or folder by which results are known.
+    """
+    found = [Path(e.output_dir, e.folder(digest)) for e, digest in experiments]
+    taken = set(found)
+    for i, own in enumerate(found):
+        if not (own / holding).exists():
+            of_hash = own.parent.glob(f"*-{own.name.rpartition('-')[2]}/{holding}")
+            other = min({path.parent for path in of_hash} - taken, default=None)
+            if other is not None:
+                print(f"note: equal settings have results already: {other}", file=sys.stderr)
+                found[i] = other
+                taken.add(other)
+    return found
+
+
 def load(name: str) -> Experiment:
-    """The experiment of a configuration's name (``otb``) or Python file (``my/config.py``).
+    """Return the experiment of a configuration's name (``otb``) or Python file (``my/config.py``).
 
     Raises:
         InputError: no such configuration (near ones are listed), or the file has no
             ``get_config()`` that returns an ``Experiment``.
     """
-    path = config_files.locate(name, "--config", config_files.available())
-    experiment = config_files.execute(path, "get_config")
-    if not isinstance(experiment, Experiment):
-        raise InputError(f"{path}: get_config() must return an Experiment")
-    return replace(experiment, name=path.stem, base=experiment.tracker)
+    shipped = config_files.available()
+    path = config_files.own_file(name, "config", shipped)
+    if path is None:
+        experiment = override(Experiment(name), shipped[name])
+    else:
+        experiment = config_files.execute(path, "get_config")
+        if not isinstance(experiment, Experiment):
+            raise InputError(f"{path}: get_config() must return an Experiment")
+        experiment = replace(experiment, name=path.stem)
+    return replace(experiment, base=experiment.tracker)
 
 
 def derive(name: str, **changes: Any) -> Experiment:
-    """The experiment ``name`` with some of the tracker's or its own fields changed."""
+    """Return the experiment ``name`` with some of the tracker's or its own fields changed."""
     return override(load(name), changes)
 
 
 def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
-    """``experiment`` with fields, of the tracker or its own, replaced by name.
+    """Return ``experiment`` with fields, of the tracker or its own, replaced by name.
 
     Numbers may be of any type, or text, and tuples any list: equal settings are equal afterwards.
 
@@ -225,7 +262,7 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
 
 
 def flag_of(field: str) -> str:
-    """The flag that sets a field of the tracker's: ``lambda`` for ``lambda_``."""
+    """Return the flag that sets a field of the tracker's: ``lambda`` for ``lambda_``."""
     metadata = next(f.metadata for f in fields(TrackerConfig) if f.name == field)
     return str(metadata.get("flag", field))
 
@@ -247,12 +284,12 @@ def _typed(name: str, value: Any, owner: type) -> Any:
     except (TypeError, ValueError):
         what = "a number" if kind is float else "a list of numbers"
         flag = flag_of(name) if owner is TrackerConfig else name
-        raise InputError(f"--{flag}: {_shown(value, ',')!r} is not {what}") from None
+        raise SettingError(flag, f"{_shown(value, ',')!r} is not {what}") from None
     return tuple(value) if isinstance(value, list) else value
 
 
 def _shown(value: Any, separator: str = "+") -> str:
-    """A value in names: 0.02, true, 1+0.5+0.02."""
+    """Return a value as names show it: 0.02, true, 1+0.5+0.02."""
     if isinstance(value, tuple | list):
         return separator.join(map(_shown, value))
     if isinstance(value, float):

@@ -1,13 +1,13 @@
 """Sweeps: lists of experiments, shipped ones (``configs/sweeps``), one's own, and products.
 
-A sweep is a Python file with ``get_sweep()``, as a configuration is one with ``get_config()``::
+A sweep is a Python file with ``get_sweep()``::
 
     from hcft_jax.experiment.sweeps import product
 
     def get_sweep():
         return product("hcft", eta=(0.01, 0.02), radius=(4, 8))  # hcft,radius=4; hcft; ...
 
-The differences in the table of a sweep are those to its first experiment.
+The table of a sweep shows the differences to its first experiment.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from typing import Any
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.experiment import config_files, settings
 from hcft_jax.experiment.settings import Experiment
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, SettingError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Sweep:
     experiments: tuple[Experiment, ...]
 
     def override(self, changes: dict[str, Any]) -> "Sweep":
-        """The sweep with fields of every experiment replaced by name.
+        """Return the sweep with fields of every experiment replaced by name.
 
         Raises:
             InputError: the sweep gives that field different values itself, or a value is no number
@@ -40,15 +40,15 @@ class Sweep:
             values = [getattr(e.tracker if own else e, name) for e in self.experiments]
             if any(value != values[0] for value in values):
                 given = settings.flag_of(name) if own else name
-                raise InputError(f"--{given}: sweep {self.name} gives it different values itself")
+                raise SettingError(given, f"sweep {self.name} gives it different values itself")
         experiments = (settings.override(e, changes) for e in self.experiments)
         return dataclasses.replace(self, experiments=tuple(experiments))
 
     def validate(self) -> "Sweep":
-        """Itself, when every experiment can be run.
+        """Return the sweep itself when every experiment can be run.
 
         Raises:
-            InputError: there is none, two have one label, or a value is out of range.
+            InputError: there is no experiment, two have one label, or a value is out of range.
         """
         if not self.experiments:
             raise InputError(f"sweep {self.name}: no experiment in it")
@@ -56,6 +56,9 @@ class Sweep:
         for experiment in self.experiments:
             try:
                 experiment.validate()
+            except SettingError as error:
+                text = f"{error.problem} (in {experiment.label})"
+                raise SettingError(error.field, text) from error
             except InputError as error:
                 raise InputError(f"{experiment.label}: {error}") from error
             key = experiment.label.lower()  # there are file systems without case
@@ -69,14 +72,14 @@ class Sweep:
 
 
 def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Experiment]:
-    """One experiment for each combination of values, the first field varying slowest.
+    """Return one experiment for each combination of values, the first field varying slowest.
 
     Their labels say what differs from the configuration: where all of the values are its own, the
     experiment is the configuration itself, and has its results.
 
     Args:
-        experiment: what is varied: a configuration's name or file, or an experiment.
-        **values: fields of ``TrackerConfig`` (``lambda_``), the values of each in their order.
+        experiment: What is varied: a configuration's name or file, or an experiment.
+        **values: Fields of ``TrackerConfig`` (``lambda_``), the values of each in their order.
 
     Raises:
         InputError: an unknown configuration or field, or a value that is no number.
@@ -97,18 +100,20 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
 
 
 def available() -> list[str]:
-    """The names of the shipped sweeps."""
-    return list(config_files.available("sweeps"))
+    """Return the names of the shipped sweeps."""
+    return config_files.available_sweeps()
 
 
 def load(name: str) -> Sweep:
-    """The sweep of a name (``ablation``) or Python file (``my/sweep.py``), not yet validated.
+    """Return the sweep of a name (``ablation``) or Python file (``my/sweep.py``), not validated.
 
     Raises:
         InputError: no such sweep (near ones are listed), or the file has no ``get_sweep()`` that
             returns experiments.
     """
-    path = config_files.locate(name, "--sweep", config_files.available("sweeps"))
+    path = config_files.own_file(name, "sweep", available())
+    if path is None:
+        return Sweep(name, tuple(config_files.shipped_sweep(name).get_sweep()))
     experiments = config_files.execute(path, "get_sweep")
     whole = isinstance(experiments, list | tuple) and experiments
     if not whole or not all(isinstance(e, Experiment) for e in experiments):

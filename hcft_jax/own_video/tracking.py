@@ -31,7 +31,7 @@ from hcft_jax.data import video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment, Video
 from hcft_jax.evaluation import results
-from hcft_jax.experiment.settings import Experiment, OwnVideo
+from hcft_jax.experiment.settings import Experiment, OwnVideo, folders
 from hcft_jax.own_video.gui import Gui
 from hcft_jax.run.several import Several
 from hcft_jax.util import boxes
@@ -166,8 +166,8 @@ class VideoFiles:
         tag = hashlib.sha256(text.encode()).hexdigest()[:8]
         if source.live:  # it is never the same twice
             tag = time.strftime("%Y%m%d-%H%M%S")
-        folder = Path(experiment.output_dir) / experiment.folder(digest) / "video"
-        folder /= f"{source.name}-{tag}"
+        (folder,) = folders([(experiment, digest)], "video")
+        folder = folder / "video" / f"{source.name}-{tag}"
         overlay = folder / ("layers.mp4" if own.layers_view else "overlay.mp4")
         names = [""] if own.boxes is None else [str(n) for n in range(1, len(starts) + 1)]
         return cls(folder, tuple(names), overlay if experiment.overlay else None)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from experiments.exhibits import folders
-from hcft_jax.benchmark import baselines, benchmark, jobs, opencv
+from hcft_jax.benchmark import baselines, benchmark, opencv, plan
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import protocols
 from hcft_jax.experiment import settings
@@ -174,12 +174,12 @@ def test_an_unknown_tracker_is_an_error(own: str, name: str, message: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("changes", "flag"),
-    [({"eta": 0.5}, "--eta"), ({"weights": "random"}, "--weights"), ({"responses": True}, "--res")],
+    ("changes", "field"),
+    [({"eta": 0.5}, "eta"), ({"weights": "random"}, "weights"), ({"responses": True}, "responses")],
 )
-def test_what_only_our_tracker_has_is_refused(changes: dict[str, Any], flag: str) -> None:
+def test_what_only_our_tracker_has_is_refused(changes: dict[str, Any], field: str) -> None:
     experiment = settings.derive("otb", method="opencv:MIL", **changes)
-    with pytest.raises(InputError, match=f"opencv:MIL has no .*: leave out {flag}"):
+    with pytest.raises(InputError, match=f"{field}: the tracker opencv:MIL has none; leave it out"):
         experiment.validate()
 
 
@@ -207,8 +207,8 @@ def test_where_opencv_has_lost_the_target_the_last_box_stands() -> None:
     assert [np.asarray(tracker.update(image)).tolist() for _ in range(3)] == [[1, 2, 3, 4]] * 3
 
 
-def test_the_jobs_of_a_baseline_are_those_of_ours(tmp_path: Path) -> None:
-    names = [job.name for job in jobs.find(experiment("opencv:MIL", tmp_path))]
+def test_the_targets_of_a_baseline_are_those_of_ours(tmp_path: Path) -> None:
+    names = [target.name for target in plan.find(experiment("opencv:MIL", tmp_path))]
     assert names == ["synthetic-0"]
 
 
@@ -245,5 +245,5 @@ def test_an_error_of_opencv_is_one_line() -> None:
 
 
 def test_ones_own_video_is_for_our_tracker() -> None:
-    with pytest.raises(InputError, match="opencv:MIL runs on benchmarks, not on --video"):
+    with pytest.raises(InputError, match="video: the tracker opencv:MIL runs on benchmarks only"):
         Experiment("video", own=OwnVideo("x.mp4", box=(1, 1, 9, 9)), method="opencv:MIL").validate()

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from hcft_jax.benchmark import benchmark, jobs
+from hcft_jax.benchmark import benchmark, plan
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.experiment import settings
@@ -15,16 +15,16 @@ SMALL = TrackerConfig(layers=("conv1_2",), gamma=(1.0,), input_size=32)
 DRAWN = Synthetic(frames=11, height=64, width=80, target=(20, 20), motion=12.0)
 
 
-def test_jobs_without_a_folder_say_so() -> None:
-    with pytest.raises(InputError, match="--data_dir"):
-        jobs.find(Experiment("x"))
+def test_experiments_without_a_folder_say_so() -> None:
+    with pytest.raises(InputError, match="data_dir: name the folder"):
+        plan.find(Experiment("x"))
 
 
 @pytest.mark.parametrize("field", ["data_dir", "sequences"])
 def test_a_drawn_sequence_needs_no_data(field: str) -> None:
     experiment = Experiment("demo", SMALL, synthetic=DRAWN, **{field: ("x",)})  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="--config=demo draws its own sequence"):
-        jobs.find(experiment)
+    with pytest.raises(InputError, match="config: demo draws its own sequence"):
+        plan.find(experiment)
 
 
 def test_results_are_where_the_summary_says(tmp_path: Path) -> None:

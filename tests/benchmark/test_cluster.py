@@ -66,7 +66,7 @@ def test_there_is_a_worker_for_each_gpu_or_for_some_cores(
 
 
 def test_more_cores_than_a_node_has_are_refused() -> None:
-    with pytest.raises(InputError, match="--ray_cpus: 8, but the cluster's largest node has 4"):
+    with pytest.raises(InputError, match="ray_cpus: 8, but the cluster's largest node has 4"):
         cluster._workers(nodes({"CPU": 4.0}, {"CPU": 2.0}), 8)
 
 
@@ -191,7 +191,7 @@ def test_ctrl_c_stops_the_workers_and_keeps_what_is_finished(
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=600)
     assert process.returncode == 130
-    assert "the same command goes on" in err
+    assert "the same command continues" in err
     assert "Traceback" not in err
     assert command.table()["settings"]
     deadline = time.monotonic() + 30

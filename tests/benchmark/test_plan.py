@@ -1,4 +1,5 @@
 import dataclasses
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,8 +33,8 @@ def experiments(tmp_path: Path) -> list[Experiment]:
     return product(Experiment("x", TrackerConfig(), **places), eta=(0.01, 0.02))  # type: ignore[arg-type]
 
 
-def make(experiments: list[Experiment]) -> tuple[list[plan.Outcome], list[plan.Task]]:
-    return plan.make([(experiment, WEIGHTS) for experiment in experiments])
+def make(experiments: list[Experiment]) -> plan.Planned:
+    return plan.make(experiments, [WEIGHTS] * len(experiments))
 
 
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=60), st.integers(1, 9))
@@ -47,16 +48,17 @@ def test_every_task_is_in_one_shard_and_shards_are_alike(frames: list[int], coun
 
 
 def test_tasks_of_one_start_are_neighbours(experiments: list[Experiment]) -> None:
-    _, tasks = make(experiments)
-    assert [(t.unit.title, t.experiment.tracker.eta) for t in tasks] == [
+    planned = make(experiments)
+    assert [(t.name, t.experiment.tracker.eta) for t in planned.tasks] == [
         ("synthetic-0", 0.01),
         ("synthetic-0", 0.02),
         ("synthetic-1", 0.01),
         ("synthetic-1", 0.02),
     ]
-    first, second, third, _ = tasks
+    first, second, third, _ = planned.tasks
     assert first.executable == second.executable != third.executable
-    assert [t.unit.title for t in plan.longest_first(tasks)][::2] == ["synthetic-1", "synthetic-0"]
+    longest = planned.longest_first().tasks
+    assert [task.name for task in longest][::2] == ["synthetic-1", "synthetic-0"]
 
 
 def test_data_are_read_once_for_all_settings(
@@ -70,24 +72,26 @@ def test_data_are_read_once_for_all_settings(
         return original(name, where)
 
     monkeypatch.setattr(otb, "load", load)
-    _, tasks = make(experiments)
+    planned = make(experiments)
     assert len(loaded) == 2
-    assert len({id(task.unit.whole) for task in tasks}) == 2
+    assert len({id(task.whole) for task in planned.tasks}) == 2
 
 
 def test_settings_on_other_data_have_their_own(experiments: list[Experiment]) -> None:
     drawn = Experiment("drawn", TrackerConfig(), synthetic=DRAWN)
-    outcomes, tasks = make([*experiments, drawn])
-    assert [len([t for t in tasks if t.outcome is o]) for o in outcomes] == [2, 2, 1]
+    planned = make([*experiments, drawn])
+    assert [len(outcome.tasks) for outcome in planned.outcomes] == [2, 2, 1]
+    assert [task.number for task in planned.tasks] == [0, 1, 0, 1, 2]
 
 
 def test_runs_that_are_done_are_scored_and_not_listed(experiments: list[Experiment]) -> None:
-    outcomes, tasks = make(experiments)
-    unit = tasks[1].unit
-    results.write_json(unit.speed, {"frames": 21, "seconds": 1.0, "compile_seconds": 0.0})
-    results.write_boxes(unit.result, unit.whole.boxes)
-    assert plan.missing(tasks) == [tasks[0], *tasks[2:]]
-    assert list(outcomes[1].judged) == [unit.result]
+    planned = make(experiments)
+    tasks, outcomes = planned.tasks, planned.outcomes
+    task = tasks[1]
+    results.write_json(task.speed, {"frames": 21, "seconds": 1.0, "compile_seconds": 0.0})
+    results.write_boxes(task.result, task.whole.boxes)
+    assert planned.missing() == [tasks[0], *tasks[2:]]
+    assert list(outcomes[1].judged) == [task.result]
     scores = outcomes[1].rows("ope")["synthetic-0"].scores
     assert scores is not None
     assert scores.dp20 == 1.0
@@ -96,23 +100,37 @@ def test_runs_that_are_done_are_scored_and_not_listed(experiments: list[Experime
 def test_a_damaged_result_fails_its_group_alone(
     experiments: list[Experiment], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    outcomes, tasks = make(experiments)
-    unit = tasks[0].unit
-    unit.result.parent.mkdir(parents=True)
-    unit.result.write_text("1,2,3\n")
-    assert plan.missing(tasks) == tasks[1:]
-    assert tasks[0].failed
-    assert not tasks[1].failed
-    assert list(outcomes[0].failed) == ["synthetic-0"]
+    planned = make(experiments)
+    task, *others = planned.tasks
+    task.result.parent.mkdir(parents=True)
+    task.result.write_text("1,2,3\n")
+    assert planned.missing() == others
+    assert planned.failed(task)
+    assert not planned.failed(others[0])
+    assert list(planned.outcomes[0].failed) == ["synthetic-0"]
     assert capfd.readouterr().err.startswith("error: x: synthetic-0: ")
 
 
 def test_equal_runs_know_each_other(experiments: list[Experiment]) -> None:
     both = [dataclasses.replace(e, protocols=("ope", "tre")) for e in experiments]
-    _, tasks = make(both)
-    mine = [t for t in tasks if t.group.sequence == "synthetic-0" and t.outcome is tasks[0].outcome]
-    assert np.unique([len(t.others) for t in mine if t.unit.run.first == 0]).tolist() == [7]
+    tasks = make(both).outcomes[0].tasks
+    mine = [task for task in tasks if task.whole.name == "synthetic-0"]
+    assert np.unique([len(t.equal) for t in mine if t.run.first == 0]).tolist() == [7]
     for task in mine:
-        for other in task.others:
-            assert other.folder == task.unit.folder
-            assert other.run.first == task.unit.run.first
+        for other in task.others():
+            assert other.folder == task.folder
+            assert other.run.first == task.run.first
+            assert other.result != task.result
+
+
+def test_a_task_is_plain_data_that_other_machines_can_be_sent(
+    experiments: list[Experiment],
+) -> None:
+    task = make(experiments).tasks[0]
+    sent = pickle.dumps(task)
+    assert len(sent) < 20_000  # no parameters of a network
+    again = pickle.loads(sent)
+    assert (again.title, again.result, again.executable) == (
+        *(task.title, task.result, task.executable),
+    )
+    assert np.array_equal(again.given.boxes, task.given.boxes)

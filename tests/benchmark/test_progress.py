@@ -3,7 +3,6 @@ from typing import Any
 import pytest
 
 from hcft_jax.benchmark.progress import Line, Meter, Runs
-from hcft_jax.util.errors import InputError
 
 
 class Work:
@@ -88,10 +87,11 @@ def test_the_line_says_it_all(clock: Clock) -> None:
 def test_a_line_counts_what_happens_in_it(capfd: pytest.CaptureFixture[str]) -> None:
     tasks: list[Any] = [Work(10), Work(10), Work(10)]
     with Line("sweep", tasks) as line:
-        with line.tracking(tasks[0]) as advance:
-            advance(10)
-        with pytest.raises(InputError), line.tracking(tasks[1]):
-            raise InputError("broken")
+        line.begin(tasks[0])
+        line.advance(tasks[0], 10)
+        line.end(tasks[0])
+        line.begin(tasks[1])
+        line.end(tasks[1], failed=True)
         line.skip(tasks[2])
     last = capfd.readouterr().err.split("\r")[-1]
     assert last.startswith("100%")
@@ -100,13 +100,13 @@ def test_a_line_counts_what_happens_in_it(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_bars_are_numbered_and_only_for_what_is_tracked(capfd: pytest.CaptureFixture[str]) -> None:
     tasks: list[Any] = [Work(3), Work(4), Work(5)]
-    runs = Runs(3)
-    with runs.tracking(tasks[0]):
-        pass  # copied
-    runs.skip(tasks[1])
-    with runs.tracking(tasks[2]) as advance:
-        advance(0)
-        advance(5)
+    with Runs(tasks) as runs:
+        runs.begin(tasks[0])
+        runs.end(tasks[0])  # copied
+        runs.skip(tasks[1])
+        runs.begin(tasks[2])
+        runs.advance(tasks[2], 0)
+        runs.advance(tasks[2], 5)
     err = capfd.readouterr().err
     assert "[1/3]" not in err
     assert "[3/3] run of 5: 100%" in err

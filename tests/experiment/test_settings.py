@@ -41,37 +41,37 @@ def test_gamma_is_the_authors_order() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layers": ("conv5_5",)}, r"--layers: no layer 'conv5_5'.*did you mean conv5_4"),
+        ({"layers": ("conv5_5",)}, r"layers: no layer 'conv5_5'.*did you mean conv5_4"),
         ({"backbone": "vgg"}, "backbone: no 'vgg'; there are vgg19, alexnet"),
         ({"backbone": "alexnet"}, r"no layer 'conv5_4' in AlexNet .*conv5.*there are conv1, conv2"),
-        ({"layers": ()}, "--layers: name at least one"),
+        ({"layers": ()}, "layers: name at least one"),
         ({"layers": ("conv5_4",) * 3}, "twice"),
-        ({"gamma": (1.0, 0.5)}, "--gamma: 2 values for 3 layers"),
-        ({"gamma": (1.0, 0.5, -0.1)}, "--gamma: -0.1"),
-        ({"gamma": (1.0, 0.5, float("nan"))}, "--gamma: nan"),
-        ({"lambda_": -1e-4}, "--lambda: -0.0001"),
-        ({"lambda_": 0.0}, "--lambda: 0.0"),
-        ({"eta": 1.5}, r"--eta: 1.5 .* at most 1"),
-        ({"eta": -0.1}, "--eta"),
-        ({"eta": float("inf")}, "--eta"),
-        ({"sigma": 0.0}, "--sigma"),
-        ({"radius": -1.0}, "--radius"),
-        ({"update": "paperr"}, r"--update: 'paperr' is not one of \('paper', 'cf2'\)"),
-        ({"search": "max"}, "--search"),
-        ({"temperature": 0.0}, "--temperature: 0.0 must be finite, above 0"),
-        ({"eta": (0.1, 0.2)}, "--eta: 2 values for 3 layers"),
-        ({"eta": (0.1, 0.2, 1.2)}, "--eta: 1.2 must be"),
+        ({"gamma": (1.0, 0.5)}, "gamma: 2 values for 3 layers"),
+        ({"gamma": (1.0, 0.5, -0.1)}, "gamma: -0.1"),
+        ({"gamma": (1.0, 0.5, float("nan"))}, "gamma: nan"),
+        ({"lambda_": -1e-4}, "lambda: -0.0001"),
+        ({"lambda_": 0.0}, "lambda: 0.0"),
+        ({"eta": 1.5}, r"eta: 1.5 .* at most 1"),
+        ({"eta": -0.1}, "eta"),
+        ({"eta": float("inf")}, "eta"),
+        ({"sigma": 0.0}, "sigma"),
+        ({"radius": -1.0}, "radius"),
+        ({"update": "paperr"}, r"update: 'paperr' is not one of \('paper', 'cf2'\)"),
+        ({"search": "max"}, "search"),
+        ({"temperature": 0.0}, "temperature: 0.0 must be finite, above 0"),
+        ({"eta": (0.1, 0.2)}, "eta: 2 values for 3 layers"),
+        ({"eta": (0.1, 0.2, 1.2)}, "eta: 1.2 must be"),
         ({"eta": (0.1,) * 3, "hypercolumn": True}, "a hypercolumn has one filter"),
-        ({"dft": "slow"}, "--dft"),
-        ({"input_size": 31}, r"--input_size: 31 leaves a map of one cell of conv5_4.*at least 32"),
+        ({"dft": "slow"}, "dft"),
+        ({"input_size": 31}, r"input_size: 31 leaves a map of one cell of conv5_4.*at least 32"),
         ({"layers": ("conv3_4",), "gamma": (1.0,), "input_size": 7}, "at least 8"),
         (
             {"backbone": "alexnet", "layers": ("conv1", "conv5", "conv2"), "input_size": 50},
-            r"--input_size: 50 leaves a map of one cell of conv5.*at least 51",
+            r"input_size: 50 leaves a map of one cell of conv5.*at least 51",
         ),
     ],
 )
-def test_a_value_out_of_range_names_its_flag(changes: dict[str, Any], message: str) -> None:
+def test_a_value_out_of_range_names_its_field(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         replace(TrackerConfig(), **changes).validate()
 
@@ -82,7 +82,7 @@ def test_constants_are_leaves_and_choices_are_not() -> None:
 
 
 def test_an_unknown_configuration_lists_near_and_all_names() -> None:
-    with pytest.raises(InputError, match=r"no 'hcftt' \(did you mean hcft.*c543, c5_c4"):
+    with pytest.raises(InputError, match=r"no 'hcftt' \(did you mean hcft.*c5_c4, c543"):
         settings.load("hcftt")
 
 
@@ -106,7 +106,8 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
         ("def get_config(:\n", "SyntaxError"),
         ("def get_config():\n    return 3\n", "must return an Experiment"),
         (
-            "from hcft_jax.experiment.settings import derive\nget_config = lambda: derive('hcft', etta=1)",
+            "from hcft_jax.experiment.settings import derive\n"
+            "get_config = lambda: derive('hcft', etta=1)",
             "etta",
         ),
     ],

@@ -236,8 +236,8 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
     ("arguments", "message"),
     [
         ([], "--video: name a video file, a folder of images, a camera or a URL"),
-        (["--video={clip}"], "where is the target? give one of --box=x,y,w,h, --boxes=FILE"),
-        (["--video={clip}", "--box=1,2,9,9", "--select"], "give one of --box"),
+        (["--video={clip}"], "where is the target? give one of box (x,y,w,h), boxes"),
+        (["--video={clip}", "--box=1,2,9,9", "--select"], "give one of box"),
         (["--video={clip}", "--box=1,2,9"], "--box: 1,2,9 is not four numbers"),
         (["--video={clip}", "--box=1,2,9,x"], "--box: '1,2,9,x' is not a list of numbers"),
         (["--video={clip}", "--box=200,2,9,9"], "--box: first box: 9 x 9 px at (200, 2) lies out"),
@@ -250,11 +250,14 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
         (["--video=99", "--box=1,2,9,9"], "99: no camera that can be opened"),
         (["--video={clip}", "--select"], "--select: there is no screen"),
         (["--video={clip}", "--box=1,2,9,9", "--show"], "--show: there is no screen"),
-        (["--video={clip}", "--box=1,2,9,9", "--sequences=Deer"], "leave out --data_dir, "),
-        (["--config=demo", "--video={clip}", "--box=1,2,9,9"], "leave out --data_dir, "),
+        (["--video={clip}", "--box=1,2,9,9", "--sequences=Deer"], "leave out data_dir, "),
+        (["--config=demo", "--video={clip}", "--box=1,2,9,9"], "leave out data_dir, "),
         (["--video={clip}", "--boxes={rows}", "--layers_view"], "--layers_view: shows one target"),
         (["--video={clip}", "--box=30,20,9,9", "--weights=absent"], "absent"),
-        (["--video={clip}", "--box=1,2,9,9", "--tracker=opencv:MIL"], "--tracker=opencv:MIL"),
+        (
+            ["--video={clip}", "--box=1,2,9,9", "--tracker=opencv:MIL"],
+            "--video: the tracker opencv:MIL",
+        ),
     ],
 )
 def test_a_bad_call_is_one_line(
@@ -301,12 +304,12 @@ def test_an_interrupted_command_keeps_what_it_has(
 
 
 def test_a_sweep_refuses_a_video() -> None:
-    from hcft_jax.benchmark import jobs
+    from hcft_jax.benchmark import plan
     from hcft_jax.util.errors import InputError
 
     experiment = settings.override(settings.load("video"), {"video": "a.mp4"})
-    with pytest.raises(InputError, match=r"--video: hcft_jax\.main tracks in one's own video"):
-        jobs.find(experiment)
+    with pytest.raises(InputError, match=r"video: hcft_jax\.main tracks in one's own video"):
+        plan.find(experiment)
 
 
 @pytest.mark.slow

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from experiments.throughput import workload
-from hcft_jax.benchmark import engine
+from hcft_jax.benchmark import execute
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.core.tracker import Params
-from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.batch import LaneTrack, track_many
@@ -95,7 +94,7 @@ def test_two_executables_serve_all_sizes(params: Params) -> None:
 
 def test_four_executables_serve_the_targets_of_a_benchmark(params: Params) -> None:
     targets = datasets.find(shared("otb"))
-    whole = workload.gather([t.load().part(0, 2) for t in targets], SMALL, engine.BUCKETS)
+    whole = workload.gather([t.load().part(0, 2) for t in targets], SMALL, execute.BUCKETS)
     assert len({geometry.grid for geometry in whole.geometries}) == len(targets) == 17
     assert len({geometry.image for geometry in whole.geometries}) == 10
     before = compilation.total()

@@ -134,6 +134,22 @@ def test_another_setting_goes_to_another_folder(run: Command) -> None:
     assert len(list(done.folder.iterdir())) == 2
 
 
+def test_equal_settings_find_the_results_whatever_the_configuration_is_called(
+    run: Command,
+) -> None:
+    first = run("--config=hcft")
+    (path,) = first.folder.glob("*/ope/synthetic-0.txt")
+    stamp = path.stat().st_mtime_ns
+    done = run("--config=otb")
+    assert f"note: equal settings have results already: {path.parents[1]}\n" in done.err
+    assert "synthetic-0: kept" in done.err
+    assert done.status == 0
+    assert str(path.parents[1]) in done.out
+    assert path.stat().st_mtime_ns == stamp
+    assert list(done.folder.iterdir()) == [path.parents[1]]
+    assert "note: equal" not in run("--config=hcft").err
+
+
 def test_overlay_leaves_a_video_and_a_plot(run: Command) -> None:
     done = run("--sequences=synthetic-0", "--overlay")
     assert done.written("overlay/*") == ["synthetic-0.mp4", "synthetic-0.png"]
@@ -309,7 +325,7 @@ def test_the_demo_runs_on_a_bare_machine(tmp_path: Path, capfd: pytest.CaptureFi
     notes = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
     assert "no VGG-19 weights here, so Compact's are used" in notes[0]
-    assert "hcft_jax.weights.lookup fetch" in notes[0]
+    assert "hcft_jax.weights fetch" in notes[0]
     done = Run(0, "", "", tmp_path / "out")
     assert list(done.folder.glob("demo,backbone=compact-*"))
     assert done.written("overlay/*.mp4") == ["synthetic-1.mp4"]
@@ -366,7 +382,7 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_resume(
         _, err = p.communicate(timeout=60)
     assert p.returncode == 130
     assert "Traceback" not in err
-    assert "the same command goes on" in err
+    assert "the same command continues" in err
     done = Run(130, "", err, tmp_path / "out")
     assert set(done.summary["sequences"]) == {"synthetic-0", "synthetic-1"}
     assert done.written("ope/.*") == []  # nothing half-written
@@ -382,7 +398,7 @@ def test_an_unknown_flag_is_named(process: list[str]) -> None:
 def test_another_tracker_has_its_own_folder_and_none_of_our_flags(data: Path, run: Command) -> None:
     refused = run("--tracker=opencv:MIL")  # the usual flags name layers
     assert refused.status == 2
-    assert refused.error_lines == ["error: --tracker=opencv:MIL has no layers: leave out --layers"]
+    assert refused.error_lines == ["error: --layers: the tracker opencv:MIL has none; leave it out"]
     with flagsaver.flagsaver():
         where = [f"--data_dir={data}", f"--output_dir={refused.folder}", "--dataset=otb"]
         status = main.main(flags.FLAGS(["main", "--tracker=opencv:MIL", *where]))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import hcft_jax
-from hcft_jax.experiment import config_files, sweeps
+from hcft_jax.experiment import sweeps
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,9 +29,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_carries_configurations_and_experiments(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
-    assert {f"hcft_jax/configs/{name}.py" for name in config_files.available()} <= names
+    assert {"hcft_jax/configs/__init__.py", "hcft_jax/configs/named.py"} <= names
     assert {f"hcft_jax/configs/sweeps/{name}.py" for name in sweeps.available()} <= names
-    assert "hcft_jax/experiments/compare.py" in names
+    assert "hcft_jax/experiments/compare/__main__.py" in names
     assert not any(name.startswith(("tests", "configs", "experiments")) for name in names)
 
 

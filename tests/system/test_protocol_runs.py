@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hcft_jax.benchmark import benchmark, engine, recording
+from hcft_jax.benchmark import benchmark, execute, record
 from hcft_jax.benchmark.outcome import Outcome, report
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
@@ -57,13 +57,13 @@ def start(tmp_path: Path, drawn: native.Weights) -> Start:
 def tracked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The titles of the runs that were really tracked."""
     titles: list[str] = []
-    original = recording.track
+    original = record.track
 
-    def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
-        titles.append(unit.title)
-        original(experiment, params, unit, advance)
+    def track(task: Any, params: Any) -> Any:
+        titles.append(task.name)
+        return original(task, params)
 
-    monkeypatch.setattr(recording, "track", track)
+    monkeypatch.setattr(record, "track", track)
     return titles
 
 
@@ -149,20 +149,20 @@ def test_an_interrupted_tre_goes_on_to_the_same_files(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = start("ope", "tre", to="whole")
-    original, count = recording.track, 0
+    original, count = record.track, 0
 
-    def interrupted(*arguments: Any) -> None:
+    def interrupted(*arguments: Any) -> Any:
         nonlocal count
         count += 1
         if count % 2 == 0:
             raise KeyboardInterrupt
-        original(*arguments)
+        return original(*arguments)
 
-    monkeypatch.setattr(recording, "track", interrupted)
+    monkeypatch.setattr(record, "track", interrupted)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
             start("ope", "tre")
-    monkeypatch.setattr(recording, "track", original)
+    monkeypatch.setattr(record, "track", original)
     resumed = start("ope", "tre")
     assert results(resumed) == results(whole)
     assert len(results(whole)) == 1 + TRE
@@ -176,14 +176,14 @@ def test_an_unfinished_sequence_has_no_score(
     start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     start("tre", sequences=("synthetic-1",))
-    original = recording.track
+    original = record.track
 
-    def track(experiment: Any, params: Any, unit: Any, advance: Any) -> None:
-        if unit.run.label == "11":
+    def track(task: Any, params: Any) -> Any:
+        if task.run.label == "11":
             raise KeyboardInterrupt
-        original(experiment, params, unit, advance)
+        return original(task, params)
 
-    monkeypatch.setattr(recording, "track", track)
+    monkeypatch.setattr(record, "track", track)
     with pytest.raises(KeyboardInterrupt):
         start("tre", sequences=())
     (folder,) = (tmp_path / "out").iterdir()
@@ -273,7 +273,7 @@ def test_a_part_of_a_sequence_keeps_frame_numbers_and_labels() -> None:
 
 def test_executables_do_not_pile_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     cleared: list[None] = []
-    monkeypatch.setattr(engine, "KEPT_EXECUTABLES", 0)
+    monkeypatch.setattr(execute, "KEPT_EXECUTABLES", 0)
     monkeypatch.setattr("jax.clear_caches", lambda: cleared.append(None))
     start("tre")
     assert len(cleared) == TRE

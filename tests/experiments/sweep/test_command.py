@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hcft_jax.benchmark import benchmark, recording
+from hcft_jax.benchmark import benchmark, record
 from hcft_jax.experiment import sweeps
 from hcft_jax.experiment.settings import override
 from hcft_jax.weights import lookup
@@ -22,13 +22,13 @@ NAMES = ("synthetic-0", "synthetic-1")
 def tracked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     """Setting and title of the runs that were really tracked, in their order."""
     runs: list[tuple[str, str]] = []
-    original = recording.write
+    original = record.write
 
-    def write(unit: Any, *rest: Any) -> None:
-        runs.append((unit.folder.name.rpartition("-")[0], unit.title))
-        original(unit, *rest)
+    def write(task: Any, *rest: Any) -> None:
+        runs.append((task.folder.name.rpartition("-")[0], task.name))
+        original(task, *rest)
 
-    monkeypatch.setattr(recording, "write", write)
+    monkeypatch.setattr(record, "write", write)
     return runs
 
 
@@ -81,6 +81,32 @@ def test_the_main_job_and_the_sweep_share_results(
     assert command() == 0
     assert {label for label, _ in tracked} == {LABELS[0], LABELS[2]}
     assert before.items() <= command.boxes().items()
+
+
+def test_a_sweep_takes_results_of_equal_settings_once(
+    command: Command, tracked: list[tuple[str, str]], capfd: pytest.CaptureFixture[str]
+) -> None:
+    grid = command.folder / "grid.py"
+    command()
+    before = command.boxes()
+    # the same settings under two other names: one of them has the results, the other its own
+    text = grid.read_text().replace('Experiment("tiny"', 'Experiment("twin"')
+    again = "    import dataclasses\n    twin = get_tiny()[0]\n"
+    again += "    return [twin, dataclasses.replace(twin, name='third')]\n"
+    renamed = text.replace("def get_sweep", "def get_tiny")
+    grid.write_text(f"{renamed}\n\ndef get_sweep():\n{again}")
+    tracked.clear()
+    capfd.readouterr()
+    assert command() == 0
+    assert [label for label, _ in tracked] == ["third", "third"]
+    assert capfd.readouterr().err.count("note: equal settings have results already") == 1
+    assert before.items() < command.boxes().items()
+    twin, third = command.table()["settings"]
+    assert Path(twin["folder"]).name.startswith("tiny-")
+    assert Path(third["folder"]).name.startswith("third-")
+    tracked.clear()
+    assert command() == 0
+    assert tracked == []
 
 
 def test_a_second_time_nothing_is_tracked_and_the_table_is_the_same(
@@ -171,16 +197,16 @@ def test_a_sequence_that_cannot_be_used_is_one_line_for_all_settings(
 def test_ctrl_c_leaves_a_table_of_what_is_finished(
     command: Command, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    original = recording.write
+    original = record.write
 
-    def write(unit: Any, *rest: Any) -> None:
-        if unit.folder.name.startswith(LABELS[2]):
+    def write(task: Any, *rest: Any) -> None:
+        if task.folder.name.startswith(LABELS[2]):
             raise KeyboardInterrupt
-        original(unit, *rest)
+        original(task, *rest)
 
-    monkeypatch.setattr(recording, "write", write)
+    monkeypatch.setattr(record, "write", write)
     assert command() == 130
-    assert "the same command goes on" in capfd.readouterr().err
+    assert "the same command continues" in capfd.readouterr().err
     assert command.table()["protocols"]["ope"]["counts"] == dict(
         zip(LABELS, (1, 1, 0), strict=True)
     )

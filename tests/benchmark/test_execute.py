@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from hcft_jax.benchmark import benchmark, engine
+from hcft_jax.benchmark import benchmark, execute
 from hcft_jax.benchmark.outcome import Outcome, Row
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
@@ -81,7 +81,7 @@ def test_lanes_compile_two_executables_a_bucket(data: Path, tmp_path: Path) -> N
     before = compilation.total()
     run(data, tmp_path, lanes=2)
     first = (compilation.total() - before).executables
-    assert first <= 2 * engine.BUCKETS
+    assert first <= 2 * execute.BUCKETS
     before = compilation.total()
     run(data, tmp_path / "again", lanes=2)
     assert (compilation.total() - before).executables == 0
@@ -145,8 +145,8 @@ def test_runs_that_leave_more_than_boxes_go_one_by_one(data: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"lanes": 0}, "--lanes: 0 must be at least 1"),
-        ({"lanes": 2, "tracker": dataclasses.replace(SMALL, dft="fft")}, "--lanes: --dft=fft"),
+        ({"lanes": 0}, "lanes: 0 must be at least 1"),
+        ({"lanes": 2, "tracker": dataclasses.replace(SMALL, dft="fft")}, "lanes: with dft=fft"),
     ],
 )
 def test_settings_that_lanes_cannot_have(

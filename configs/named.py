@@ -1,0 +1,62 @@
+"""The named configurations: what ``--config`` knows, and what each one changes.
+
+    python -m hcft_jax.main --config=cf2 --data_dir=OTB100
+
+The fields are those of ``TrackerConfig`` and ``Experiment``; a field that is not named has its
+default, which for the tracker is the paper's value. A flag changes a field once more.
+"""
+
+from typing import Any
+
+from hcft_jax.data.synthetic import Synthetic
+from hcft_jax.experiment.settings import OwnVideo
+
+_ALEX = {"backbone": "alexnet", "layers": ("conv5", "conv4", "conv3")}
+
+NAMED: dict[str, dict[str, Any]] = {
+    # The paper's equations: Eq. 5's coarse-to-fine search and Eq. 6's update.
+    "hcft": {},
+    # The same, for those who think of the benchmark first.
+    "otb": {},
+    # The authors' program, to the last pixel: averaged alpha, and the sum of all responses.
+    "cf2": {"update": "cf2", "search": "sum"},
+    # The ablation of the paper's Figure 7: one layer, two, and one filter on the hypercolumn.
+    "c5": {"layers": ("conv5_4",), "gamma": (1.0,)},
+    "c4": {"layers": ("conv4_4",), "gamma": (1.0,)},
+    "c3": {"layers": ("conv3_4",), "gamma": (1.0,)},
+    "c5_c4": {"layers": ("conv5_4", "conv4_4"), "gamma": (1.0, 0.5)},
+    "c543": {"hypercolumn": True},
+    # The same on AlexNet's layers, also in Figure 7.
+    "alex": _ALEX,
+    "alex_c5": _ALEX | {"layers": ("conv5",), "gamma": (1.0,)},
+    "alex_c4": _ALEX | {"layers": ("conv4",), "gamma": (1.0,)},
+    "alex_c3": _ALEX | {"layers": ("conv3",), "gamma": (1.0,)},
+    "alex_c5_c4": _ALEX | {"layers": ("conv5", "conv4"), "gamma": (1.0, 0.5)},
+    "alex_c543": _ALEX | {"hypercolumn": True},
+    # The paper's remedy for Singer2 (section 5, failure cases): where target and background mean
+    # the same to the network and differ in detail only, the semantics of deep layers mislead, so
+    # the first convolution is used alone (``layers=("conv1_2",)`` is the last one of its block).
+    "first_layer": {"layers": ("conv1_1",), "gamma": (1.0,)},
+    # The paper's remedy for long occlusions (Lemming, Girl2): while the target is covered, the
+    # filters learn what covers it; at half the rate they remember the target for twice as many
+    # frames. The rate is ours: the paper gives none.
+    "slow_update": {"eta": 0.005},
+    # No data set is needed: a drawn target moves, turns, is lit unevenly and is covered for a
+    # while. Compact takes over where there are no VGG-19 weights yet.
+    "demo": {
+        "synthetic": Synthetic(
+            seed=1,
+            frames=60,
+            motion=50.0,
+            rotation=15.0,
+            illumination=0.2,
+            occlusion=0.07,
+            noise=4.0,
+        ),
+        "otherwise": "compact",
+        "overlay": True,
+        "output_dir": "demo",
+    },
+    # Your own video: --video=cat.mp4 --box=210,120,64,48
+    "video": {"own": OwnVideo(), "otherwise": "compact", "overlay": True},
+}

@@ -1,0 +1,166 @@
+"""The files of a run: boxes, speed, overlay video, plot and response maps, as it is tracked."""
+
+import contextlib
+import dataclasses
+import shutil
+import time
+from collections.abc import Iterator
+
+import numpy as np
+
+from hcft_jax.benchmark import baselines
+from hcft_jax.benchmark.outcome import Speed
+from hcft_jax.benchmark.tasks import Task
+from hcft_jax.core import sampling
+from hcft_jax.core.tracker import Params
+from hcft_jax.evaluation import responses, results
+from hcft_jax.experiment.settings import METHOD
+from hcft_jax.run.streaming import Floats, Tracked, track_sequence
+from hcft_jax.util import compilation
+from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+from hcft_jax.visual.overlay import OverlayWriter
+from hcft_jax.visual.track_plot import plot_track
+
+
+def found(task: Task) -> bool:
+    """Return whether a run has its files now: it had them, or an equal run's have been copied.
+
+    Copies, not links: each result then stands for itself, also on file systems without links and
+    when one of the two is deleted to be tracked anew. The result is copied last.
+
+    Raises:
+        InputError: a file cannot be read or written.
+    """
+    if task.finished:
+        return True
+    other = next((other for other in task.others() if other.finished), None)
+    if other is None:
+        return False
+    sources = [*other.extras, other.speed, other.result]
+    targets = [*task.extras, task.speed, task.result]
+    for source, target in zip(sources, targets, strict=True):
+        with replacing(target) as temporary:
+            shutil.copyfile(source, temporary)
+    return True
+
+
+def write(task: Task, boxes: Floats, speed: Speed) -> None:
+    """Write the files of a whole run, the boxes last: present means done.
+
+    Args:
+        task: The run.
+        boxes: ``[n, 4]`` x, y, w, h, 0-based pixels.
+        speed: How fast it was tracked.
+
+    Raises:
+        InputError: a file cannot be written.
+    """
+    results.write_json(task.speed, dataclasses.asdict(speed))
+    results.write_boxes(task.result, boxes)
+
+
+def write_partial(task: Task, boxes: Floats) -> None:
+    """Write the boxes up to a frame that could not be read, if there are any."""
+    if len(boxes):
+        results.write_boxes(task.partial, boxes)
+
+
+def track(task: Task, params: Params) -> Iterator[int]:
+    """Track one run by itself and write its files.
+
+    Args:
+        task: The run.
+        params: The network's parameters.
+
+    Yields:
+        How many more frames have been tracked; first 0, since it may compile for long then.
+
+    Raises:
+        InputError: a frame, the first box or the tracker is at fault, or a file cannot be written.
+    """
+    experiment, sequence = task.experiment, task.sequence
+    boxes, psr = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    before = compilation.total()
+    started = compiled = 0.0
+    yield 0
+    with contextlib.ExitStack() as stack:
+        video = maps = None
+        if experiment.overlay:
+            layers = experiment.tracker.response_names if experiment.method == METHOD else ()
+            writer = OverlayWriter(task.overlay, layers=layers)
+            video = stack.enter_context(writer)
+        try:
+            for tracked in _tracked(task, params):
+                if video is not None:
+                    _draw(video, task, tracked, boxes)
+                if experiment.responses:
+                    maps = maps or stack.enter_context(_responses(task, tracked))
+                    maps.write(tracked.responses, _centres(tracked, boxes), tracked.psr)
+                boxes = np.concatenate([boxes, tracked.boxes])
+                psr = np.concatenate([psr, tracked.psr])
+                yield len(tracked.images)
+                if not started:
+                    started = time.perf_counter()
+                    compiled = (compilation.total() - before).seconds
+        except InputError:
+            write_partial(task, boxes)
+            raise
+    speed = Speed(len(boxes) - 1, time.perf_counter() - started, compiled)
+    if experiment.overlay:
+        known = None if np.isnan(psr).all() else psr
+        plot_track(
+            task.plot, boxes, sequence.boxes, known, task.name, sizes_only=sequence.sizes_only
+        )
+    write(task, boxes, speed)
+
+
+def _tracked(task: Task, params: Params) -> Iterator[Tracked]:
+    """Return the run's frames and boxes, the first alone, from whatever tracks."""
+    experiment = task.experiment
+    if experiment.method != METHOD:
+        return baselines.track_sequence(baselines.find(experiment.method), task.given)
+    wanted = experiment.overlay or experiment.responses
+    return track_sequence(params, experiment.tracker, task.given, with_responses=wanted)
+
+
+def _draw(video: OverlayWriter, task: Task, tracked: Tracked, before: Floats) -> None:
+    """Add frames to the overlay video; ``before`` are the boxes of all the frames before them."""
+    window = _geometry(task, tracked).window
+    truth = task.sequence.boxes[len(before) :]
+    for i, (image, (row, column)) in enumerate(
+        zip(tracked.images, _centres(tracked, before), strict=True)
+    ):
+        top, left = row - window[0] // 2, column - window[1] // 2
+        video.draw(
+            image,
+            tracked.boxes[i],
+            truth[i],
+            None if tracked.responses is None else tracked.responses[i],
+            (top, left, *window) if video.layers else None,
+            "" if np.isnan(tracked.psr[i]) else f"PSR {tracked.psr[i]:.1f}",
+        )
+
+
+def _responses(task: Task, tracked: Tracked) -> contextlib.AbstractContextManager[responses.Writer]:
+    geometry, config = _geometry(task, tracked), task.experiment.tracker
+    return responses.writing(
+        task.responses,
+        task.frames,
+        layers=config.response_names,
+        gamma=[float(weight) for weight in config.response_weights],
+        grid=geometry.grid,
+        window=geometry.window,
+        cell=geometry.cell,
+    )
+
+
+def _geometry(task: Task, tracked: Tracked) -> sampling.Geometry:
+    _, _, w, h = task.box
+    return sampling.geometry((h, w), tracked.images.shape[1:3], task.experiment.tracker.grid)
+
+
+def _centres(tracked: Tracked, before: Floats) -> Floats:
+    """(row, column) of each frame's search window: where the target was in the frame before."""
+    boxes = np.concatenate([before[-1:], tracked.boxes])[: len(tracked.boxes)]
+    return np.asarray(boxes[:, 1::-1] + 0.5 * boxes[:, 3:1:-1], np.float32)

@@ -1,0 +1,181 @@
+"""The unit of work: one run of a protocol on one sequence under one experiment, with its files.
+
+A result appears whole or not at all, and present means done: an interrupted experiment continues
+where it stopped. One-pass evaluation is the protocol with one run.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from hcft_jax.data.sequence import Sequence
+from hcft_jax.evaluation.protocols import Run
+from hcft_jax.experiment.settings import METHOD, Experiment
+from hcft_jax.run import together
+from hcft_jax.util import boxes as conventions
+from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Task:
+    """What is tracked, where its files are and what they are judged by.
+
+    It is plain data, without the network's parameters: it can be sent to another machine. Results
+    are in ``<protocol>/``, everything else is in a folder named for its kind; below both there is
+    ``<Sequence>.*``, or ``<Sequence>/<label>.*`` where a protocol has several runs.
+
+    Attributes:
+        experiment: Whose run it is.
+        number: The number of the experiment among those that are planned together.
+        setting: What lines on the terminal call the experiment; empty where it is the only one.
+        weights: The digest of the network's weights.
+        folder: The folder of the experiment's results.
+        whole: The sequence with its ground truth.
+        run: The run of a protocol on it.
+        equal: The experiment's other runs on the sequence that track the same frames from the same
+            box, so that their results will be the same.
+    """
+
+    experiment: Experiment
+    number: int
+    setting: str
+    weights: str
+    folder: Path
+    whole: Sequence
+    run: Run
+    equal: tuple[Run, ...] = ()
+
+    @property
+    def sequence(self) -> Sequence:
+        """The frames of this run and their ground truth."""
+        return self.whole.part(self.run.first, self.run.last)
+
+    @property
+    def given(self) -> Sequence:
+        """The frames of this run, with the box that it starts from: not the truth in SRE."""
+        sequence = self.sequence
+        boxes = np.concatenate([self.box[None], sequence.boxes[1:]])
+        return dataclasses.replace(sequence, boxes=boxes)
+
+    @property
+    def box(self) -> Boxes:
+        """What the tracker starts with: (x, y, w, h), 0-based pixels."""
+        return conventions.from_file(self.run.box)
+
+    @property
+    def frames(self) -> int:
+        """The number of frames."""
+        return self.run.frames
+
+    @property
+    def name(self) -> str:
+        """What messages about the experiment call it: ``Deer tre/01``."""
+        run = self.run
+        return f"{self.whole.name} {run.protocol}/{run.label}" if run.label else self.whole.name
+
+    @property
+    def title(self) -> str:
+        """What progress calls it: ``Deer tre/01 hcft,eta=0.02``."""
+        return f"{self.name} {self.setting}".rstrip()
+
+    @property
+    def group(self) -> tuple[int, str, str]:
+        """Equal for the runs of a protocol on a sequence, which are scored when all are there."""
+        return self.number, self.whole.name, self.run.protocol
+
+    @property
+    def result(self) -> Path:
+        """The boxes; present means done."""
+        return self._file(self.run.protocol, ".txt")
+
+    @property
+    def speed(self) -> Path:
+        """How fast it was tracked."""
+        return self._file("speed", ".json")
+
+    @property
+    def partial(self) -> Path:
+        """The boxes up to a frame that could not be read."""
+        return self._file("partial", ".txt")
+
+    @property
+    def overlay(self) -> Path:
+        """The video of boxes and responses."""
+        return self._file("overlay", ".mp4")
+
+    @property
+    def plot(self) -> Path:
+        """Error, overlap and PSR over the frames."""
+        return self._file("overlay", ".png")
+
+    @property
+    def responses(self) -> Path:
+        """The response maps of all frames (``evaluation.responses``)."""
+        return self._file("responses", ".npz")
+
+    @property
+    def extras(self) -> list[Path]:
+        """The files beside the boxes that the experiment asks for."""
+        overlay = [self.overlay, self.plot] if self.experiment.overlay else []
+        return [*overlay, *([self.responses] if self.experiment.responses else [])]
+
+    def _file(self, kind: str, suffix: str) -> Path:
+        *folders, stem = filter(None, (kind, self.whole.name, self.run.label))
+        return self.folder.joinpath(*folders, stem + suffix)
+
+    @property
+    def shareable(self) -> bool:
+        """Whether it may be tracked beside others: it leaves no more than our tracker's boxes."""
+        return self.experiment.method == METHOD and not self.extras
+
+    @property
+    def patches(self) -> Hashable:
+        """Equal for tasks that look at the same patches of the same network, and may share them."""
+        if not self.shareable:
+            return id(self)
+        frames = id(self.whole), self.run.protocol, self.run.label
+        return *frames, self.weights, together.patches(self.experiment.tracker)
+
+    @property
+    def executable(self) -> Hashable:
+        """Equal for tasks that share compiled programs: image, size of the box, static settings."""
+        _, _, w, h = self.run.box
+        return self.whole.name, w, h, jax.tree.structure(self.experiment.tracker)
+
+    @property
+    def finished(self) -> bool:
+        """Whether its result is there, with the other files that the experiment asks for.
+
+        Raises:
+            InputError: the result cannot be read or is not that of this run.
+        """
+        path = self.result
+        if not all(file.exists() for file in (path, *self.extras)):
+            return False
+        boxes = conventions.parse(path)
+        # the tracker rounds half of each side down: by less than a pixel
+        same_start = np.allclose(boxes[0], self.run.box, rtol=0, atol=1.001)
+        if len(boxes) != self.run.frames or not same_start:
+            raise InputError(
+                f"{path}: holds another sequence of this name ({len(boxes)} boxes for "
+                f"{self.run.frames} frames, or another first box); give another --output_dir"
+            )
+        return True
+
+    def others(self) -> Iterator["Task"]:
+        """Yield the tasks of the equal runs."""
+        for run in self.equal:
+            yield dataclasses.replace(self, run=run, equal=())
+
+
+class Done(NamedTuple):
+    """What has become of a task that was taken on."""
+
+    task: Task
+    error: InputError | None  # why it failed
+    device: dict[str, Any] | None = None  # of the worker that did it; None: this process
