@@ -35,7 +35,7 @@ STARTS = {
 
 
 def load(where: Path, frames: Path) -> Sequence:
-    """Read the ground truth of a sequence and lists its part of a video's frames.
+    """Read the ground truth of a sequence and list its part of a video's frames.
 
     Raises:
         InputError: Frames or ground truth are missing or damaged.
