@@ -13,6 +13,7 @@ from hcft_jax.benchmark import execute
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.core.tracker import Params
+from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.batch import LaneTrack, track_many
