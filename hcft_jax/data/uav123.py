@@ -20,45 +20,22 @@ from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 
+# fmt: off
 # The first frame of the parts of UAV123 that do not begin with their video.
 STARTS = {
-    "bird1_2": 775,
-    "bird1_3": 1573,
-    "car1_2": 751,
-    "car1_3": 1627,
-    "car6_2": 487,
-    "car6_3": 1807,
-    "car6_4": 2953,
-    "car6_5": 3925,
-    "car8_2": 1357,
-    "car16_2": 415,
-    "group1_2": 1333,
-    "group1_3": 2515,
-    "group1_4": 3925,
-    "group2_2": 907,
-    "group2_3": 1771,
-    "group3_2": 1567,
-    "group3_3": 2827,
-    "group3_4": 4369,
-    "person2_2": 1189,
-    "person4_2": 1501,
-    "person5_2": 877,
-    "person7_2": 1249,
-    "person8_2": 1075,
-    "person12_2": 601,
-    "person14_2": 847,
-    "person14_3": 1813,
-    "person17_2": 1501,
-    "person19_2": 1243,
-    "person19_3": 2791,
-    "truck4_2": 577,
-    "uav1_2": 1555,
-    "uav1_3": 2473,
+    "bird1_2": 775, "bird1_3": 1573, "car1_2": 751, "car1_3": 1627, "car6_2": 487,
+    "car6_3": 1807, "car6_4": 2953, "car6_5": 3925, "car8_2": 1357, "car16_2": 415,
+    "group1_2": 1333, "group1_3": 2515, "group1_4": 3925, "group2_2": 907, "group2_3": 1771,
+    "group3_2": 1567, "group3_3": 2827, "group3_4": 4369, "person2_2": 1189, "person4_2": 1501,
+    "person5_2": 877, "person7_2": 1249, "person8_2": 1075, "person12_2": 601,
+    "person14_2": 847, "person14_3": 1813, "person17_2": 1501, "person19_2": 1243,
+    "person19_3": 2791, "truck4_2": 577, "uav1_2": 1555, "uav1_3": 2473,
 }
+# fmt: on
 
 
 def load(where: Path, frames: Path) -> Sequence:
-    """Read the ground truth of a sequence and lists its part of a video's frames.
+    """Read the ground truth of a sequence and list its part of a video's frames.
 
     Raises:
         InputError: Frames or ground truth are missing or damaged.

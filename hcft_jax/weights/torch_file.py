@@ -116,18 +116,8 @@ def read(path: str | Path, wanted: Callable[[str], bool] = lambda _: True) -> di
 # TypeError, KeyError), the archive (BadZipFile, zlib.error, struct.error, NotImplementedError for
 # an unknown compression, RuntimeError for encryption), forged sizes (OverflowError, MemoryError).
 _DAMAGE = (
-    ValueError,
-    IndexError,
-    TypeError,
-    KeyError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    struct.error,
-    NotImplementedError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
+    *(ValueError, IndexError, TypeError, KeyError, EOFError, OverflowError, MemoryError),
+    *(struct.error, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error),
 )
 
 

@@ -222,7 +222,7 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
         return Video(source, "camera-0", True, None, None, seen())
 
     monkeypatch.setattr(video, "_camera", camera)
-    monkeypatch.setattr(video, "_latest", lambda opened, items: items)
+    monkeypatch.setattr(video, "latest", lambda opened, items: items)
     done = run("--video=0", f"--box={box}")
     assert done.status == 0
     assert "0 dropped" in done.out
