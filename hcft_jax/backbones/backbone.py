@@ -126,18 +126,17 @@ class Backbone:
     prepared: Callable[[Params], Params] = lambda params: params
     """Maps parameters to ones that compute the same features faster on a CPU, in float32."""
 
-    def initial(self, seed: int = 0) -> Params:
-        """Return He-initialised kernels, uniform, and biases of zero; float32, no normalization.
+    def initial(self, draw: Callable[[int, Shape], Any], variance: float) -> Params:
+        """Return He-initialised kernels (variance 2 / fan-in) and biases of zero, float32.
 
-        The values are the same everywhere: of NumPy's random streams only the integers of a bit
-        generator are guaranteed to stay.
+        Args:
+            draw: Random values of mean 0 for the number of a layer and its kernel's shape.
+            variance: Of these values.
         """
-        stream = np.random.PCG64(seed)
         params: Params = {}
-        for name, shape in self.shapes(self.architecture).items():
-            integers = stream.random_raw(math.prod(shape)) >> np.uint64(40)  # 24 bits: exact below
-            kernel = integers.astype(np.float32).reshape(shape) * np.float32(2**-23) - np.float32(1)
-            kernel *= np.float32(math.sqrt(6 / math.prod(shape[:3])))  # variance 2 / fan-in
+        for number, (name, shape) in enumerate(self.shapes(self.architecture).items()):
+            scale = np.float32(math.sqrt(2 / variance / math.prod(shape[:3])))
+            kernel = draw(number, shape) * scale
             params[name] = {"kernel": kernel, "bias": np.zeros(shape[3], np.float32)}
         return params
 

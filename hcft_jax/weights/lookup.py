@@ -1,11 +1,13 @@
 """The look-up of backbones' weights, their download, and the conversion of foreign files."""
 
 import hashlib
+import math
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params
@@ -34,9 +36,17 @@ def made(params: Params, backbone: str, origin: dict[str, Any]) -> Weights:
 
 
 def random(backbone: str = registry.DEFAULT) -> Weights:
-    """Return untrained weights of a backbone: ``Backbone.initial`` from a fixed seed."""
-    network = registry.get(backbone)
-    params = network.initial()
+    """Return untrained weights of a backbone: uniform, from a fixed seed, the same everywhere.
+
+    Of NumPy's random streams only the integers of a bit generator are guaranteed to stay.
+    """
+    network, stream = registry.get(backbone), np.random.PCG64(0)
+
+    def uniform(_: int, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+        integers = stream.random_raw(math.prod(shape)) >> np.uint64(40)  # 24 bits: exact below
+        return integers.astype(np.float32).reshape(shape) * np.float32(2**-23) - np.float32(1)
+
+    params = network.initial(uniform, variance=1 / 3)
     params["normalization"] = {
         "mean": np.array(importers.OXFORD_MEAN, np.float32),
         "std": np.ones(3, np.float32),
