@@ -30,7 +30,7 @@ def command(*arguments: str) -> int:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an uninterrupted training of the tiny settings leaves."""
+    """Run a tiny training without interruption; return its folder."""
     folder = tmp_path_factory.mktemp("once")
     assert command(*TINY, f"--output_dir={folder}") == 0
     return folder
