@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.backbones.compact import normalised
-from hcft_jax.core import differentiable, filters, spectrum, target, tracker
+from hcft_jax.core import differentiable, target, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import PADDED, Geometry
 from hcft_jax.core.target import Target
+from hcft_jax.core.tracker import Spectra, State
 
 CELL = 4  # pixels of the patch per cell of the response grid, as in a video of that size
 MEAN, STD = (123.68, 116.78, 103.94), (58.4, 57.1, 57.4)  # of the network's input
@@ -53,11 +53,6 @@ class LearningTask:
     light: float = 0.1
     noise: float = 2.0
 
-    @property
-    def network(self) -> Backbone:
-        """The network that learns."""
-        return registry.get(self.config.backbone)
-
 
 def complete(params: Params) -> Params:
     """Return the network's parameters as the tracker takes them, with its normalization."""
@@ -86,7 +81,7 @@ def loss(
         batch: The clips.
         key: The key of all that is random in the loss.
     """
-    config, names = task.config, task.network.layers
+    config, network = task.config, task.config.network
     clips, count, side = batch.regions.shape[:3]
     patch = fixed.crop.vertical.shape[0]
     light, shift = jax.random.split(key)
@@ -106,8 +101,7 @@ def loss(
     if count > 2:  # the filter is averaged where the target is, in all regions but the last
         centred = jax.vmap(jax.vmap(cropped))(regions[:, 1:-1], jnp.zeros_like(offsets[:, 1:-1]))
         seen = jnp.concatenate([seen, centred.reshape(-1, patch, patch, 3)])
-    whole = complete(params)
-    maps = task.network.maps(whole, seen, names, config.precision)
+    maps = network.maps(complete(params), seen, network.layers, config.precision)
     raw = {n: m[: clips * count].reshape(clips, count, *m.shape[1:]) for n, m in maps.items()}
 
     parts = {}
@@ -137,11 +131,7 @@ def loss(
 
 
 def _followed(
-    config: TrackerConfig,
-    fixed: Target,
-    found: tuple[jax.Array, ...],
-    more: tuple[jax.Array, ...],
-    displacements: jax.Array,
+    config: TrackerConfig, fixed: Target, found: Spectra, more: Spectra, displacements: jax.Array
 ) -> jax.Array:
     """Return how far each layer's response, and Eq. 5's sum, are from the truth: ``[L + 1]``.
 
@@ -153,28 +143,19 @@ def _followed(
         displacements: ``[K, 2]`` (rows, columns) of the target in ``found``, in cells.
     """
     learned = tracker.train(config, fixed, tuple(x[0] for x in found))
-    label = fixed.transform.label(
-        spectrum.deviation(jnp.asarray(fixed.size), config.sigma, jnp.asarray(fixed.cell))
-    )
     apart = []
     for k in range(1, displacements.shape[0]):
-        responses = jnp.stack(
-            [
-                filters.respond(f, x[k], label, fixed.transform, config.lambda_, config.update)
-                for f, x in zip(learned, found, strict=True)
-            ]
-        )
-        judged = jnp.concatenate([responses, differentiable.total(config, responses)[None]])
+        state = State(jnp.zeros(2, jnp.float32), learned, fixed)
+        _, output = tracker.detect(config, state, tuple(x[k] for x in found), with_responses=True)
+        assert output.responses is not None
+        total = differentiable.total(config, output.responses)
+        judged = jnp.concatenate([output.responses, total[None]])
         # not the height of a peak matters, but how far it is above all other cells
         judged = judged / jax.lax.stop_gradient(jnp.max(judged, axis=(1, 2), keepdims=True))
-        apart.append(
-            jax.vmap(lambda r, k=k: differentiable.divergence(config, fixed, r, displacements[k]))(
-                judged
-            )
-        )
+        divergence = functools.partial(differentiable.divergence, config, fixed)
+        apart.append(jax.vmap(divergence, (0, None))(judged, displacements[k]))
         if k <= more[0].shape[0]:
-            new = tracker.train(config, fixed, tuple(x[k - 1] for x in more))
-            learned = tracker.average(config, learned, new)
+            learned = tracker.learn(config, fixed, learned, tuple(x[k - 1] for x in more))
     return jnp.mean(jnp.stack(apart), axis=0)
 
 
