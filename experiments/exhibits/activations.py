@@ -18,11 +18,9 @@ from hcft_jax.data.sequence import Frame
 from hcft_jax.evaluation import plots
 from hcft_jax.util.boxes import from_file
 from hcft_jax.util.errors import InputError
-from hcft_jax.visual.palette import colours, principal_components
+from hcft_jax.visual.palette import Floats, colours, principal_components
 
 LAYERS = ("conv3_4", "conv4_4", "conv5_4")
-
-Floats = npt.NDArray[np.float64]
 
 
 class FrameFeatures(NamedTuple):
@@ -170,11 +168,7 @@ def edges(params: Params, *, layers: Sequence[str] = LAYERS, size: int = 224) ->
 
 
 def figure2(found: Mapping[str, Edge]) -> Figure:
-    """Draw Figure 2: the step edge and each layer's colours, above the intensities along a row.
-
-    Args:
-        found: The responses from ``edges``.
-    """
+    """Draw Figure 2: the edge and each layer's colours (``edges``), above a row's intensities."""
     size = len(next(iter(found.values())).profile)
     drawn = Figure(figsize=(2.5 * (1 + len(found)), 4.4), layout="constrained")
     upper, lower = drawn.subplots(2, 1 + len(found), height_ratios=[1.25, 1])

@@ -44,9 +44,6 @@ def settings(folder: Path) -> Settings | None:
 def all_settings(origins: Mapping[str, Path]) -> dict[str, Settings]:
     """Return the settings by tracker, of the trackers that have some.
 
-    Args:
-        origins: As in ``result_folders.Results``.
-
     Raises:
         InputError: a file is damaged.
     """

@@ -63,9 +63,6 @@ def find(origins: Mapping[str, Path]) -> dict[str, str]:
     Compared rows differ in nothing but their features. Of each network these are the largest group
     of rows with equal other settings and weights; of equally large groups, one that has ``all``.
 
-    Args:
-        origins: As in ``result_folders.Results``.
-
     Raises:
         InputError: two folders are the same row.
         NothingToShow: there are fewer than two rows.
@@ -121,16 +118,11 @@ def title(evaluation: Evaluation) -> str:
 
 
 def figure7(evaluation: Evaluation) -> Figure:
-    """Draw Figure 7: success and precision plots of the features.
-
-    Args:
-        evaluation: The result of ``evaluate``.
-    """
+    """Draw Figure 7: success and precision plots of the features that ``evaluate`` compared."""
     found = means(evaluation, evaluation.subsets[COMMON])
     where = title(evaluation)
-    panels = [
-        Panel(f"{KINDS[k].title}. {where}", KINDS[k], found) for k in ("success", "precision")
-    ]
+    kinds = KINDS["success"], KINDS["precision"]
+    panels = [Panel(f"{kind.title}. {where}", kind, found) for kind in kinds]
     return plots.grid(panels, columns=2)
 
 
@@ -138,11 +130,6 @@ def table7(evaluation: Evaluation, resamples: int = bootstrap.RESAMPLES, seed: i
     """Tabulate DP, OS and AUC of the features, and the difference to all layers of the network.
 
     Both have 95 % bootstrap intervals over targets; differences are paired.
-
-    Args:
-        evaluation: The result of ``evaluate``.
-        resamples: Number of bootstrap resamples.
-        seed: Seed of the bootstrap.
     """
     content = summary.intervals(evaluation, resamples, seed)
     found = means(evaluation, evaluation.subsets[COMMON])

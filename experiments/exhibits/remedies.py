@@ -34,9 +34,7 @@ REMEDIES = {
 def find(origins: Mapping[str, Path], name: str) -> str:
     """Return the tracker whose recorded settings are those of a shipped configuration.
 
-    Args:
-        origins: As in ``result_folders.Results``.
-        name: Name of the configuration; neither the folder's name nor the weights matter.
+    Neither its folder's name nor its weights matter.
 
     Raises:
         InputError: there are several such trackers.

@@ -32,10 +32,6 @@ def table1(evaluation: Evaluation, origins: Mapping[str, Path]) -> Table:
 
     Where a tracker lacks targets, those that all trackers have make a third benchmark. Speed is
     known for result folders of this program only; it is not ranked, since machines differ.
-
-    Args:
-        evaluation: One-pass evaluation.
-        origins: Where each tracker's results come from, as in ``result_folders.Results``.
     """
     subsets = [s for s in (*BENCHMARKS, COMMON) if s in evaluation.subsets]
     trackers = list(evaluation.curves)
@@ -88,15 +84,15 @@ def figure5(evaluations: Mapping[str, Evaluation], subset: str) -> Figure:
     if not held:
         raise NothingToShow(f"{tables.TITLES[subset]}: no tracker has results of all its targets")
     panels = [
-        Panel(f"{kind.title} of {protocol.upper()}, {_where(of, subset)}", kind, found)
+        Panel(
+            f"{kind.title} of {protocol.upper()}, {tables.named(subset, len(of.subsets[subset]))}",
+            kind,
+            found,
+        )
         for kind in (KINDS["success"], KINDS["precision"])
         for protocol, (of, found) in held.items()
     ]
     return plots.grid(panels, columns=len(held))
-
-
-def _where(evaluation: Evaluation, subset: str) -> str:
-    return tables.named(subset, len(evaluation.subsets[subset]))
 
 
 def figure6(

@@ -131,9 +131,7 @@ def chosen(frames: Many[str], sequence: Sequence) -> list[int]:
     """
     length = len(sequence)
     if length < 2:
-        raise InputError(
-            f"{sequence.name}: it has only one frame, in which the box is given"
-        )
+        raise InputError(f"{sequence.name}: it has only one frame, in which the box is given")
     if not frames:
         spread = np.linspace(1, length, FRAMES + 1).round().astype(int)
         return sorted({int(number) for number in spread} - {1})
@@ -197,20 +195,13 @@ def compare(effects: dict[str, Effect], sequence: Sequence, folder: Path) -> lis
     title = f"{name}: centre errors with some of the layers"
     plots.save(inspection_figures.layers(effects, title), folder / "layers.png", dpi=110)
     rows = {label: _numbers(effect) for label, effect in effects.items()}
-    write_json(
-        folder / "layers.json",
-        {"sequence": sequence.name, "frames": len(sequence), "settings": rows},
-    )
+    content = {"sequence": sequence.name, "frames": len(sequence), "settings": rows}
+    write_json(folder / "layers.json", content)
     header = ["layers", "DP@20 (%)", "OS@0.5 (%)", "AUC", "CLE (px)", "mean PSR"]
+    numbers = (("auc", 4), ("cle", 2), ("psr", 1))  # with their digits
     cells = [
-        [
-            label,
-            tables.percent(of["dp20"]),
-            tables.percent(of["os50"]),
-            tables.number(of["auc"], 4),
-            tables.number(of["cle"], 2),
-            tables.number(of["psr"], 1),
-        ]
+        [label, tables.percent(of["dp20"]), tables.percent(of["os50"])]
+        + [tables.number(of[field], digits) for field, digits in numbers]
         for label, of in rows.items()
     ]
     table = Table(f"{sequence.name}, {len(sequence)} frames", header, cells)

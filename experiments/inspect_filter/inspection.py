@@ -94,11 +94,6 @@ class Look:
 def looks(params: Params, config: TrackerConfig, of: sequence.Sequence) -> Iterator[Look]:
     """Track a sequence from its first box and yield every frame after the first one.
 
-    Args:
-        params: The network's parameters.
-        config: The tracker's constants.
-        of: T frames; only the first box is used.
-
     Raises:
         InputError: a frame cannot be read, or the first box cannot be tracked.
     """
@@ -114,14 +109,8 @@ def gradients(params: Params, look: Look) -> Floats:
     """Differentiate each layer's response where the target was found by the frame's pixels.
 
     The gradient goes through crop, network, spectrum and filter; cell and filter are fixed. The
-    weighted sum's gradient is the weighted sum of these.
-
-    Args:
-        params: The network's parameters.
-        look: A frame.
-
-    Returns:
-        ``[L, H, W, 3]``, deepest layer first, in units of the response per grey level.
+    weighted sum's gradient is the weighted sum of these. It is ``[L, H, W, 3]``, deepest layer
+    first, in units of the response per grey level.
     """
     image = jnp.asarray(look.frame, look.state.target.crop.vertical.dtype)
     _, peak = look.combined
@@ -164,14 +153,8 @@ def templates(config: TrackerConfig, state: State) -> list[Floats]:
     A response is the circular correlation of these with the windowed features x, summed over
     channels: f(m, n) = sum_d sum_ij T^d(i, j) x^d(i + m, j + n), where (m, n) is the displacement.
     So T is the inverse transform of W = Y conj(M) / (B + lambda) (Eq. 3), reflected, and T(i, j)
-    is the weight of the feature in cell (i, j) of the window for a target that stays.
-
-    Args:
-        config: The tracker's constants.
-        state: The state after any frame, not padded.
-
-    Returns:
-        The layers' templates ``[D, gh, gw]``, deepest layer first.
+    is the weight of the feature in cell (i, j) of the window for a target that stays. T is
+    ``[D, gh, gw]`` per layer, deepest layer first; the state is one without padding.
     """
     found = []
     for shifted in map(np.asarray, _impulse_responses(config, state)):
@@ -242,12 +225,7 @@ class Effect(NamedTuple):
 def effects(
     settings: Mapping[str, TrackerConfig], of: sequence.Sequence, seen: Sequence[FrameResults]
 ) -> dict[str, Effect]:
-    """Return how each setting did on a sequence that ``together.track_together`` tracked.
-
-    Args:
-        settings: By name, in the order in which they were tracked.
-        of: T frames, T > 1.
-        seen: The results of all frames.
+    """Return how each setting did on T > 1 frames that ``together.track_together`` tracked.
 
     Raises:
         InputError: the first frame's truth is invalid.

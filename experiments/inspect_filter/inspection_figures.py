@@ -68,12 +68,8 @@ def responses(look: Look, title: str) -> Figure:
 def gradients(look: Look, of_layers: Floats, title: str) -> Figure:
     """Draw where in the search window the score at the peak depends on the pixels.
 
-    The sum is drawn pixel by pixel; then the sum and each layer as the root mean square nearby.
-
-    Args:
-        look: A frame.
-        of_layers: Its ``inspection.gradients``.
-        title: The title of the figure.
+    The sum of ``inspection.gradients`` is drawn pixel by pixel; then it and each layer as the root
+    mean square nearby.
     """
     names = look.config.response_names
     total = inspection.summed(look.config, of_layers)
@@ -96,12 +92,9 @@ def gradients(look: Look, of_layers: Floats, title: str) -> Figure:
 
 
 def filters(look: Look, of_layers: Sequence[Floats], title: str) -> Figure:
-    """Draw each layer's templates: the energy of all its channels, and the strongest channels.
+    """Draw the ``inspection.templates`` that searched a frame.
 
-    Args:
-        look: A frame; the filters are those that searched it.
-        of_layers: The ``inspection.templates`` of its state.
-        title: The title of the figure.
+    Of each layer these are the energy of all its channels, and the strongest channels.
     """
     names = look.config.response_names
     _, _, width, height = look.window
@@ -231,13 +224,8 @@ def _response(figure: Figure, axes: Axes, look: Look, response: Floats) -> None:
     place = (left - wide, right + wide, bottom + tall, top - tall)
     _draw_frame(axes, look, grey=True)
     levels = (response - response.min()) / (float(np.ptp(response)) or 1.0)
-    heat = axes.imshow(
-        response,
-        cmap="viridis",
-        alpha=0.3 + 0.6 * levels,
-        extent=place,
-        interpolation="nearest",
-    )
+    style: dict[str, Any] = {"cmap": "viridis", "interpolation": "nearest"}
+    heat = axes.imshow(response, alpha=0.3 + 0.6 * levels, extent=place, **style)
     _bar(figure, axes, heat, "response")
     _see(axes, look)
 
@@ -270,12 +258,8 @@ def _mark(axes: Axes, look: Look, peak: tuple[int, int]) -> None:
     if (true := look.moved(look.truth)) is not None:
         axes.plot(x + w / 2, y + h / 2, "o", color=TRUE, markerfacecolor="none", **_SYMBOL)
         if np.hypot(*true) > 1:
-            axes.annotate(
-                "",
-                (x + w / 2, y + h / 2),
-                (column, row),
-                arrowprops={"arrowstyle": "->", "color": TRUE, "linewidth": 1.6},
-            )
+            arrow = {"arrowstyle": "->", "color": TRUE, "linewidth": 1.6}
+            axes.annotate("", (x + w / 2, y + h / 2), (column, row), arrowprops=arrow)
     row, column = look.place(peak)
     axes.plot(column, row, "+", color=FOUND, **_SYMBOL)
 

@@ -74,12 +74,7 @@ def loss(
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Return the loss of a batch, and its parts by name.
 
-    Args:
-        task: What is learned.
-        fixed: The operators from ``geometry``.
-        params: The network's parameters, without normalization.
-        batch: The clips.
-        key: The key of all that is random in the loss.
+    ``fixed`` is from ``geometry``, and ``params`` have no normalization.
     """
     config, network = task.config, task.config.network
     clips, count, side = batch.regions.shape[:3]

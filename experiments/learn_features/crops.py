@@ -56,22 +56,15 @@ def region_side(patch: int) -> int:
 
 def drawn(count: int, seed: int) -> list[Video]:
     """Draw synthetic videos in which targets move, turn, grow, blur and change their light."""
-    return [
-        synthetic(
-            Synthetic(
-                seed=seed + index,
-                frames=60,
-                target=(32.0 + 8 * (index % 4), 24.0 + 8 * (index % 3)),
-                motion=35.0,
-                scale=0.2,
-                rotation=25.0,
-                illumination=0.3,
-                noise=5.0,
-                blur=0.8 * (index % 2),
-            )
-        )
-        for index in range(count)
-    ]
+    common = Synthetic(
+        frames=60, motion=35.0, scale=0.2, rotation=25.0, illumination=0.3, noise=5.0
+    )
+    videos = []
+    for i in range(count):
+        target, blur = (32.0 + 8 * (i % 4), 24.0 + 8 * (i % 3)), 0.8 * (i % 2)
+        own = dataclasses.replace(common, seed=seed + i, target=target, blur=blur)
+        videos.append(synthetic(own))
+    return videos
 
 
 def clips(

@@ -115,16 +115,11 @@ def run(given: flags.FlagValues, words: list[str]) -> int:
     plot_loss(state, folder / "loss.png")
     plot_values(start, steps, folder / "values.png")
 
-    given_name = "paper" if paper(base.tracker) else "given"
-    experiments = {
-        name: dataclasses.replace(
-            experiment,
-            data_dir=str(root),
-            sequences=tuple(held),
-            output_dir=str(folder / "held_out"),
-        )
-        for name, experiment in ((given_name, base), ("learned", better))
-    }
+    names = ("layers", "gamma", "eta", "lambda_", "sigma")
+    paper = all(getattr(base.tracker, name) == getattr(TrackerConfig(), name) for name in names)
+    own = {"data_dir": str(root), "output_dir": str(folder / "held_out")}
+    on_held = functools.partial(dataclasses.replace, sequences=tuple(held), **own)
+    experiments = {"paper" if paper else "given": on_held(base), "learned": on_held(better)}
     return compared(experiments, found, content, folder)
 
 
@@ -274,12 +269,6 @@ def plot_values(start: TrackerConfig, steps: list[dict[str, list[float]]], path:
     for axes in panels[len(constants.LEARNED) :]:
         axes.axis("off")
     plots.save(figure, path)
-
-
-def paper(tracker: TrackerConfig) -> bool:
-    """Tell whether the constants are the paper's."""
-    names = ("layers", "gamma", "eta", "lambda_", "sigma")
-    return all(getattr(tracker, name) == getattr(TrackerConfig(), name) for name in names)
 
 
 def _in_range(given: flags.FlagValues) -> None:

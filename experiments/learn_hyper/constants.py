@@ -78,11 +78,7 @@ def loss(
 ) -> tuple[jax.Array, jax.Array]:
     """Return the loss of a snippet, summed over the frames that count, and their number.
 
-    Args:
-        params: The network's parameters from ``Backbone.placed``; no gradient goes through them.
-        start: The constants at the beginning.
-        moves: How far each constant has moved from there.
-        snippet: K + 1 frames.
+    No gradient goes through ``params``, which are from ``Backbone.placed``.
     """
     config = moved(start, moves)
     state = tracker.start(params, config, snippet.target, snippet.images[0], snippet.position)
