@@ -144,7 +144,7 @@ class ExhibitData:
             if self.benchmark.name_of(target.name) == name and name in known
         ]
         if not specified:
-            raise NothingToShow(f"--{flag}: none of {', '.join(default)} is there: name others")
+            raise NothingToShow(f"--{flag}: there is none of {', '.join(default)}: name others")
         found = []
         for text in specified:
             sequence, *numbers = text.split(":")

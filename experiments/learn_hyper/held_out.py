@@ -25,7 +25,7 @@ def track(settings: Mapping[str, Experiment], weights: Weights) -> tuple[Scored,
         The scores, and what is wrong with sequences that failed (also printed).
 
     Raises:
-        InputError: a setting, the data or the output folder is at fault.
+        InputError: a setting, the data or the output folder cannot be used.
     """
     planned = plan.make([*settings.values()], [weights] * len(settings)).longest_first()
     if todo := planned.missing():

@@ -70,7 +70,7 @@ def test_a_killed_training_goes_on_to_the_same_parameters(once: Path, tmp_path: 
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={jax.local_device_count()}",
     }
     whole = [*arguments, f"--output_dir={tmp_path}"]
-    # killed hard once a checkpoint is there; the same command, of as many steps, then goes on
+    # killed hard once a checkpoint is there; the same command then continues
     with subprocess.Popen(whole, cwd=root, env=environment, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 240
         while not list(tmp_path.glob("all/checkpoints/2/_CHECKPOINT_METADATA")):
