@@ -35,8 +35,7 @@ def settings(folder: Path) -> Settings | None:
         recorded = content["experiment"]["tracker"]
         if isinstance(recorded, str):  # a baseline
             return None
-        recorded = normalised(recorded)
-        return recorded | {"weights": content["weights"]["digest"]}
+        return normalised(recorded) | {"weights": content["weights"]["digest"]}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: it has no settings of a tracker ({error})") from error
 

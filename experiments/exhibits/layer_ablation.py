@@ -120,9 +120,8 @@ def title(evaluation: Evaluation) -> str:
 def figure7(evaluation: Evaluation) -> Figure:
     """Draw Figure 7: success and precision plots of the features that ``evaluate`` compared."""
     found = means(evaluation, evaluation.subsets[COMMON])
-    where = title(evaluation)
     kinds = KINDS["success"], KINDS["precision"]
-    panels = [Panel(f"{kind.title}. {where}", kind, found) for kind in kinds]
+    panels = [Panel(f"{kind.title}. {title(evaluation)}", kind, found) for kind in kinds]
     return plots.grid(panels, columns=2)
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.backbones.compact import normalised
 from hcft_jax.core import differentiable, target, tracker
 from hcft_jax.core.config import TrackerConfig

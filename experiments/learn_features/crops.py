@@ -6,9 +6,9 @@ therefore a share of the clips shows any other spot of a frame, under another ro
 shape in each region. Clip i is a function of the settings and i alone.
 """
 
-import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -28,7 +28,7 @@ _THREADS = 2  # that decode and crop
 _TRIES = 50  # attempts to find frames with valid ground truth
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclass(frozen=True)
 class ClipSettings:
     """How clips are drawn."""
 
@@ -62,8 +62,7 @@ def drawn(count: int, seed: int) -> list[Video]:
     videos = []
     for i in range(count):
         target, blur = (32.0 + 8 * (i % 4), 24.0 + 8 * (i % 3)), 0.8 * (i % 2)
-        own = dataclasses.replace(common, seed=seed + i, target=target, blur=blur)
-        videos.append(synthetic(own))
+        videos.append(synthetic(replace(common, seed=seed + i, target=target, blur=blur)))
     return videos
 
 

@@ -47,8 +47,7 @@ def verdict(comparison: Comparison) -> list[str]:
     count = len(comparison.sequences)
     lines = []
     for measure, title in _TITLES.items():
-        of = comparison.measures[last][measure]
-        low, high = of.difference_interval or (0.0, 0.0)
+        low, high = comparison.measures[last][measure].difference_interval or (0.0, 0.0)
         if low <= 0 <= high:
             told = f"nothing shown to be gained or lost: the interval of {last} minus {first} "
             lines.append(f"{title}: {told}includes 0.")
