@@ -1,7 +1,7 @@
-"""The exhibits of the paper (Ma et al., ICCV 2015), each made from data by one function.
+"""The exhibits of the paper (Ma et al., ICCV 2015); one function makes each of them from data.
 
-``scores``: Table 1, Figures 5 and 6. ``ablation``: Figure 7. ``tracked``: Figures 8 and 9.
-``activations``: Figures 2 and 4. ``remedies``: what the paper proposes for its failures. The
+``scores``: Table 1, Figures 5 and 6. ``layer_ablation``: Figure 7. ``tracked_frames``: Figures 8
+and 9. ``activations``: Figures 2 and 4. ``remedies``: what the paper proposes for its failures. The
 functions return tables, figures or arrays; ``python -m hcft_jax.experiments.exhibits`` writes them.
 """
 
@@ -9,4 +9,4 @@ from hcft_jax.util.errors import InputError
 
 
 class NothingToShow(InputError):
-    """There is no material for an exhibit, and nothing is wrong with what there is."""
+    """The data do not suffice for an exhibit, although nothing is wrong with them."""

@@ -1,24 +1,24 @@
-"""Makes the paper's exhibits: Table 1, Figures 2 and 4 to 9, and its remedies for failures.
+"""Make the paper's exhibits: Table 1, Figures 2 and 4 to 9, and its remedies for failures.
 
     python -m hcft_jax.experiments.exhibits --results=results,published/mat --annotations=otb_meta \
         --data_dir=OTB100 --output_dir=exhibits [--only=table1,figure5] [--trackers=CF2,MEEM,KCF]
 
-========  ======================================================  =============================
-table1    DP, OS, CLE and speed on CVPR 2013 and OTB-100          results
-figure2   the layers' response to a step edge                     weights
-figure4   the layers' principal components on frames              data_dir, weights
-figure5   success and precision under OPE, TRE and SRE            results
-figure6   success and precision by attribute                      results
-figure7   features of single layers and of several, per network   results of the ablations
-figure8   tracked frames                                          results, data_dir
-figure9   tracked frames and the truth, where it fails            results, data_dir
-remedies  first-layer features and a slower update, on failures   results of both and of hcft
-========  ======================================================  =============================
+========  ==========================================================  =========================
+table1    DP, OS, CLE and speed on CVPR 2013 and OTB-100              results
+figure2   the layers' response to a step edge                         weights
+figure4   the layers' principal components on frames                  data_dir, weights
+figure5   success and precision under OPE, TRE and SRE                results
+figure6   success and precision by attribute                          results
+figure7   features of single layers and of several, for each network  results of the ablations
+figure8   frames with everyone's boxes                                results, data_dir
+figure9   frames with boxes and ground truth, where the tracker fails results, data_dir
+remedies  first-layer features and a slower update, on failures       results of both and of hcft
+========  ==========================================================  =========================
 
-Without --only all are made that the flags and the results suffice for, and a note says why another
-one is not. Of those named in --only, one that cannot be made is an error; the exit status is then
-1. Frames are named as ``--figure8=Deer,Bolt2:10:60:200``: a sequence alone means frames evenly
-spaced over it.
+Without --only the command makes every exhibit that the flags and results suffice for, and prints a
+note why it leaves out another one. If one that --only names cannot be made, that is an error, and
+the exit status is 1. ``--figure8=Deer,Bolt2:10:60:200`` chooses frames: a sequence without numbers
+is shown in frames evenly spaced over it.
 """
 
 import dataclasses
@@ -44,22 +44,22 @@ from hcft_jax.evaluation.summary import Evaluation
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
 
-from . import NothingToShow, ablation, activations, remedies, scores, tracked
+from . import NothingToShow, activations, layer_ablation, remedies, scores, tracked_frames
 
-# What is shown where no frames are named: those of them that the data set has.
+# The sequences to show where none are named; those that the data set lacks are left out.
 FIGURE4 = ("MotorRolling",)
 FIGURE8 = ("MotorRolling", "Bolt2", "CarScale", "David", "Deer", "Girl")
 FIGURE9 = ("Singer2", "Lemming", "Girl2")
-SHOWN = 6  # trackers on a frame; more hide the target
+SHOWN = 6  # trackers on a frame; more would hide the target
 
 
 @dataclasses.dataclass(frozen=True)
-class Material:
-    """What exhibits are made of, each part read when one needs it.
+class ExhibitData:
+    """The data that exhibits are made of; each part is read when an exhibit needs it.
 
     Attributes:
         given: The flags.
-        folder: Where exhibits are written.
+        folder: The folder that exhibits are written to.
     """
 
     given: flags.FlagValues
@@ -72,15 +72,15 @@ class Material:
 
     @functools.cached_property
     def results(self) -> Results:
-        """Everyone's boxes."""
+        """The boxes of all trackers."""
         return result_folders.load(self.given.results, self.benchmark)
 
     @functools.cached_property
     def chosen(self) -> Results:
-        """Those of --trackers.
+        """The boxes of the trackers that --trackers names.
 
         Raises:
-            InputError: there are none of one.
+            InputError: one of them has no results.
         """
         wanted, all_of = self.given.trackers, self.results
         if not wanted:
@@ -96,7 +96,7 @@ class Material:
 
     @functools.cached_property
     def evaluations(self) -> dict[str, Evaluation]:
-        """Everyone's scores by protocol, of which there are results."""
+        """The scores under each protocol that has results."""
         return {
             protocol: summary.evaluate(
                 self.chosen, self.benchmark, protocol, unscale=self.given.sre_unscale
@@ -111,29 +111,29 @@ class Material:
         return jax.device_put(lookup.find(self.given.weights).params)
 
     def subsets(self, evaluation: Evaluation) -> list[str]:
-        """The subsets of which somebody has all targets.
+        """Return the subsets all of whose targets some tracker has.
 
         Raises:
             NothingToShow: there is none.
         """
         held = [s for s, targets in evaluation.subsets.items() if evaluation.complete(targets)]
-        if not held:
-            raise NothingToShow("no target that every tracker has; choose some by --trackers")
+        if not held:  # the common targets are a subset, too
+            raise NothingToShow("the trackers have no target in common: choose some by --trackers")
         return held
 
     def frames(
         self, flag: str, default: Sequence[str], known: Sequence[str]
     ) -> list[tuple[ListedTarget, str, list[int]]]:
-        """The frames that a flag names: target, its name in the benchmark, and file numbers.
+        """Return the frames that a flag names: target, its name in the benchmark, file numbers.
 
         Args:
-            flag: Its name.
-            default: Sequences where it is not given.
-            known: Which of the default there are results of.
+            flag: The flag's name.
+            default: The sequences to show where the flag is not given.
+            known: The sequences that have results; others of the default are left out.
 
         Raises:
-            InputError: an unknown sequence, or what is no number.
-            NothingToShow: none of the default is there.
+            InputError: a sequence is unknown, or a frame's number is not a number.
+            NothingToShow: the data set has none of the default sequences.
         """
         folder = self.given.data_dir
         held = datasets.find(folder)
@@ -144,7 +144,7 @@ class Material:
             if self.benchmark.name_of(target.name) == name and name in known
         ]
         if not specified:
-            raise NothingToShow(f"--{flag}: none of {', '.join(default)} is there, name others")
+            raise NothingToShow(f"--{flag}: there is none of {', '.join(default)}: name others")
         found = []
         for text in specified:
             sequence, *numbers = text.split(":")
@@ -158,97 +158,84 @@ class Material:
         return found
 
 
-def table1(material: Material) -> None:
-    """Writes Table 1."""
-    evaluation = material.evaluations["ope"]
-    material.subsets(evaluation)
-    table = scores.table1(evaluation, material.results.origins)
-    tables.write(table, material.folder / "table1")
+def table1(data: ExhibitData) -> None:
+    """Write Table 1."""
+    evaluation = data.evaluations["ope"]
+    data.subsets(evaluation)
+    tables.write(scores.table1(evaluation, data.results.origins), data.folder / "table1")
 
 
-def figure2(material: Material) -> None:
-    """Writes Figure 2."""
-    found = activations.edges(material.params)
-    plots.write(activations.figure2(found), material.folder / "figure2")
+def figure2(data: ExhibitData) -> None:
+    """Write Figure 2."""
+    plots.write(activations.figure2(activations.edges(data.params)), data.folder / "figure2")
 
 
-def figure4(material: Material) -> None:
-    """Writes Figure 4."""
+def figure4(data: ExhibitData) -> None:
+    """Write Figure 4."""
     rows = []
-    for target, name, numbers in material.frames("figure4", FIGURE4, FIGURE4):
-        sequence = target.load()
-        truth = material.benchmark.targets[name]
-        strip = tracked.strip(sequence, truth, {tracked.TRUTH: truth.truth}, numbers)
-        for index in strip.indices:
+    for target, name, numbers in data.frames("figure4", FIGURE4, FIGURE4):
+        sequence, truth = target.load(), data.benchmark.targets[name]
+        boxes = {tracked_frames.TRUTH: truth.truth}
+        for index in tracked_frames.strip(sequence, truth, boxes, numbers).indices:
             title = f"{name} #{sequence.first_frame + index}"
             frame = sequence.frames.read(index)
-            shown = activations.shown(material.params, frame, truth.truth[index], title=title)
-            rows.append(shown)
-    plots.write(activations.figure4(rows), material.folder / "figure4")
+            row = activations.frame_features(data.params, frame, truth.truth[index], title=title)
+            rows.append(row)
+    plots.write(activations.figure4(rows), data.folder / "figure4")
 
 
-def figure5(material: Material) -> None:
-    """Writes Figure 5 for each subset."""
-    for subset in material.subsets(material.evaluations["ope"]):
-        figure = scores.figure5(material.evaluations, subset)
-        plots.write(figure, material.folder / f"figure5_{subset}")
+def figure5(data: ExhibitData) -> None:
+    """Write Figure 5 for each subset."""
+    for subset in data.subsets(data.evaluations["ope"]):
+        plots.write(scores.figure5(data.evaluations, subset), data.folder / f"figure5_{subset}")
 
 
-def figure6(material: Material) -> None:
-    """Writes Figure 6 for each subset."""
-    evaluation = material.evaluations["ope"]
-    for subset in material.subsets(evaluation):
+def figure6(data: ExhibitData) -> None:
+    """Write Figure 6 for each subset."""
+    evaluation = data.evaluations["ope"]
+    for subset in data.subsets(evaluation):
         for kind in ("success", "precision"):
-            figure = scores.figure6(evaluation, subset, material.given.attributes, KINDS[kind])
-            plots.write(figure, material.folder / f"figure6_{subset}_{kind}")
+            figure = scores.figure6(evaluation, subset, data.given.attributes, KINDS[kind])
+            plots.write(figure, data.folder / f"figure6_{subset}_{kind}")
 
 
-def figure7(material: Material) -> None:
-    """Writes Figure 7 and its table."""
-    evaluation = ablation.evaluate(material.results, material.benchmark)
-    table = ablation.table7(evaluation, material.given.resamples, material.given.seed)
-    tables.write(table, material.folder / "figure7")
-    plots.write(ablation.figure7(evaluation), material.folder / "figure7")
+def figure7(data: ExhibitData) -> None:
+    """Write Figure 7 and its table."""
+    evaluation = layer_ablation.evaluate(data.results, data.benchmark)
+    table = layer_ablation.table7(evaluation, data.given.resamples, data.given.seed)
+    tables.write(table, data.folder / "figure7")
+    plots.write(layer_ablation.figure7(evaluation), data.folder / "figure7")
 
 
-def _frames(material: Material, flag: str, default: Sequence[str], *, truth: bool) -> None:
-    everyone = material.chosen.boxes
-    if not material.given.trackers:
+def _frames(flag: str, default: Sequence[str], truth: bool, data: ExhibitData) -> None:
+    """Write Figure 8 or 9, which is called as its flag is."""
+    everyone = data.chosen.boxes
+    if not data.given.trackers:
         everyone = dict(list(everyone.items())[:SHOWN])
     known = [name for of in everyone.values() for name in of]
     strips = []
-    for target, name, numbers in material.frames(flag, default, known):
+    for target, name, numbers in data.frames(flag, default, known):
         boxes = {tracker: of[name] for tracker, of in everyone.items() if name in of}
-        annotated = material.benchmark.targets[name]
-        strips.append(tracked.strip(target.load(), annotated, boxes, numbers))
-    plots.write(tracked.figure(strips, truth=truth), material.folder / flag)
+        annotated = data.benchmark.targets[name]
+        strips.append(tracked_frames.strip(target.load(), annotated, boxes, numbers))
+    plots.write(tracked_frames.figure(strips, truth=truth), data.folder / flag)
 
 
-def figure8(material: Material) -> None:
-    """Writes Figure 8."""
-    _frames(material, "figure8", FIGURE8, truth=False)
-
-
-def figure9(material: Material) -> None:
-    """Writes Figure 9."""
-    _frames(material, "figure9", FIGURE9, truth=True)
-
-
-def remedy(material: Material) -> None:
-    """Writes table and plot of each remedy that there are results of."""
+def remedy(data: ExhibitData) -> None:
+    """Write the table and the plot of each remedy that has results."""
     problems = []
     for name, of in remedies.REMEDIES.items():
-        results = material.results
-        sequences = material.given[name].value or of.sequences
+        results = data.results
+        sequences = data.given[name].value or of.sequences
         try:
             trackers = {c: remedies.find(results.origins, c) for c in (of.original, of.config)}
             held = remedies.shared(results, list(trackers.values()), sequences)
         except NothingToShow as error:
             problems.append(str(error))
             continue
-        arguments = (results, material.benchmark, trackers, held)
-        tables.write(remedies.table(*arguments), material.folder / f"remedy_{name}")
-        plots.write(remedies.figure(*arguments), material.folder / f"remedy_{name}")
+        arguments = (results, data.benchmark, trackers, held)
+        tables.write(remedies.table(*arguments), data.folder / f"remedy_{name}")
+        plots.write(remedies.figure(*arguments), data.folder / f"remedy_{name}")
     if problems:
         raise NothingToShow("; ".join(problems))
 
@@ -256,11 +243,12 @@ def remedy(material: Material) -> None:
 class Exhibit(NamedTuple):
     """How an exhibit is made."""
 
-    make: Callable[[Material], None]  # writes it
-    needs: tuple[str, ...]  # flags
+    make: Callable[[ExhibitData], None]  # writes it
+    needs: tuple[str, ...]  # flags that must be given
 
 
 _SCORED = ("results", "annotations")
+_FRAMES = (*_SCORED, "data_dir")
 EXHIBITS = {
     "table1": Exhibit(table1, _SCORED),
     "figure2": Exhibit(figure2, ()),
@@ -268,79 +256,79 @@ EXHIBITS = {
     "figure5": Exhibit(figure5, _SCORED),
     "figure6": Exhibit(figure6, _SCORED),
     "figure7": Exhibit(figure7, _SCORED),
-    "figure8": Exhibit(figure8, (*_SCORED, "data_dir")),
-    "figure9": Exhibit(figure9, (*_SCORED, "data_dir")),
+    "figure8": Exhibit(functools.partial(_frames, "figure8", FIGURE8, False), _FRAMES),
+    "figure9": Exhibit(functools.partial(_frames, "figure9", FIGURE9, True), _FRAMES),
     "remedies": Exhibit(remedy, _SCORED),
 }
 
 
 def run(given: flags.FlagValues) -> int:
-    """Makes what the flags ask for; the exit status."""
+    """Make the exhibits that the flags ask for and return the exit status.
+
+    Raises:
+        InputError: a flag, or the folder of results or annotations, cannot be used.
+    """
     for name in given.only:
         if name not in EXHIBITS:
             raise InputError(f"--only: no {name!r}, there are {', '.join(EXHIBITS)}")
     if given.resamples < 1:
-        raise InputError(f"--resamples: {given.resamples} is not a number of resamples")
+        raise InputError(f"--resamples: {given.resamples} must be at least 1")
     if not given.output_dir:
         raise InputError("--output_dir: must be given")
     for name in given.attributes:
         scores.attribute(name)
-    wanted = given.only or list(EXHIBITS)
     possible = []
-    for name in wanted:
+    for name in given.only or EXHIBITS:
         if absent := [flag for flag in EXHIBITS[name].needs if not given[flag].value]:
             if given.only:
                 raise InputError(f"--{absent[0]}: must be given for {name}")
             print(f"note: {name}: not made without --{absent[0]}", file=sys.stderr)
         else:
             possible.append(name)
-    material = Material(given, Path(given.output_dir))
+    data = ExhibitData(given, Path(given.output_dir))
     failed = False
     if any("results" in EXHIBITS[name].needs for name in possible):
-        _ = material.chosen  # a wrong folder or name is no single exhibit's fault
-        for problem in material.results.problems:
+        _ = data.chosen  # a wrong folder or name is not the fault of a single exhibit
+        for problem in data.results.problems:
             print(f"error: {' '.join(problem.line.split())}", file=sys.stderr)
             failed = True
     for name in possible:
         try:
-            EXHIBITS[name].make(material)
+            EXHIBITS[name].make(data)
         except InputError as error:
             fatal = bool(given.only) or not isinstance(error, NothingToShow)
             print(f"{'error' if fatal else 'note'}: {name}: {error}", file=sys.stderr)
             failed |= fatal
         else:
-            print(f"{name}: {material.folder}", flush=True)
+            print(f"{name}: {data.folder}", flush=True)
     return 1 if failed else 0
 
 
-@command("interrupted; what is written is whole")
+@command("interrupted; every file that has been written is complete")
 def main(argv: list[str]) -> int:
-    """The command; the exit status."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it tells of every glyph in a PDF
-    logging.getLogger("jax").setLevel(logging.WARNING)  # and it of every absent accelerator
+    """Run the command and return its exit status."""
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it reports every glyph of a PDF
+    logging.getLogger("jax").setLevel(logging.WARNING)  # it reports every absent accelerator
     return run(flags.FLAGS)
 
 
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
-    """The flags of the command line; not at import, where names would clash with other programs."""
+    """Define the flags; not at import, where their names would clash with other programs'."""
     strings = functools.partial(flags.DEFINE_string, flag_values=into)
     lists = functools.partial(flags.DEFINE_list, flag_values=into)
     integers = functools.partial(flags.DEFINE_integer, flag_values=into)
-    lists("results", None, "folders of results, in any layout of the evaluation")
-    strings("annotations", None, "folder of anno/, attributes.csv and initOmit/")
-    strings("data_dir", None, "data set in the OTB layout, for exhibits with frames")
+    lists("results", None, "folders of results, in any layout that the evaluation reads")
+    strings("annotations", None, "folder with anno/, attributes.csv and initOmit/")
+    strings("data_dir", None, "data set in any known layout, for exhibits with frames")
     strings("weights", None, "network weights, as for hcft_jax.main")
-    strings("output_dir", None, "where exhibits are written")
-    lists("only", [], f"the exhibits to make, of {', '.join(EXHIBITS)}; none: all")
-    lists(
-        "trackers", [], "who is in table1, figure5, 6, 8 and 9, by name, in order; none: everyone"
-    )
+    strings("output_dir", None, "folder that exhibits are written to")
+    lists("only", [], f"exhibits to make, of {', '.join(EXHIBITS)} [all]")
+    lists("trackers", [], "trackers in table1, figure5, 6, 8 and 9, in this order [all]")
     lists("attributes", list(scores.EIGHT), "attributes of figure6")
     for name, default in (("figure4", FIGURE4), ("figure8", FIGURE8), ("figure9", FIGURE9)):
-        lists(name, [], f"its frames, SEQUENCE[:FRAME...] [{','.join(default)}]")
+        lists(name, [], f"frames to show, SEQUENCE[:FRAME...] [{','.join(default)}]")
     for name, of in remedies.REMEDIES.items():
-        listed = ",".join(of.sequences)
-        lists(name, [], f"the sequences of this remedy [{listed}]")
+        lists(name, [], f"sequences to show this remedy on [{','.join(of.sequences)}]")
     flags.DEFINE_bool("sre_unscale", False, "as for hcft_jax.evaluation", flag_values=into)
     integers("resamples", bootstrap.RESAMPLES, "bootstrap resamples of figure7")
     integers("seed", 0, "seed of the bootstrap")

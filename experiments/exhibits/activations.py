@@ -1,4 +1,4 @@
-"""Figures 2 and 4: what the layers see, as colours of their first three principal components."""
+"""Figures 2 and 4: the layers' features as colours, by their first three principal components."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -18,15 +18,13 @@ from hcft_jax.data.sequence import Frame
 from hcft_jax.evaluation import plots
 from hcft_jax.util.boxes import from_file
 from hcft_jax.util.errors import InputError
-from hcft_jax.visual.palette import colours, principal_components
+from hcft_jax.visual.palette import Floats, colours, principal_components
 
 LAYERS = ("conv3_4", "conv4_4", "conv5_4")
 
-Floats = npt.NDArray[np.float64]
 
-
-class Shown(NamedTuple):
-    """What Figure 4 shows of a frame."""
+class FrameFeatures(NamedTuple):
+    """A frame and the features of its search window, for Figure 4."""
 
     frame: Frame
     window: tuple[float, float, float, float]  # x, y, w, h of the search window, 0-based
@@ -41,8 +39,8 @@ class Edge(NamedTuple):
     Attributes:
         colours: ``[fh, fw, 3]`` in [0, 1]: the first three principal components.
         profile: ``[size]`` in [0, 1]: the first one along the middle row, at the input's size.
-        spread: How far, in input pixels, change reaches from the edge: the root mean square
-            distance to the edge, weighted by the squared change of all features a pixel.
+        spread: How far change reaches from the edge, in input pixels: the root mean square
+            distance to the edge, weighted by the squared change of all features per pixel.
     """
 
     colours: Floats
@@ -51,7 +49,7 @@ class Edge(NamedTuple):
 
 
 def resized(values: Floats, size: tuple[int, int]) -> Floats:
-    """A map ``[h, w, D]`` at another (height, width), as the tracker resizes (``resize``)."""
+    """Resize a map ``[h, w, D]`` to another (height, width) as the tracker does (``resize``)."""
     vertical, horizontal = (
         resize.matrix(m, n) for m, n in zip(values.shape[:2], size, strict=True)
     )
@@ -68,7 +66,7 @@ def _features(
     return {name: np.asarray(found[name], np.float64) for name in layers}
 
 
-def shown(
+def frame_features(
     params: Params,
     frame: Frame,
     box: npt.ArrayLike,
@@ -76,16 +74,16 @@ def shown(
     title: str = "",
     layers: Sequence[str] = LAYERS,
     input_size: int = 224,
-) -> Shown:
-    """The features of the search window around a target, as the tracker has them.
+) -> FrameFeatures:
+    """Return the features of the search window around a target, as the tracker computes them.
 
     Args:
-        params: The network's.
+        params: The network's parameters.
         frame: RGB uint8 ``[H, W, 3]``.
-        box: (x, y, w, h), 1-based.
-        title: Stands above the frame.
-        layers: Of the network.
-        input_size: Side of the network's input, pixels.
+        box: (x, y, w, h) of the target, 1-based.
+        title: The text above the frame.
+        layers: The layers to show.
+        input_size: Side of the network's input in pixels.
 
     Raises:
         InputError: the box cannot be a target in this frame.
@@ -101,13 +99,13 @@ def shown(
     top, left = (float(c) + 1 - size // 2 for c, size in zip(np.floor(centre), window, strict=True))
     around = (left, top, float(window[1]), float(window[0]))
     x, y, w, h = (float(v) for v in own)
-    return Shown(frame, around, (x, y, w, h), _features(params, patch, layers), title)
+    return FrameFeatures(frame, around, (x, y, w, h), _features(params, patch, layers), title)
 
 
-def figure4(frames: Sequence[Shown]) -> Figure:
-    """Figure 4: a row a frame with target and search window, then each layer's colours.
+def figure4(frames: Sequence[FrameFeatures]) -> Figure:
+    """Draw Figure 4: one row per frame, with target and search window, then each layer's colours.
 
-    The colours are at the window's size; they mean the same down a column.
+    The colours are at the window's size; a colour means the same in all rows of a column.
     """
     layers = list(frames[0].maps)
     rgb = {name: colours([one.maps[name] for one in frames]) for name in layers}
@@ -136,13 +134,13 @@ def figure4(frames: Sequence[Shown]) -> Figure:
 
 
 def step_edge(size: int = 224, low: float = 0.0, high: float = 255.0) -> npt.NDArray[np.float32]:
-    """A grey image ``[size, size, 3]``: ``low`` in its left half, ``high`` in its right one."""
+    """Return a grey image ``[size, size, 3]``: ``low`` in its left half, ``high`` in its right."""
     row = np.where(np.arange(size) < size // 2, low, high).astype(np.float32)
     return np.ascontiguousarray(np.broadcast_to(row[None, :, None], (size, size, 3)))
 
 
 def edge(features: Floats, size: int) -> Edge:
-    """The response ``[fh, fw, D]`` of a layer to ``step_edge(size)``.
+    """Summarise the features ``[fh, fw, D]`` that a layer has of ``step_edge(size)``.
 
     Only the middle half of the image counts for the spread: near its borders the convolutions'
     zero padding is an edge of its own.
@@ -151,7 +149,7 @@ def edge(features: Floats, size: int) -> Edge:
     middle = resized(features, (size, size))[size // 2]
     along = principal_components(middle).scores[:, 0]
     apart = along - np.median(along)
-    # the edge is a peak, not a dip; where it is a step, it is as it is
+    # an edge that is a dip is turned into a peak; one that is a step stays as it is
     along = -along if -apart.min() > 1.001 * apart.max() else along
     span = np.ptp(along)
     profile = (along - along.min()) / span if span else np.full(size, 0.5)
@@ -164,17 +162,13 @@ def edge(features: Floats, size: int) -> Edge:
 
 
 def edges(params: Params, *, layers: Sequence[str] = LAYERS, size: int = 224) -> dict[str, Edge]:
-    """The responses of layers to a step edge in an image of ``size`` pixels, by layer."""
+    """Return the response of each layer to a step edge in an image of ``size`` pixels."""
     maps = _features(params, step_edge(size), layers)
     return {name: edge(maps[name], size) for name in layers}
 
 
 def figure2(found: Mapping[str, Edge]) -> Figure:
-    """Figure 2: the step edge and each layer's colours, above the intensities along a row.
-
-    Args:
-        found: What ``edges`` gives.
-    """
+    """Draw Figure 2: the edge and each layer's colours (``edges``), above a row's intensities."""
     size = len(next(iter(found.values())).profile)
     drawn = Figure(figsize=(2.5 * (1 + len(found)), 4.4), layout="constrained")
     upper, lower = drawn.subplots(2, 1 + len(found), height_ratios=[1.25, 1])

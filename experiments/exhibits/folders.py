@@ -1,4 +1,4 @@
-"""What a result folder of this program says of itself: its settings and how fast it was."""
+"""The settings and the speed that a result folder of this program records."""
 
 import dataclasses
 import json
@@ -12,17 +12,17 @@ from hcft_jax.util import names
 from hcft_jax.util.errors import InputError
 
 Settings = dict[str, Any]
-"""The fields of ``TrackerConfig`` and ``weights``, the digest of the network's file."""
+"""The fields of ``TrackerConfig``, and ``weights``: the digest of the network's file."""
 
 
 def normalised(settings: Mapping[str, Any]) -> Settings:
-    """Settings as JSON has them; fields that are not there yet have their default."""
+    """Return settings as JSON holds them, with the defaults of fields that are missing."""
     known = dataclasses.asdict(TrackerConfig()) | dict(settings)
     return dict(json.loads(json.dumps(known)))
 
 
 def settings(folder: Path) -> Settings | None:
-    """The settings that ``summary.json`` records; None: it is no result folder of our tracker.
+    """Return the settings in ``summary.json``, or None if this is no result folder of our tracker.
 
     Raises:
         InputError: the file is damaged.
@@ -35,27 +35,23 @@ def settings(folder: Path) -> Settings | None:
         recorded = content["experiment"]["tracker"]
         if isinstance(recorded, str):  # a baseline
             return None
-        recorded = normalised(recorded)
-        return recorded | {"weights": content["weights"]["digest"]}
+        return normalised(recorded) | {"weights": content["weights"]["digest"]}
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: no settings of a tracker in it ({error})") from error
+        raise InputError(f"{path}: it has no settings of a tracker ({error})") from error
 
 
 def all_settings(origins: Mapping[str, Path]) -> dict[str, Settings]:
-    """The settings of each tracker that has some, by its name.
-
-    Args:
-        origins: As in ``layouts.Results``.
+    """Return the settings by tracker, of the trackers that have some.
 
     Raises:
-        InputError: as ``settings``.
+        InputError: a file is damaged.
     """
     found = {tracker: settings(origin) for tracker, origin in origins.items()}
     return {tracker: of for tracker, of in found.items() if of is not None}
 
 
 def fps(folder: Path, targets: Iterable[str]) -> float | None:
-    """Frames a second over some targets, all frames over all seconds; None where one is not known.
+    """Return the frames per second over all frames of some targets; None if one is not known.
 
     Raises:
         InputError: a file of ``speed/`` is damaged.
@@ -70,5 +66,5 @@ def fps(folder: Path, targets: Iterable[str]) -> float | None:
         try:
             frames, seconds = frames + float(speed["frames"]), seconds + float(speed["seconds"])
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: no frames and seconds in it") from error
+            raise InputError(f"{path}: it has no frames and seconds") from error
     return frames / seconds if seconds else None

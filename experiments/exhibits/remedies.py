@@ -1,4 +1,4 @@
-"""The paper's two remedies for its failures, each set against the tracker it changes."""
+"""The paper's two remedies for its failures, each compared with the tracker that it changes."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from hcft_jax.evaluation import metrics, plots, tables
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import settings
 from hcft_jax.util.errors import InputError
 
 from . import NothingToShow, folders
 
 
 class Remedy(NamedTuple):
-    """A shipped configuration and the sequences that it is to help on."""
+    """A shipped configuration and the sequences that it should help on."""
 
     config: str
     sequences: tuple[str, ...]
@@ -32,48 +32,46 @@ REMEDIES = {
 
 
 def find(origins: Mapping[str, Path], name: str) -> str:
-    """The tracker whose recorded settings are those of a shipped configuration.
+    """Return the tracker whose recorded settings are those of a shipped configuration.
 
-    Args:
-        origins: As in ``layouts.Results``.
-        name: Of the configuration; the folder's name does not matter, nor do the weights.
+    Neither its folder's name nor its weights matter.
 
     Raises:
-        InputError: there are several.
+        InputError: there are several such trackers.
         NothingToShow: there is none.
     """
-    wanted = folders.normalised(vars(config.load(name).tracker))
+    wanted = folders.normalised(vars(settings.load(name).tracker))
     recorded = folders.all_settings(origins)
     held = [t for t, of in recorded.items() if all(of.get(k) == v for k, v in wanted.items())]
     if not held:
         raise NothingToShow(f"no results of {name}: python -m hcft_jax.main --config={name}")
     if len(held) > 1:
-        raise InputError(f"{held[0]} and {held[1]}: both are {name}, give only one")
+        raise InputError(f"{held[0]} and {held[1]}: both are {name}: give only one")
     return held[0]
 
 
 def shared(results: Results, trackers: Sequence[str], sequences: Sequence[str]) -> list[str]:
-    """Those of some sequences that all of some trackers have.
+    """Return those of the sequences that all of the trackers have.
 
     Raises:
-        NothingToShow: none of them.
+        NothingToShow: there is no such sequence.
     """
     held = [s for s in sequences if all(s in results.boxes.get(t, {}) for t in trackers)]
     if not held:
-        raise NothingToShow(f"{' and '.join(trackers)}: they share none of {', '.join(sequences)}")
+        raise NothingToShow(f"{' and '.join(trackers)}: both have none of {', '.join(sequences)}")
     return held
 
 
 def table(
     results: Results, benchmark: Benchmark, trackers: Mapping[str, str], sequences: Sequence[str]
 ) -> Table:
-    """The measures of each tracker on each sequence, the best marked.
+    """Tabulate the measures of each tracker on each sequence, the best one marked.
 
     Args:
-        results: One-pass boxes of all of them.
-        benchmark: What to judge by.
-        trackers: The name to show, and the tracker; the original first.
-        sequences: What ``shared`` gives.
+        results: One-pass boxes of all the trackers.
+        benchmark: The ground truth.
+        trackers: The trackers by the names to show, the original first.
+        sequences: The result of ``shared``.
     """
     header = ["Sequence", "Tracker", "frames", "DP@20 (%)", "OS@0.5 (%)", "AUC", "CLE (px)"]
     rows: list[list[str]] = []
@@ -104,7 +102,7 @@ def table(
 def figure(
     results: Results, benchmark: Benchmark, trackers: Mapping[str, str], sequences: Sequence[str]
 ) -> Figure:
-    """Centre errors over the frames, a plot a sequence; arguments as for ``table``.
+    """Plot the centre errors over the frames, one plot per sequence; arguments as for ``table``.
 
     Frames without valid ground truth leave gaps; the dashed line is DP's threshold, 20 px.
     """

@@ -1,4 +1,4 @@
-"""Table 1 and Figures 5 and 6: everyone on the benchmark, by protocol and by attribute."""
+"""Table 1 and Figures 5 and 6: all trackers on the benchmark, by protocol and by attribute."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ from . import NothingToShow, folders
 
 BENCHMARKS = ("CVPR13", "OTB100")  # the paper's Benchmark I and II
 EIGHT = ("IV", "OPR", "SV", "OCC", "DEF", "FM", "IPR", "BC")
-"""Figure 6 has eight attributes. Which ones is a parameter; these are the eight most frequent."""
+"""The default attributes of Figure 6, which has eight: the most frequent ones."""
 
-# The property of Curves, the header, whether larger is better, the factor and the digits.
+# the property of Curves, the header, whether larger is better, the factor and the digits
 _COLUMNS = (
     ("dp20", "DP@20 (%)", True, 100, 1),
     ("os50", "OS@0.5 (%)", True, 100, 1),
@@ -28,14 +28,10 @@ _COLUMNS = (
 
 
 def table1(evaluation: Evaluation, origins: Mapping[str, Path]) -> Table:
-    """Table 1: DP, OS, CLE and speed of everyone on both benchmarks, the best two marked.
+    """Make Table 1: DP, OS, CLE and speed of all trackers on both benchmarks, the best two marked.
 
-    Where some tracker lacks targets, those that all have make a third benchmark. Speed is known of
-    result folders of this program; it is not ranked, since machines differ.
-
-    Args:
-        evaluation: Of one pass.
-        origins: Where results come from, as in ``layouts.Results``.
+    Where a tracker lacks targets, those that all trackers have make a third benchmark. Speed is
+    known for result folders of this program only; it is not ranked, since machines differ.
     """
     subsets = [s for s in (*BENCHMARKS, COMMON) if s in evaluation.subsets]
     trackers = list(evaluation.curves)
@@ -63,22 +59,22 @@ def table1(evaluation: Evaluation, origins: Mapping[str, Path]) -> Table:
 
 
 def means(evaluation: Evaluation, targets: Sequence[str]) -> dict[str, Curves]:
-    """Mean curves of the trackers that have all of some targets."""
+    """Return the mean curves of each tracker that has all of the targets."""
     of = {tracker: evaluation.mean(tracker, targets) for tracker in evaluation.curves}
     return {tracker: mean for tracker, mean in of.items() if mean}
 
 
 def figure5(evaluations: Mapping[str, Evaluation], subset: str) -> Figure:
-    """Figure 5: success plots above precision plots, a column a protocol.
+    """Draw Figure 5: success plots above precision plots, one column per protocol.
 
     The numbers in the legends are AUC and precision at 20 px, as in the paper.
 
     Args:
-        evaluations: By protocol; those in which nobody has the subset are left out.
-        subset: One of theirs.
+        evaluations: By protocol; those in which no tracker has the whole subset are left out.
+        subset: The name of a subset.
 
     Raises:
-        NothingToShow: nobody has all targets of the subset under any protocol.
+        NothingToShow: no tracker has all targets of the subset under any protocol.
     """
     held = {
         protocol: (of, found)
@@ -88,15 +84,15 @@ def figure5(evaluations: Mapping[str, Evaluation], subset: str) -> Figure:
     if not held:
         raise NothingToShow(f"{tables.TITLES[subset]}: no tracker has results of all its targets")
     panels = [
-        Panel(f"{kind.title} of {protocol.upper()}, {_where(of, subset)}", kind, found)
+        Panel(
+            f"{kind.title} of {protocol.upper()}, {tables.named(subset, len(of.subsets[subset]))}",
+            kind,
+            found,
+        )
         for kind in (KINDS["success"], KINDS["precision"])
         for protocol, (of, found) in held.items()
     ]
     return plots.grid(panels, columns=len(held))
-
-
-def _where(evaluation: Evaluation, subset: str) -> str:
-    return tables.named(subset, len(evaluation.subsets[subset]))
 
 
 def figure6(
@@ -105,17 +101,17 @@ def figure6(
     attributes: Sequence[str] = EIGHT,
     kind: Kind = KINDS["success"],
 ) -> Figure:
-    """Figure 6: a plot for each attribute, over the targets of a subset that have it.
+    """Draw Figure 6: one plot per attribute, over the targets of a subset that have it.
 
     Args:
-        evaluation: Of any protocol.
-        subset: One of its subsets.
-        attributes: Keys or names of ``annotations.ATTRIBUTES``; those no target has are left out.
+        evaluation: Under any protocol.
+        subset: The name of one of its subsets.
+        attributes: Keys or names in ``annotations.ATTRIBUTES``; those no target has are left out.
         kind: One of ``plots.KINDS``.
 
     Raises:
-        InputError: an unknown attribute.
-        NothingToShow: nobody has all targets of any of them.
+        InputError: an attribute is unknown.
+        NothingToShow: no tracker has all targets of any of the attributes.
     """
     panels = []
     for name in map(attribute, attributes):
@@ -130,10 +126,10 @@ def figure6(
 
 
 def attribute(name: str) -> str:
-    """The key of an attribute that is given by its key or its name.
+    """Return the key of an attribute that is given by its key or its name.
 
     Raises:
-        InputError: there is none such.
+        InputError: there is no such attribute.
     """
     known = {spelling.lower(): key for key, full in ATTRIBUTES.items() for spelling in (key, full)}
     if name.lower() not in known:

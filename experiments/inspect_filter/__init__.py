@@ -1,1 +1,1 @@
-"""The experiment ``inspect_filter``: its command is ``python -m hcft_jax.experiments.inspect_filter``."""
+"""Show what a learned filter looks at: ``python -m hcft_jax.experiments.inspect_filter``."""

@@ -1,17 +1,17 @@
-"""What a learned filter looks at: figures of one sequence into a folder.
+"""Show what a learned filter looks at: write figures of one sequence.
 
     python -m hcft_jax.experiments.inspect_filter --data_dir=OTB100 --sequences=Deer --frames=10,40
     python -m hcft_jax.experiments.inspect_filter --backbone=compact    # a drawn sequence
 
-The sequence is tracked with the configuration that --config and every other flag of
-``hcft_jax.main`` describe. Below OUTPUT_DIR/<label>-<hash>/inspect/<Sequence>/ are then
+The command tracks the sequence with the configuration that --config and the other flags of
+``hcft_jax.main`` describe. OUTPUT_DIR/<label>-<hash>/inspect/<Sequence>/ then holds
 
 =========================  =========================================================================
 responses-<frame>.png      each layer's response over the search window, their sum, peak and truth
 gradient-<frame>.png       |d response / d pixel| at the peak: of the sum and of each layer
 filters-<frame>.png        the filters that searched the frame, in the spatial domain
 layers.png, .json, .md     the sequence with all layers, without each, and with each alone
-inspect.md                 the list of these, and the settings
+inspect.md                 the list of these files, and the settings
 =========================  =========================================================================
 
 Frames are counted from 1; without --frames three are spread over the sequence. In frame 1 the box
@@ -19,7 +19,7 @@ is given, and nothing is searched.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Sequence as Many
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,11 @@ from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import baselines, plan
 from hcft_jax.benchmark.outcome import versions
-from hcft_jax.data import sequence as data
+from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation import plots, tables
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.experiment import options
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run import together
 from hcft_jax.util import startup
@@ -48,15 +47,15 @@ from . import inspection, inspection_figures
 from .inspection import Effect, Look
 
 FRAMES = 3
-# flags of hcft_jax.main that say nothing about a filter
+# flags of hcft_jax.main that have nothing to do with a filter
 FOREIGN = ("method", "overlay", "responses", "lanes", "protocols", "annotations", "sre_unscale")
 
 
 def run(given: flags.FlagValues) -> Path:
-    """Makes the figures that the flags ask for; their folder.
+    """Make the figures that the flags ask for and return their folder.
 
     Raises:
-        InputError: a flag, the data, the weights or the output folder is at fault.
+        InputError: a flag, the data, the weights or the output folder cannot be used.
     """
     experiment = asked(given)
     sequence = only(experiment)
@@ -72,82 +71,80 @@ def run(given: flags.FlagValues) -> Path:
     for look in tqdm(looks, "tracking", len(part) - 1, unit="frame"):
         if look.number in numbers:
             lines += show(params, look, sequence, folder)
-    settings = inspection.variants(experiment.tracker)
-    tracks = together.track_together(params, list(settings.values()), sequence)
-    title = f"{len(settings)} choices of layers"
+    variants = inspection.variants(experiment.tracker)
+    tracks = together.track_together(params, list(variants.values()), sequence)
+    title = f"{len(variants)} choices of layers"
     seen = list(tqdm(tracks, title, len(sequence), unit="frame"))
-    lines += compare(inspection.effects(settings, sequence, seen), sequence, folder)
+    lines += compare(inspection.effects(variants, sequence, seen), sequence, folder)
     with replacing(folder / "inspect.md") as temporary:
         temporary.write_text(listed(experiment, found, sequence, lines), encoding="utf-8")
     return folder
 
 
 def asked(given: flags.FlagValues) -> Experiment:
-    """The experiment that the flags describe; without data a drawn one.
+    """Return the experiment that the flags describe; without data it is a drawn one.
 
     Raises:
-        InputError: an unknown configuration, a value that no tracker can have, or a flag that has
-            nothing to do with a filter.
+        InputError: a configuration is unknown, a value is not possible, or a flag has nothing to do
+            with a filter.
     """
     changes = options.changes(given)
     for name in FOREIGN:
         if name in changes:
             flag = "tracker" if name == "method" else name
-            raise InputError(f"--{flag}: says nothing about a filter; leave it out")
+            raise InputError(f"--{flag}: it has nothing to do with a filter; leave it out")
     if given.distributed:
-        raise InputError("--distributed: one sequence is one process's; leave it out")
-    experiment = config.override(config.load(given.config), changes)
+        raise InputError("--distributed: one process does one sequence; leave it out")
+    experiment = settings.override(settings.load(given.config), changes)
     if experiment.own is not None:
-        raise InputError(
-            "--video: filters are looked at on a sequence: give --data_dir and --sequences"
-        )
+        raise InputError("--video: filters need a sequence: give --data_dir and --sequences")
     if experiment.method != METHOD:
-        raise InputError(f"--config={given.config}: {experiment.method} has no filters to look at")
+        raise InputError(f"--config={given.config}: {experiment.method} has no filters")
     if experiment.synthetic is None and experiment.data_dir is None and not experiment.sequences:
-        demo = config.load("demo")
+        demo = settings.load("demo")
         experiment = dataclasses.replace(
             experiment, synthetic=demo.synthetic, otherwise=demo.otherwise
         )
     return options.equipped(experiment.validate())
 
 
-def only(experiment: Experiment) -> data.Sequence:
-    """The one sequence of an experiment.
+def only(experiment: Experiment) -> Sequence:
+    """Return the only sequence of an experiment.
 
     Raises:
-        InputError: there is none, or more than one, or it cannot be used.
+        InputError: there is none or more than one, or it cannot be used.
     """
     job, *others = plan.find(experiment)
     if others:
         raise InputError(
-            f"--sequences: name one of the {1 + len(others)} that are there ({job.name}, "
+            f"--sequences: name one of the {1 + len(others)} sequences ({job.name}, "
             f"{others[0].name}{', ...' if others[1:] else ''})"
         )
     return job.load()
 
 
-def chosen(frames: Sequence[str], sequence: data.Sequence) -> list[int]:
-    """The numbers of the frames to look at, ascending: those named, or ``FRAMES`` spread ones.
+def chosen(frames: Many[str], sequence: Sequence) -> list[int]:
+    """Return the numbers of the frames to show, ascending: those named, or ``FRAMES`` spread ones.
 
     Raises:
-        InputError: a name is no number of a frame in which something is searched.
+        InputError: a frame of such a number does not exist, or nothing is searched in it.
     """
     length = len(sequence)
     if length < 2:
-        raise InputError(f"{sequence.name}: nothing is searched in its one frame, the box is given")
+        raise InputError(f"{sequence.name}: it has only one frame, in which the box is given")
     if not frames:
         spread = np.linspace(1, length, FRAMES + 1).round().astype(int)
         return sorted({int(number) for number in spread} - {1})
     for text in frames:
         if not text.strip().isascii() or not text.strip().isdigit() or not 2 <= int(text) <= length:
             raise InputError(
-                f"--frames: {text!r} is none of 2 to {length} (the box of frame 1 is given)"
+                f"--frames: {text!r} is not one of 2 to {length} (the box of frame 1 is given)"
             )
     return sorted(set(map(int, frames)))
 
 
-def show(params: Params, look: Look, sequence: data.Sequence, folder: Path) -> list[str]:
-    """Writes a frame's figures; the lines that list them."""
+def show(params: Params, look: Look, sequence: Sequence, folder: Path) -> list[str]:
+    """Write a frame's figures and return the lines that list them."""
     name, number = sequence.name.replace("$", r"\$"), look.number
     found, true = look.moved(look.found), look.moved(look.truth)
     assert found is not None  # the tracker's boxes have a size
@@ -188,30 +185,23 @@ def show(params: Params, look: Look, sequence: data.Sequence, folder: Path) -> l
 
 
 def _arrow(moved: inspection.Floats) -> str:
-    """(row, column) as (x, y), signed."""
+    """Return (row, column) as the text (x, y), with signs."""
     return f"({moved[1]:+.1f}, {moved[0]:+.1f})"
 
 
-def compare(effects: dict[str, Effect], sequence: data.Sequence, folder: Path) -> list[str]:
-    """Writes what each layer does for the sequence; the lines that list it."""
+def compare(effects: dict[str, Effect], sequence: Sequence, folder: Path) -> list[str]:
+    """Write what each layer does for the sequence; return the lines that list the files."""
     name = sequence.name.replace("$", r"\$")
-    title = f"{name}: which layers how close"
+    title = f"{name}: centre errors with some of the layers"
     plots.save(inspection_figures.layers(effects, title), folder / "layers.png", dpi=110)
     rows = {label: _numbers(effect) for label, effect in effects.items()}
-    write_json(
-        folder / "layers.json",
-        {"sequence": sequence.name, "frames": len(sequence), "settings": rows},
-    )
+    content = {"sequence": sequence.name, "frames": len(sequence), "settings": rows}
+    write_json(folder / "layers.json", content)
     header = ["layers", "DP@20 (%)", "OS@0.5 (%)", "AUC", "CLE (px)", "mean PSR"]
+    numbers = (("auc", 4), ("cle", 2), ("psr", 1))  # with their digits
     cells = [
-        [
-            label,
-            tables.percent(of["dp20"]),
-            tables.percent(of["os50"]),
-            tables.number(of["auc"], 4),
-            tables.number(of["cle"], 2),
-            tables.number(of["psr"], 1),
-        ]
+        [label, tables.percent(of["dp20"]), tables.percent(of["os50"])]
+        + [tables.number(of[field], digits) for field, digits in numbers]
         for label, of in rows.items()
     ]
     table = Table(f"{sequence.name}, {len(sequence)} frames", header, cells)
@@ -233,12 +223,10 @@ def _numbers(effect: Effect) -> dict[str, Any]:
     return {**used, **scores, "psr": effect.psr}
 
 
-def listed(
-    experiment: Experiment, weights: Weights, sequence: data.Sequence, lines: Sequence[str]
-) -> str:
-    """The content of ``inspect.md``."""
+def listed(experiment: Experiment, weights: Weights, sequence: Sequence, lines: Many[str]) -> str:
+    """Return the content of ``inspect.md``."""
     used = dataclasses.asdict(experiment.tracker)
-    settings = " ".join(f"{config.flag_of(n)}={_text(value)}" for n, value in used.items())
+    fields = " ".join(f"{settings.flag_of(n)}={_text(value)}" for n, value in used.items())
     origin = weights.metadata["origin"]
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     return "\n".join(
@@ -250,7 +238,7 @@ def listed(
             *lines,
             "",
             f"* Sequence: {sequence.name}, {len(sequence)} frames.",
-            f"* Settings: `{settings}`.",
+            f"* Settings: `{fields}`.",
             f"* Weights: {origin['file'] or origin['preset']}, digest {weights.digest[:16]}.",
             f"* Made with {made}.",
             "",
@@ -262,9 +250,9 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-@command("interrupted; the figures that are finished are kept")
+@command("interrupted; finished figures are kept")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
-    """The command; the exit status."""
+    """Run the command and return its exit status."""
     startup.quiet()
     folder = run(given)
     print(f"figures, and inspect.md that lists them: {folder}")
@@ -272,9 +260,9 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
 
 
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
-    """The flags of the command line; not at import, where names would clash with other programs."""
+    """Define the flags; not at import, where their names would clash with other programs'."""
     flags.DEFINE_string("config", "hcft", "as for hcft_jax.main", flag_values=into)
-    frames = f"their numbers, from 1 [{FRAMES} spread over the sequence]"
+    frames = f"numbers of frames, from 1 [{FRAMES} spread over the sequence]"
     flags.DEFINE_list("frames", [], frames, flag_values=into)
     options.define(into)
     startup.define(into)

@@ -1,9 +1,10 @@
 """What a learned filter looks at: its responses, their gradient down to the pixels, its templates.
 
-``looks`` tracks and keeps what each frame was searched with. Of such a look, ``gradients`` says
-which pixels a response depends on and ``templates`` what is correlated with the features; both ask
-the tracker's own functions. ``variants`` and ``effects`` say what each layer does for a sequence.
-Boxes are 0-based (``hcft_jax.util.boxes``), pairs are (row, column) or (height, width).
+``looks`` tracks a sequence and yields each frame with the state that searched it. For such a look,
+``gradients`` tells which pixels a response depends on, and ``templates`` what is correlated with
+the features; both use the tracker's own functions. ``variants`` and ``effects`` tell what each
+layer does for a sequence. Boxes are 0-based (``hcft_jax.util.boxes``), pairs are (row, column) or
+(height, width).
 """
 
 import contextlib
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import filters, search, spectrum, tracker
+from hcft_jax.core import filters, search, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.tracker import Output, State
@@ -36,13 +37,13 @@ ALL = "all layers"
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A frame, what it was searched with, and what was found in it."""
+    """A frame, the state that searched it, and the output."""
 
     config: TrackerConfig
     number: int  # of the frame, from 1
     frame: Frame  # RGB uint8 [H, W, 3]
-    truth: Floats  # [4] x, y, w, h; NaN or without area where it is not known
-    state: State  # before the frame, not padded: its filters search around its position
+    truth: Floats  # [4] x, y, w, h; NaN or without area if it is unknown
+    state: State  # before the frame, not padded; its filters search around its position
     output: Output  # with responses
 
     @functools.cached_property
@@ -68,7 +69,7 @@ class Look:
 
     @property
     def window(self) -> tuple[int, int, int, int]:
-        """The search window, x, y, w, h in pixels; parts of it may lie outside of the frame."""
+        """The search window, x, y, w, h in pixels; parts of it may lie outside the frame."""
         height, width = (int(side) for side in self.state.target.crop.window)
         top, left = (int(p) + 1 for p in np.floor(self.position))
         return left - width // 2, top - height // 2, width, height
@@ -79,27 +80,22 @@ class Look:
         return np.asarray(self.output.box)
 
     def place(self, cell: tuple[int, int]) -> Floats:
-        """The point in the frame, pixels ``[2]``, that a cell of a response map stands for."""
+        """Return the point in the frame, pixels ``[2]``, that a response map's cell stands for."""
         still = np.array(self.responses.shape[1:]) // 2
         return np.asarray(self.position + np.asarray(self.state.target.cell) * (cell - still))
 
     def moved(self, box: Floats) -> Floats | None:
-        """How far a box's centre is from the window's, pixels ``[2]``; None: the box is unknown."""
+        """Return how far a box's centre is from the window's, in pixels ``[2]``, if it is known."""
         if not (np.isfinite(box).all() and (box[2:] > 0).all()):
             return None
         return np.asarray((box[:2] + box[2:] / 2)[::-1] - self.position)
 
 
 def looks(params: Params, config: TrackerConfig, of: sequence.Sequence) -> Iterator[Look]:
-    """Tracks a sequence from its first box; every frame after that one.
-
-    Args:
-        params: the network's parameters.
-        config: the tracker's constants.
-        of: T frames; of the boxes only the first is used.
+    """Track a sequence from its first box and yield every frame after the first one.
 
     Raises:
-        InputError: a frame cannot be read or the first box cannot be tracked.
+        InputError: a frame cannot be read, or the first box cannot be tracked.
     """
     with contextlib.closing(frames.stream(of.frames)) as stream:
         state = tracker.init(params, config, next(stream), of.boxes[0])
@@ -110,17 +106,11 @@ def looks(params: Params, config: TrackerConfig, of: sequence.Sequence) -> Itera
 
 
 def gradients(params: Params, look: Look) -> Floats:
-    """How each layer's response where the target was found changes with the frame's pixels.
+    """Differentiate each layer's response where the target was found by the frame's pixels.
 
-    Through crop, network, spectrum and filter, the cell and the filter being fixed. The weighted
-    sum's gradient is the weighted sum of these.
-
-    Args:
-        params: the network's parameters.
-        look: a frame.
-
-    Returns:
-        ``[L, H, W, 3]``, deepest layer first, in units of the response a grey level.
+    The gradient goes through crop, network, spectrum and filter; cell and filter are fixed. The
+    weighted sum's gradient is the weighted sum of these. It is ``[L, H, W, 3]``, deepest layer
+    first, in units of the response per grey level.
     """
     image = jnp.asarray(look.frame, look.state.target.crop.vertical.dtype)
     _, peak = look.combined
@@ -140,13 +130,13 @@ def _gradients(
 
 
 def summed(config: TrackerConfig, of_layers: Floats) -> Floats:
-    """Eq. 5's weighted sum over the first axis, ``[L, ...]``."""
+    """Return Eq. 5's weighted sum over the first axis of ``[L, ...]``."""
     weights = np.asarray(config.response_weights, of_layers.dtype)
     return np.asarray(np.tensordot(weights, of_layers, axes=1))
 
 
 def share(gradient: Floats, box: Floats) -> float:
-    """The part in [0, 1] of a gradient's squares ``[H, W, 3]`` that lies in a box (x, y, w, h)."""
+    """Return the part in [0, 1] of a gradient's squares ``[H, W, 3]`` inside a box (x, y, w, h)."""
     squares = np.square(gradient, dtype=np.float64).sum(axis=2)
     y, x = (np.arange(n) + 0.5 for n in squares.shape)  # the pixels' centres
     rows, columns = (
@@ -158,19 +148,13 @@ def share(gradient: Floats, box: Floats) -> float:
 
 
 def templates(config: TrackerConfig, state: State) -> list[Floats]:
-    """The filters in the spatial domain, over the search window: ``[D, gh, gw]`` a layer.
+    """Return the filters in the spatial domain, over the search window.
 
     A response is the circular correlation of these with the windowed features x, summed over
     channels: f(m, n) = sum_d sum_ij T^d(i, j) x^d(i + m, j + n), where (m, n) is the displacement.
-    So T is the inverse transform of W = Y conj(M) / (B + lambda) (Eq. 3), reflected, and
-    T(i, j) is what the feature in cell (i, j) of the window counts for a target that stays.
-
-    Args:
-        config: the tracker's constants.
-        state: after any frame; not padded.
-
-    Returns:
-        The layers' templates, deepest first.
+    So T is the inverse transform of W = Y conj(M) / (B + lambda) (Eq. 3), reflected, and T(i, j)
+    is the weight of the feature in cell (i, j) of the window for a target that stays. T is
+    ``[D, gh, gw]`` per layer, deepest layer first; the state is one without padding.
     """
     found = []
     for shifted in map(np.asarray, _impulse_responses(config, state)):
@@ -181,13 +165,11 @@ def templates(config: TrackerConfig, state: State) -> list[Floats]:
 
 @jax.jit
 def _impulse_responses(config: TrackerConfig, state: State) -> tuple[jax.Array, ...]:
-    """W of each layer, ``[D, gh, gw]``: what ``filters.respond`` makes of an impulse a channel.
+    """Return W of each layer, ``[D, gh, gw]``: each channel's response to an impulse.
 
     Index 0 is moved to the centre, as in a response.
     """
-    target = state.target
-    size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
-    y = target.transform.label(spectrum.deviation(size, config.sigma, cell))
+    transform, y = state.target.transform, tracker.label(config, state.target)
 
     def of_layer(learned: Filter) -> jax.Array:
         model, scale = learned
@@ -195,9 +177,7 @@ def _impulse_responses(config: TrackerConfig, state: State) -> tuple[jax.Array, 
 
         def of_channel(one: jax.Array) -> jax.Array:
             alone = Filter(one[..., None], scale)
-            return filters.respond(
-                alone, impulse, y, target.transform, config.lambda_, config.update
-            )
+            return filters.respond(alone, impulse, y, transform, config.lambda_, config.update)
 
         # a response is a mean over channels
         return jax.vmap(of_channel, in_axes=3)(model) / model.shape[3]
@@ -206,12 +186,12 @@ def _impulse_responses(config: TrackerConfig, state: State) -> tuple[jax.Array, 
 
 
 def variants(config: TrackerConfig) -> dict[str, TrackerConfig]:
-    """The settings that show what layers do: all, each left out, each alone; deepest layer first.
+    """Return the settings that show what layers do: all, each left out, and each alone.
 
-    A layer is left out altogether, since a deepest one of weight 0 would still decide where the
-    others look (Eq. 5). Of two layers, one without the other is the other alone.
+    The deepest layer is first. A layer is left out altogether, since a deepest one of weight 0
+    would still decide where the others look (Eq. 5). Leaving out one of two is the other alone.
     """
-    names = replace(config, hypercolumn=False).response_names
+    names = config.deepest_first
     found = {ALL: config}
     if len(names) > 2:
         for name in names:
@@ -234,23 +214,18 @@ def _only(config: TrackerConfig, names: Sequence[str]) -> TrackerConfig:
 
 
 class Effect(NamedTuple):
-    """How a setting does on a sequence of T frames."""
+    """The results of a setting on a sequence of T frames."""
 
     config: TrackerConfig
-    errors: Floats  # [T] distance of the centres in pixels; NaN where the truth is not known
-    scores: Scores | None  # None: there is no truth to judge by
+    errors: Floats  # [T] distance of the centres in pixels; NaN where the truth is unknown
+    scores: Scores | None  # None: no truth is known
     psr: float  # mean peak-to-sidelobe ratio of the frames after the first
 
 
 def effects(
     settings: Mapping[str, TrackerConfig], of: sequence.Sequence, seen: Sequence[FrameResults]
 ) -> dict[str, Effect]:
-    """What ``together.track_together`` saw of a sequence, setting by setting.
-
-    Args:
-        settings: by name, in the order in which they were tracked.
-        of: T frames, T > 1.
-        seen: all of them.
+    """Return how each setting did on T > 1 frames that ``together.track_together`` tracked.
 
     Raises:
         InputError: the first frame's truth is invalid.

@@ -1,7 +1,6 @@
-"""The figures of ``inspection``, one function each. Everything is placed in the frame's pixels."""
+"""The figures of ``inspection``, one function each, placed in the frame's pixels."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -19,16 +18,16 @@ from . import inspection
 from .inspection import ALL, Effect, Floats, Look
 
 WINDOW, FOUND, TRUE, OWN = "#ffd000", "#ff2828", "#28dc28", "#ff9f1c"
-STRONGEST = 4  # channels of a filter that are shown
+STRONGEST = 4  # channels of a filter to show
 CLOSE = 20.0  # pixels: DP's threshold; the axis of errors is linear below, logarithmic above
-CLIPPED = 99.8  # percentile of a gradient that has the strongest colour: single pixels stand out
+CLIPPED = 99.8  # percentile of a gradient with the strongest colour, since single pixels stand out
 
 _COLUMNS = 3
 _SYMBOL: dict[str, Any] = {"linestyle": "none", "markersize": 10, "markeredgewidth": 2.0}
 
 
 def responses(look: Look, title: str) -> Figure:
-    """The frame, its search window, the layers' responses over the window and their sum."""
+    """Draw the frame, its search window, the layers' responses over the window and their sum."""
     names, weights = look.config.response_names, look.config.response_weights
     total, peak = look.combined
     figure, (whole, plain, together, *rest) = _panels(look, 3 + _several(names), title)
@@ -47,7 +46,7 @@ def responses(look: Look, title: str) -> Figure:
     _response(figure, together, look, total)
     together.set_title(f"weighted sum: {total[peak]:.2f} at the target")
     _mark(together, look, peak)
-    # zip ends with the axes: of one layer the sum has been drawn
+    # zip ends with the axes: the sum of a single layer has been drawn
     for axes, name, weight, response in zip(rest, names, weights, look.responses, strict=False):
         _response(figure, axes, look, response)
         own = np.unravel_index(response.argmax(), response.shape)
@@ -67,14 +66,10 @@ def responses(look: Look, title: str) -> Figure:
 
 
 def gradients(look: Look, of_layers: Floats, title: str) -> Figure:
-    """Where in the search window the score at the peak depends on the pixels.
+    """Draw where in the search window the score at the peak depends on the pixels.
 
-    Of the sum pixel by pixel, and of it and each layer as the root mean square of what is near.
-
-    Args:
-        look: a frame.
-        of_layers: ``inspection.gradients`` of it.
-        title: stands above.
+    The sum of ``inspection.gradients`` is drawn pixel by pixel; then it and each layer as the root
+    mean square nearby.
     """
     names = look.config.response_names
     total = inspection.summed(look.config, of_layers)
@@ -97,18 +92,15 @@ def gradients(look: Look, of_layers: Floats, title: str) -> Figure:
 
 
 def filters(look: Look, of_layers: Sequence[Floats], title: str) -> Figure:
-    """Each layer's templates: the energy of all its channels, and the strongest ones.
+    """Draw the ``inspection.templates`` that searched a frame.
 
-    Args:
-        look: a frame; the filters are those that searched it.
-        of_layers: ``inspection.templates`` of its state.
-        title: stands above.
+    Of each layer these are the energy of all its channels, and the strongest channels.
     """
     names = look.config.response_names
     _, _, width, height = look.window
     wide, tall = _shape(look, 2.4, 3.0)
     across, down = max(wide + 0.2, 1.9), tall + 0.5
-    first = wide + 1.9  # with numbers on its left and a bar on its right
+    first = wide + 1.9  # with numbers on the left and a bar on the right
     figure = _figure(first + STRONGEST * across + 0.9, down * len(names) + 1.0, title)
     lefts = [0.75, *(first + column * across for column in range(STRONGEST))]
     grid = [
@@ -125,7 +117,7 @@ def filters(look: Look, of_layers: Sequence[Floats], title: str) -> Figure:
         _bar(figure, row[0], whole, "sum of squares")
         row[0].set(title=f"{name}, all {len(template)} channels", ylabel="y (px)")
         most = float(np.abs(template[order]).max()) or 1.0
-        for axes in row[1 + len(order) :]:  # fewer channels than there is room for
+        for axes in row[1 + len(order) :]:  # the layer has fewer channels
             axes.set_axis_off()
         for axes, channel in zip(row[1:], order, strict=False):
             one = axes.imshow(template[channel], cmap="RdBu_r", vmin=-most, vmax=most, extent=place)
@@ -144,16 +136,16 @@ def filters(look: Look, of_layers: Sequence[Floats], title: str) -> Figure:
 
 
 def layers(found: Mapping[str, Effect], title: str) -> Figure:
-    """The distance from the truth over the frames, a curve a setting; gaps where it is unknown."""
+    """Plot the distance from the truth, one curve per setting, with gaps where it is unknown."""
     figure = Figure(figsize=(12, 5), layout="constrained")
     axes = figure.subplots()
-    looks = plots.colours(replace(found[ALL].config, hypercolumn=False).response_names)
+    looks = plots.colours(found[ALL].config.deepest_first)
     for name, effect in found.items():
         label = name
         if effect.scores is not None:
             label += f" [DP {100 * effect.scores.dp20:.1f}, AUC {effect.scores.auc:.3f}]"
         colour, style, width = "k", "-", 2.6
-        for layer, (own, _) in looks.items():  # "without" it and it "alone" have its colour
+        for layer, (own, _) in looks.items():  # "without" a layer and it "alone" have its colour
             if layer in name.split():
                 colour, style, width = own, "--" if name.startswith("without") else "-", 1.5
         frames = np.arange(1, len(effect.errors) + 1)
@@ -173,9 +165,9 @@ def layers(found: Mapping[str, Effect], title: str) -> Figure:
 
 
 def _panels(look: Look, count: int, title: str) -> tuple[Figure, list[Axes]]:
-    """A figure with axes in the shape of the search window, row by row, with room for bars."""
+    """Make a figure of axes in the search window's shape, row by row, with room for bars."""
     wide, tall = _shape(look, 3.2, 4.2)
-    across, down = max(wide + 2.1, 3.9), tall + 0.9  # a cell: titles and numbers need that much
+    across, down = max(wide + 2.1, 3.9), tall + 0.9  # titles and numbers need that much
     rows = -(-count // _COLUMNS)
     figure = _figure(_COLUMNS * across, rows * down + 0.9, title)
     panels = []
@@ -192,21 +184,21 @@ def _panels(look: Look, count: int, title: str) -> tuple[Figure, list[Axes]]:
 
 
 def _shape(look: Look, widest: float, tallest: float) -> tuple[float, float]:
-    """Width and height in inches of a picture of the search window."""
+    """Return width and height in inches of a picture of the search window."""
     _, _, width, height = look.window
     scale = min(widest / width, tallest / height)
     return scale * width, scale * height
 
 
 def _figure(width: float, height: float, title: str) -> Figure:
-    """Of that many inches; no layout of Matplotlib has room for bars beside fixed shapes."""
+    """Make a figure of this size in inches; no layout of Matplotlib leaves room for the bars."""
     figure = Figure(figsize=(width, height))
     figure.suptitle(title, y=1 - 0.12 / height)
     return figure
 
 
 def _place(figure: Figure, left: float, top: float, wide: float, tall: float) -> Axes:
-    """Axes of so many inches, so far from the upper left corner."""
+    """Add axes of this size, at this distance from the upper left corner, in inches."""
     width, height = figure.get_size_inches()
     low = height - top - tall
     return figure.add_axes((left / width, low / height, wide / width, tall / height))
@@ -232,19 +224,14 @@ def _response(figure: Figure, axes: Axes, look: Look, response: Floats) -> None:
     place = (left - wide, right + wide, bottom + tall, top - tall)
     _draw_frame(axes, look, grey=True)
     levels = (response - response.min()) / (float(np.ptp(response)) or 1.0)
-    heat = axes.imshow(
-        response,
-        cmap="viridis",
-        alpha=0.3 + 0.6 * levels,
-        extent=place,
-        interpolation="nearest",
-    )
+    style: dict[str, Any] = {"cmap": "viridis", "interpolation": "nearest"}
+    heat = axes.imshow(response, alpha=0.3 + 0.6 * levels, extent=place, **style)
     _bar(figure, axes, heat, "response")
     _see(axes, look)
 
 
 def _heat(figure: Figure, axes: Axes, look: Look, values: Floats, label: str) -> None:
-    """Values ``[H, W]`` >= 0 over the window; of single pixels the strongest are clipped."""
+    """Draw values ``[H, W]`` >= 0 over the window; the strongest single pixels are clipped."""
     x, y, w, h = look.window
     inside = values[max(y, 0) : y + h, max(x, 0) : x + w]
     most = float(np.percentile(inside, CLIPPED)) or 1.0
@@ -264,25 +251,21 @@ def _heat(figure: Figure, axes: Axes, look: Look, values: Floats, label: str) ->
 
 
 def _mark(axes: Axes, look: Look, peak: tuple[int, int]) -> None:
-    """No displacement, the one that was found, and the true one as an arrow."""
+    """Mark no displacement, the one that was found, and the true one as an arrow."""
     row, column = look.position
     axes.plot(column, row, ".", color="w", **_dark(9))
     x, y, w, h = look.truth
     if (true := look.moved(look.truth)) is not None:
         axes.plot(x + w / 2, y + h / 2, "o", color=TRUE, markerfacecolor="none", **_SYMBOL)
         if np.hypot(*true) > 1:
-            axes.annotate(
-                "",
-                (x + w / 2, y + h / 2),
-                (column, row),
-                arrowprops={"arrowstyle": "->", "color": TRUE, "linewidth": 1.6},
-            )
+            arrow = {"arrowstyle": "->", "color": TRUE, "linewidth": 1.6}
+            axes.annotate("", (x + w / 2, y + h / 2), (column, row), arrowprops=arrow)
     row, column = look.place(peak)
     axes.plot(column, row, "+", color=FOUND, **_SYMBOL)
 
 
 def _dark(size: float) -> dict[str, Any]:
-    """A white dot that is seen on white, too."""
+    """Return the style of a white dot that is visible on white, too."""
     return {"linestyle": "none", "markersize": size, "markeredgecolor": "k", "markeredgewidth": 0.6}
 
 
@@ -301,5 +284,5 @@ def _bar(figure: Figure, axes: Axes, of: AxesImage, label: str, extend: str = "n
 
 
 def _several(names: Sequence[str]) -> int:
-    """How many layers are shown beside their sum: one alone is no other picture."""
+    """Return how many layers are drawn beside their sum, which a single layer is equal to."""
     return len(names) if len(names) > 1 else 0

@@ -1,1 +1,1 @@
-"""The experiment ``learn_features``: its command is ``python -m hcft_jax.experiments.learn_features``."""
+"""Learn a small backbone: ``python -m hcft_jax.experiments.learn_features``."""

@@ -1,23 +1,23 @@
-"""A small backbone learned through the filter, from a large one and from what is to be tracked.
+"""Learn a small backbone through the filter, from a large backbone and from sequences.
 
     python -m hcft_jax.experiments.learn_features --data_dir=OTB --output_dir=learned
     python -m hcft_jax.experiments.learn_features --data_dir=OTB --output_dir=learned --folds=4
     tensorboard --logdir=learned
 
-Clips are cut from the sequences and from drawn ones: targets, and any other spot, in two or more
-frames. On them --backbone learns end to end: its levels are to be the principal components of
-VGG-19's maps of the same names (--taught, the weight of that; 0 needs no VGG-19), and a filter
-trained on a clip's first frame is to find the target in the next (--tracked).
+Clips are cropped from the sequences and from drawn ones; each shows a target, or any other spot, in
+two or more frames. On them --backbone learns end to end: its levels should be the principal
+components of VGG-19's maps of the same names (with weight --taught; 0 needs no VGG-19), and a
+filter trained on a clip's first frame should find the target in the next one (weight --tracked).
 
-With --folds=N there are N more trainings, each without a part of the sequences (those that show the
-same frames stay together), which it then tracks: OUTPUT_DIR/folds/ope/ has boxes of a network that
-has never seen the sequence, for ``experiments.compare``. --only=0,2 does some of the trainings, as
-on several machines; 0 is the one on everything. The same command goes on with what was interrupted,
-to the same end.
+With --folds=N there are N more trainings. Each does without a part of the sequences (those with
+the same frames stay together) and then tracks that part: OUTPUT_DIR/folds/ope/ holds the boxes of
+a network that has never seen the sequence, for ``experiments.compare``. --only=0,2 runs some of the
+trainings, for example on several machines; 0 is the one on all data. After an interruption the same
+command continues to the same result.
 
-OUTPUT_DIR has ``all/compact.npz``, for ``--backbone=compact --weights=``, ``all/compact.json``
-(command, seed, data, date, losses), ``fold-1/`` ..., ``material/`` (clips and lessons, which can be
-deleted afterwards), and in each training's folder ``checkpoints/`` and ``logs/``.
+OUTPUT_DIR holds ``all/compact.npz``, for ``--backbone=compact --weights=``, ``all/compact.json``
+(command, seed, data, date, losses), ``fold-1/`` ..., ``material/`` (clips and lessons, which may be
+deleted afterwards), and ``checkpoints/`` and ``logs/`` in the folder of each training.
 """
 
 import dataclasses
@@ -46,17 +46,17 @@ from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup, native
 from hcft_jax.weights.native import Weights
 
-from . import crops, features, training
-from .crops import Setting
-from .features import Batch, Task
-from .material import Material, Preparation
+from . import clip_loss, crops, training
+from .clip_loss import Batch, LearningTask
+from .crops import ClipSettings
 from .teacher import Teacher
+from .training_set import Preparation, TrainingSet
 
 TEACHER = "vgg19"
 
 
 def run(given: flags.FlagValues, words: list[str]) -> None:
-    """Learns what the flags say, and writes it.
+    """Run the trainings that the flags ask for and write their results.
 
     Raises:
         InputError: a flag, the data or the weights cannot be used.
@@ -66,7 +66,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     real = sequences(given)
     videos = [*real, *crops.drawn(given.drawn, given.seed)]
     if not videos:
-        raise InputError("nothing to learn from: give --data_dir, or --drawn=N")
+        raise InputError("nothing to learn from: give --data_dir or --drawn=N")
     trainings = [frozenset[str](), *folds(real, given.folds)]
     numbers = {str(number): number for number in range(len(trainings))}
     if unknown := [name for name in given.only or [] if name not in numbers]:
@@ -74,10 +74,10 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     chosen = [numbers[name] for name in given.only or numbers]
     config = TrackerConfig(backbone=network.name, precision=given.precision).validate()
     first = network.initial(given.seed)
-    patch = config.input_side(features.complete(first))
+    patch = config.input_side(clip_loss.complete(first))
 
-    setting = Setting(seed=given.seed, frames=given.frames)
-    prepared = Preparation(folder / "material", videos, setting, given.clips, patch, trainings)
+    settings = ClipSettings(seed=given.seed, frames=given.frames)
+    prepared = Preparation(folder / "material", videos, settings, given.clips, patch, trainings)
     found = lookup.find(given.weights, TEACHER) if given.taught > 0 else None
     digest = found.digest if found else None
     channels = {name: network.shapes(None)[name][3] for name in network.layers}
@@ -108,19 +108,16 @@ def learned(
     given: flags.FlagValues,
     network: Backbone,
     folder: Path,
-    known: Material,
+    known: TrainingSet,
     config: TrackerConfig,
     origin: dict[str, Any],
 ) -> Weights:
-    """One training, from its newest checkpoint on; what it learned is written into its folder."""
-    task = Task(
-        dataclasses.replace(config, temperature=given.temperature),
-        given.taught,
-        given.tracked,
-    )
+    """Run one training, from its newest checkpoint on, and write its network into its folder."""
+    judged = dataclasses.replace(config, temperature=given.temperature)
+    task = LearningTask(judged, given.taught, given.tracked)
     first = jax.device_put(network.initial(given.seed))
-    fixed = features.geometry(config, features.complete(first))
-    gradient = features.gradient(task, fixed)
+    fixed = clip_loss.geometry(config, clip_loss.complete(first))
+    gradient = clip_loss.gradient(task, fixed)
 
     def step(params: Any, index: int) -> Any:
         rng = np.random.Generator(np.random.Philox(key=[given.seed, index]))
@@ -134,7 +131,7 @@ def learned(
     params = training.run(
         folder, first, optimiser, step, given.steps, every=given.every, title=folder.name
     )
-    arrays = features.complete(params)
+    arrays = clip_loss.complete(params)
     made = lookup.made(native.halved(jax.device_get(arrays)), network.name, origin)
     path = folder / f"{network.name}.npz"
     native.save(path, made)
@@ -153,13 +150,13 @@ def learned(
 
 
 def checked(given: flags.FlagValues) -> Backbone:
-    """The network that is to learn.
+    """Return the network that learns.
 
     Raises:
         InputError: a flag has an impossible value.
     """
     if not given.output_dir:
-        raise InputError("--output_dir: must be given, a folder")
+        raise InputError("--output_dir: must be given: a folder")
     network = registry.get(given.backbone)
     if network.shipped is None:
         small = ", ".join(b.name for b in registry.BACKBONES.values() if b.shipped)
@@ -170,24 +167,24 @@ def checked(given: flags.FlagValues) -> Backbone:
         if value < low:
             raise InputError(f"--{name}: {value} must be at least {low}")
     if given.clips < 2 * given.batch:
-        raise InputError(f"--clips: {given.clips} must be at least two batches ({given.batch})")
+        raise InputError(f"--clips: {given.clips} must be at least two batches of {given.batch}")
     if given.folds == 1:
-        raise InputError("--folds: 1 leaves everything out; give at least 2, or none")
+        raise InputError("--folds: 1 leaves everything out; give 0, or at least 2")
     return network
 
 
 def sequences(given: flags.FlagValues) -> list[Sequence]:
-    """The real sequences that may be learned from."""
+    """Return the sequences of --data_dir, which may be learned from."""
     if not given.data_dir:
         if given.sequences or given.folds:
-            raise InputError("--data_dir: must be given where sequences are named or left out")
+            raise InputError("--data_dir: must be given together with --sequences or --folds")
         return []
     found = datasets.find(given.data_dir, datasets.AUTO, given.sequences or None)
     return [target.load() for target in found]
 
 
 def folds(videos: list[Sequence], count: int) -> list[frozenset[str]]:
-    """The names that each of some trainings does without; targets of one video stay together.
+    """Return the names that each fold's training does without; targets of a video stay together.
 
     Raises:
         InputError: there are fewer videos than folds.
@@ -196,44 +193,44 @@ def folds(videos: list[Sequence], count: int) -> list[frozenset[str]]:
     for video in videos:
         groups.setdefault(video.frames.label(0), []).append(video.name)
     if count > len(groups):
-        raise InputError(f"--folds: {count} of {len(groups)} videos")
+        raise InputError(f"--folds: {count}, but there are only {len(groups)} videos")
     dealt = list(groups.values())
     return [frozenset(n for names in dealt[i::count] for n in names) for i in range(count)]
 
 
-@command("interrupted; the same command goes on from the last checkpoint")
+@command("interrupted; the same command continues from the last checkpoint")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
-    """The command; the exit status."""
+    """Run the command and return its exit status."""
     startup.quiet()
-    logging.getLogger("absl").setLevel(logging.WARNING)  # orbax tells of every file
+    logging.getLogger("absl").setLevel(logging.WARNING)  # orbax reports every file
     run(given, sys.argv[1:])
     return 0
 
 
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
-    """The flags of the command line; not at import, where names would clash with other programs."""
+    """Define the flags; not at import, where their names would clash with other programs'."""
     kinds = (flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list, flags.DEFINE_float)
     text, number, many, real = (functools.partial(kind, flag_values=into) for kind in kinds)
-    text("output_dir", None, "what is learned goes there")
-    text("data_dir", None, "sequences with truth, in any layout that hcft_jax.main reads")
-    many("sequences", None, "of these names only")
-    number("drawn", 6, "drawn sequences")
-    number("folds", 0, "further trainings, each without a part of the sequences")
-    many("only", None, "only these trainings; 0 is the one on everything")
+    text("output_dir", None, "folder for everything that is written")
+    text("data_dir", None, "sequences with ground truth, in any layout that hcft_jax.main reads")
+    many("sequences", None, "only sequences of these names [all]")
+    number("drawn", 6, "number of drawn sequences")
+    number("folds", 0, "number of further trainings, each without a part of the sequences")
+    many("only", None, "only these trainings; 0 is the one on all data")
     text("backbone", "compact", "the network that learns")
-    text("weights", None, "VGG-19's, as for hcft_jax.main")
-    number("clips", 3000, "that are cut out")
-    number("frames", 2, "of a clip: a pair, or a short unroll")
-    number("steps", 100, "of the optimiser")
-    number("batch", 16, "clips a step")
+    text("weights", None, "weights of VGG-19, as for hcft_jax.main")
+    number("clips", 3000, "number of clips")
+    number("frames", 2, "frames per clip: a pair, or a short unroll")
+    number("steps", 100, "steps of the optimiser")
+    number("batch", 16, "clips per step")
     number("every", 25, "steps between checkpoints")
-    real("learning_rate", 1e-4, "at most")
+    real("learning_rate", 1e-4, "the highest rate of the schedule")
     real("taught", 0.0, "weight of the teacher's part of the loss; above 0 VGG-19 is needed")
-    real("tracked", 1.0, "weight of the filter's part")
-    real("temperature", 0.1, "of the softmax of responses in it, whose peak is made 1")
+    real("tracked", 1.0, "weight of the filter's part of the loss")
+    real("temperature", 0.1, "temperature of the softmax of responses, whose peak is scaled to 1")
     modes = list(PRECISIONS)
     flags.DEFINE_enum("precision", modes[0], modes, "of the network's products", flag_values=into)
-    number("seed", 0, "of all that is random")
+    number("seed", 0, "seed of everything random")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,14 @@
-"""Clips to learn from: the same spot in a few frames, cut out as the tracker would and resized.
+"""Clips to learn from: the same spot in a few frames, cropped as the tracker would and resized.
 
-A clip is K regions around one target, each a search window with a margin that lets its place be
-varied while training. Half of what networks learn here would be the few targets of a benchmark, so
-a share of the clips shows any other spot of a frame, under another rotation, scale and shape in
-each of its regions. Clip i is a function of the settings and i alone.
+A clip is K regions around one target. Each is a search window with a margin, so that a training can
+vary the window's place. A benchmark has few targets, which a network would learn by heart;
+therefore a share of the clips shows any other spot of a frame, under another rotation, scale and
+shape in each region. Clip i is a function of the settings and i alone.
 """
 
-import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import cv2
@@ -21,22 +22,23 @@ from hcft_jax.data.sequence import Sequence as Video
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.util.errors import InputError
 
-MARGIN = 3 / 14  # of the search window, each way: what a region shows beyond it
-SMALLEST = 16.0  # side of a spot that is no target, pixels
-_TRIES = 50  # to find a frame with valid truth
+MARGIN = 3 / 14  # how far a region reaches beyond the search window, on each side, relative to it
+SMALLEST = 16.0  # side in pixels of a spot that is no target
+_THREADS = 2  # that decode and crop
+_TRIES = 50  # attempts to find frames with valid ground truth
 
 
-@dataclasses.dataclass(frozen=True)
-class Setting:
+@dataclass(frozen=True)
+class ClipSettings:
     """How clips are drawn."""
 
     seed: int = 0
-    frames: int = 2  # K regions a clip, >= 2
-    gap: int = 10  # frames between the first and the last one, at most
+    frames: int = 2  # K regions per clip, >= 2
+    gap: int = 10  # most frames between the first region's and the last one's
     elsewhere: float = 0.3  # share of the clips that show no target
-    zoom: float = 0.15  # the window is larger or smaller by so much, the same in a clip
-    rotation: float = 3.0  # degrees, in each region but the first; thrice that elsewhere
-    scale: float = 0.03  # the same of sizes, each axis by itself
+    zoom: float = 0.15  # largest relative change of the window's size, the same in a whole clip
+    rotation: float = 3.0  # most degrees in each region but the first; thrice that elsewhere
+    scale: float = 0.03  # the same for relative sizes, along each axis
     flip: float = 0.5  # share of the clips that are mirrored
 
 
@@ -44,55 +46,50 @@ class Clip(NamedTuple):
     """K regions of one spot."""
 
     regions: npt.NDArray[np.uint8]  # [K, S, S, 3] RGB
-    video: str  # its name
+    video: str  # the name of its video
+
+
+def region_side(patch: int) -> int:
+    """Return the side of a region around a patch, given that of the patch, in pixels."""
+    return patch + 2 * round(MARGIN * patch)
 
 
 def drawn(count: int, seed: int) -> list[Video]:
-    """Synthetic videos with everything that happens to targets."""
-    return [
-        synthetic(
-            Synthetic(
-                seed=seed + index,
-                frames=60,
-                target=(32.0 + 8 * (index % 4), 24.0 + 8 * (index % 3)),
-                motion=35.0,
-                scale=0.2,
-                rotation=25.0,
-                illumination=0.3,
-                noise=5.0,
-                blur=0.8 * (index % 2),
-            )
-        )
-        for index in range(count)
-    ]
+    """Draw synthetic videos in which targets move, turn, grow, blur and change their light."""
+    common = Synthetic(
+        frames=60, motion=35.0, scale=0.2, rotation=25.0, illumination=0.3, noise=5.0
+    )
+    videos = []
+    for i in range(count):
+        target, blur = (32.0 + 8 * (i % 4), 24.0 + 8 * (i % 3)), 0.8 * (i % 2)
+        videos.append(synthetic(replace(common, seed=seed + i, target=target, blur=blur)))
+    return videos
 
 
 def clips(
-    videos: Sequence[Video], setting: Setting, indices: Sequence[int], side: int, threads: int = 2
+    videos: Sequence[Video], settings: ClipSettings, indices: Sequence[int], side: int
 ) -> Iterator[Clip]:
-    """Clips of some numbers, each video equally often.
+    """Yield the clips of some numbers; every video is equally likely.
 
     Args:
-        videos: with truth.
-        setting: how they are drawn.
-        indices: their numbers.
-        side: of a region in pixels, S.
-        threads: that decode and cut.
+        videos: Videos with ground truth.
+        settings: How clips are drawn.
+        indices: The numbers of the clips.
+        side: Side S of a region in pixels.
 
     Raises:
-        InputError: a video has no two frames with truth, or a frame cannot be read.
+        InputError: a video has too few frames with ground truth, or a frame cannot be read.
     """
-    return read_ahead(
-        lambda index: clip(videos, setting, index, side), indices, threads, 8 * threads
-    )
+    one = functools.partial(clip, videos, settings, side=side)
+    return read_ahead(one, indices, _THREADS, 8 * _THREADS)
 
 
-def clip(videos: Sequence[Video], setting: Setting, index: int, side: int) -> Clip:
-    """Clip ``index``; see ``clips``."""
-    rng = np.random.Generator(np.random.Philox(key=[setting.seed, index]))
+def clip(videos: Sequence[Video], settings: ClipSettings, index: int, side: int) -> Clip:
+    """Return the clip of one number; see ``clips``."""
+    rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
     video = videos[int(rng.integers(len(videos)))]
-    elsewhere = rng.random() < setting.elsewhere
-    numbers = _frames(video, setting, rng, same=elsewhere)
+    elsewhere = rng.random() < settings.elsewhere
+    numbers = _frames(video, settings, rng, same=elsewhere)
     frames = {number: video.frames.read(number) for number in set(numbers)}
     boxes = video.boxes[numbers]
     if elsewhere:
@@ -100,14 +97,14 @@ def clip(videos: Sequence[Video], setting: Setting, index: int, side: int) -> Cl
     height, width = frames[numbers[0]].shape[:2]
     size = boxes[0, :1:-1]  # (h, w)
     window = size * sampling.padding((size[0], size[1]), (height, width))
-    window = window * np.exp(rng.uniform(-1, 1) * np.log1p(setting.zoom)) * (1 + 2 * MARGIN)
-    mirrored = -1.0 if rng.random() < setting.flip else 1.0
+    window = window * np.exp(rng.uniform(-1, 1) * np.log1p(settings.zoom)) * (1 + 2 * MARGIN)
+    mirrored = -1.0 if rng.random() < settings.flip else 1.0
     most = 3.0 if elsewhere else 1.0
     regions = []
     for k, (number, (x, y, w, h)) in enumerate(zip(numbers, boxes, strict=True)):
         angle, rows, columns = most * rng.uniform(-1, 1, 3) if k else (0.0, 0.0, 0.0)
-        size = window * np.exp(np.array([rows, columns]) * np.log1p(setting.scale))
-        turn = np.radians(angle * setting.rotation)
+        size = window * np.exp(np.array([rows, columns]) * np.log1p(settings.scale))
+        turn = np.radians(angle * settings.rotation)
         centre = np.array([y + h / 2, x + w / 2])
         regions.append(cut(frames[number], centre, size, side, turn, mirrored))
     return Clip(np.stack(regions), video.name)
@@ -121,19 +118,19 @@ def cut(
     turn: float = 0.0,
     mirrored: float = 1.0,
 ) -> Frame:
-    """A region of an image, bilinear; beyond the image its edge is repeated.
+    """Return a region of an image, bilinear; beyond the image its edge is repeated.
 
     Args:
         image: RGB ``[H, W, 3]``.
-        centre: (row, column), pixels; pixel i covers [i, i + 1).
-        size: height and width of the region in the image, pixels.
-        side: of the result, pixels.
-        turn: radians, by which the region is turned.
-        mirrored: -1 to swap left and right.
+        centre: (row, column) in pixels; pixel i covers [i, i + 1).
+        size: (height, width) of the region in the image, in pixels.
+        side: Side of the result in pixels.
+        turn: Angle by which the region is turned, in radians.
+        mirrored: -1 to swap left and right, else 1.
     """
     cosine, sine = np.cos(turn), np.sin(turn)
     vertical, horizontal = size / side
-    # of an output pixel (u, v), to the input's: shape, then rotation, about the centres
+    # from an output pixel (u, v) to the input: shape, then rotation, about the centres
     linear = np.array(
         [
             [cosine * horizontal * mirrored, -sine * vertical],
@@ -150,22 +147,24 @@ def cut(
     return np.asarray(region, np.uint8)
 
 
-def _frames(video: Video, setting: Setting, rng: np.random.Generator, same: bool) -> list[int]:
-    """The numbers of a clip's frames, in a random direction of time."""
+def _frames(
+    video: Video, settings: ClipSettings, rng: np.random.Generator, same: bool
+) -> list[int]:
+    """Return the numbers of a clip's frames, forwards or backwards in time."""
     for _ in range(_TRIES):
         first = int(rng.integers(len(video)))
-        gaps = np.sort(rng.integers(0, setting.gap + 1, setting.frames - 1))
+        gaps = np.sort(rng.integers(0, settings.gap + 1, settings.frames - 1))
         numbers = first + rng.choice([-1, 1]) * np.concatenate([[0], 0 * gaps if same else gaps])
         if not ((numbers >= 0) & (numbers < len(video))).all():
             continue
         boxes = video.boxes[numbers]
         if np.isfinite(boxes).all() and (boxes[:, 2:] > 4).all():
             return [int(n) for n in numbers]
-    raise InputError(f"{video.name}: no {setting.frames} frames with truth to learn from")
+    raise InputError(f"{video.name}: no {settings.frames} frames with truth to learn from")
 
 
 def _spot(image: Frame, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """A box (x, y, w, h) anywhere."""
+    """Return a box (x, y, w, h) anywhere in an image."""
     height, width = image.shape[:2]
     most = max(SMALLEST + 1, min(height, width) / 4)
     size = np.exp(rng.uniform(np.log(SMALLEST), np.log(most)))

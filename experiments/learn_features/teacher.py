@@ -1,4 +1,4 @@
-"""What a small network is taught: principal components of a large one's hierarchical features."""
+"""The lessons of a small network: principal components of a large network's features."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ Moments = dict[str, npt.NDArray[np.float64]]  # by layer [C, C]: mean of x x^T o
 
 @dataclass(frozen=True)
 class Component:
-    """The components of one layer of C channels."""
+    """The D principal components of a layer of C channels."""
 
     basis: Floats  # [C, D], orthonormal columns
-    scale: float  # root mean square of a component's values
-    kept: float  # share of the features' energy that the components have, 0 to 1
+    scale: float  # root mean square of the components' values
+    kept: float  # share of the features' energy in the components, 0 to 1
 
 
 class Teacher:
-    """VGG-19, or another backbone whose features are to be learned."""
+    """VGG-19, or another backbone whose features a small network should learn."""
 
     def __init__(self, params: Params, backbone: str, layers: Iterable[str]) -> None:
-        """Takes its parameters, as they are, and the names of the layers that are taught."""
+        """Take the backbone's parameters as loaded, its name, and the layers to teach."""
         network, names = registry.get(backbone), tuple(layers)
         self._params = network.placed(params)
         self.side = network.input_size(params)
@@ -38,20 +38,20 @@ class Teacher:
             lambda maps, bases: [{n: _projected(maps[n], b) for n, b in of.items()} for of in bases]
         )
 
-    def _seen(self, patch: npt.NDArray[np.uint8]) -> dict[str, jax.Array]:
+    def _maps_of(self, patch: npt.NDArray[np.uint8]) -> dict[str, jax.Array]:
         return dict(self._maps(self._params, patch.astype(np.float32)))
 
     def moments(self, patch: npt.NDArray[np.uint8]) -> Moments:
-        """Second moments of the features of a patch, RGB uint8 ``[side, side, 3]``."""
-        found = self._moments(self._seen(patch))
+        """Return the second moments of the features of a patch, RGB uint8 ``[side, side, 3]``."""
+        found = self._moments(self._maps_of(patch))
         return {name: np.asarray(of, np.float64) for name, of in found.items()}
 
     def lessons(
         self, patch: npt.NDArray[np.uint8], components: Iterable[Mapping[str, Component]]
     ) -> list[dict[str, npt.NDArray[np.float16]]]:
-        """A patch's components ``[h, w, D]``, scaled to root mean square 1, for each training."""
+        """Return a patch's components ``[h, w, D]``, root mean square 1, for each training."""
         bases = [{n: c.basis / np.float32(c.scale) for n, c in of.items()} for of in components]
-        found = self._project(self._seen(patch), bases)
+        found = self._project(self._maps_of(patch), bases)
         return [{name: np.asarray(x, np.float16) for name, x in of.items()} for of in found]
 
 
@@ -65,20 +65,20 @@ def _projected(x: jax.Array, basis: jax.Array) -> jax.Array:
 
 
 def components(moments: Moments, channels: Mapping[str, int]) -> dict[str, Component]:
-    """The principal components of features with these second moments.
+    """Return the principal components of features with these second moments, by layer.
 
-    Not centred: responses are made of inner products, and the mean is a part of those.
+    The features are not centred: responses are made of inner products, which the mean is part of.
 
     Args:
-        moments: by layer.
-        channels: by layer, how many.
+        moments: Second moments by layer.
+        channels: Number of components by layer.
     """
     found = {}
     for name, moment in moments.items():
         values, vectors = np.linalg.eigh(moment)
         order = np.argsort(values)[::-1][: channels[name]]
         basis = vectors[:, order]
-        basis = basis * np.where(basis.sum(axis=0) < 0, -1.0, 1.0)  # one of two signs, always
+        basis = basis * np.where(basis.sum(axis=0) < 0, -1.0, 1.0)  # the same sign in every run
         energy = float(values[order].sum())
         found[name] = Component(
             basis.astype(np.float32),

@@ -1,6 +1,6 @@
-"""A training that can be killed: optax steps, orbax checkpoints, TensorBoard logs.
+"""A training that may be killed at any time: optax steps, orbax checkpoints, TensorBoard logs.
 
-What a step sees is a function of the seed and the step's number alone, so a training that goes on
+The data of a step depend on the seed and the step's number alone, so a training that continues
 from a checkpoint ends with the same parameters as one that was never stopped.
 """
 
@@ -19,7 +19,7 @@ Params = Any
 
 
 class Trained(NamedTuple):
-    """Where a training is."""
+    """The state of a training after some steps."""
 
     params: Params
     optimiser: Any  # optax's state
@@ -30,14 +30,14 @@ Step = Callable[[Params, int], tuple[tuple[jax.Array, Mapping[str, jax.Array]], 
 
 
 def schedule(rate: float, steps: int) -> optax.Schedule:
-    """A learning rate that rises over the first twentieth of the steps and falls as a cosine."""
+    """Return a rate that rises over the first twentieth of the steps, then falls as a cosine."""
     return optax.warmup_cosine_decay_schedule(
         rate / 50, rate, max(1, steps // 20), max(2, steps), end_value=rate / 50
     )
 
 
 def adam(rate: float, steps: int, decay: float = 1e-4) -> optax.GradientTransformation:
-    """AdamW under ``schedule``, with gradients clipped to norm 1."""
+    """Return AdamW under ``schedule``, with gradients clipped to norm 1."""
     return optax.chain(
         optax.clip_by_global_norm(1.0),
         optax.adamw(schedule(rate, steps), weight_decay=decay),
@@ -54,16 +54,17 @@ def run(
     every: int = 200,
     title: str = "training",
 ) -> Params:
-    """The parameters after ``steps`` steps, from the newest checkpoint in ``folder`` if any.
+    """Train, from the newest checkpoint in ``folder`` if there is one; return the parameters.
 
     Args:
-        folder: of ``checkpoints/`` and ``logs/`` (``tensorboard --logdir``).
-        params: the first ones.
+        folder: The folder of ``checkpoints/`` and ``logs/`` (``tensorboard --logdir``).
+        params: The initial parameters.
         optimiser: optax's.
-        step: parameters and a step's number, from 0, to (loss, parts by name) and a gradient.
-        steps: how many.
-        every: steps between checkpoints.
-        title: of the progress bar.
+        step: A function of parameters and a step's number, from 0; it returns (loss, parts by
+            name) and a gradient.
+        steps: Number of steps in all.
+        every: Steps between checkpoints.
+        title: The title of the progress bar.
 
     Raises:
         InputError: orbax or tensorboardX is not installed, or the checkpoints are of another
@@ -105,7 +106,7 @@ def run(
                 if index % 20 == 0:
                     if not np.isfinite(value):
                         raise InputError(
-                            f"step {index}: the loss is {value}; a lower --learning_rate?"
+                            f"step {index}: the loss is {value}; try a lower --learning_rate"
                         )
                     bar.set_postfix_str(f"loss {float(value):.4f}", refresh=False)
                     writer.add_scalar("loss", float(value), index)

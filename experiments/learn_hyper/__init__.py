@@ -1,1 +1,1 @@
-"""The experiment ``learn_hyper``: its command is ``python -m hcft_jax.experiments.learn_hyper``."""
+"""Learn the filter's constants: ``python -m hcft_jax.experiments.learn_hyper``."""

@@ -1,4 +1,4 @@
-"""What was gained: settings on sequences that nothing was learned on, side by side."""
+"""What was gained: settings side by side on sequences that nothing was learned from."""
 
 from collections.abc import Mapping
 
@@ -10,22 +10,22 @@ from hcft_jax.evaluation.tables import Table
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.weights.native import Weights
 
-FEW = 10  # sequences: of fewer, percentile intervals are markedly too narrow
+FEW = 10  # with fewer sequences, percentile intervals are markedly too narrow
 _TITLES = {"dp20": "DP at 20 px", "os50": "OS at 0.5", "auc": "AUC"}
 
 Scored = dict[str, dict[str, Scores]]  # by setting, then by sequence
 
 
 def track(settings: Mapping[str, Experiment], weights: Weights) -> tuple[Scored, dict[str, str]]:
-    """One-pass evaluation of settings on their sequences; results that are there are taken.
+    """Evaluate settings in one pass over their sequences; existing results are used.
 
-    The network runs once where the settings agree on where the target is.
+    The network runs once where the settings agree on the target's position.
 
     Returns:
-        The scores, and what is wrong with sequences that failed (also said on the terminal).
+        The scores, and what is wrong with sequences that failed (also printed).
 
     Raises:
-        InputError: a setting, the data or the output folder is at fault.
+        InputError: a setting, the data or the output folder cannot be used.
     """
     planned = plan.make([*settings.values()], [weights] * len(settings)).longest_first()
     if todo := planned.missing():
@@ -42,13 +42,12 @@ def track(settings: Mapping[str, Experiment], weights: Weights) -> tuple[Scored,
 
 
 def verdict(comparison: Comparison) -> list[str]:
-    """A sentence on each measure: whether the last setting is better than the first one."""
+    """Return a sentence per measure: whether the last setting is better than the first one."""
     first, *_, last = comparison.measures
     count = len(comparison.sequences)
     lines = []
     for measure, title in _TITLES.items():
-        of = comparison.measures[last][measure]
-        low, high = of.difference_interval or (0.0, 0.0)
+        low, high = comparison.measures[last][measure].difference_interval or (0.0, 0.0)
         if low <= 0 <= high:
             told = f"nothing shown to be gained or lost: the interval of {last} minus {first} "
             lines.append(f"{title}: {told}includes 0.")
@@ -60,7 +59,7 @@ def verdict(comparison: Comparison) -> list[str]:
 
 
 def rows(scored: Scored, common: list[str]) -> Table:
-    """Each sequence that all settings have: the measures of each, and the last minus the first."""
+    """Tabulate the measures of each setting per sequence, and the last minus the first."""
     first, *_, last = scored
     header = ["Target", "frames"]
     header += [f"{name} DP / OS / AUC" for name in [*scored, f"{last} minus {first}"]]

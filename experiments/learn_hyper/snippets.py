@@ -16,11 +16,11 @@ from hcft_jax.core.target import Bucket, Target, buckets, place
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.errors import InputError
 
-ALIKE = 8  # cells: grids that differ by less go into one bucket
+ALIKE = 8  # cells by which grids in one bucket may differ
 
 
 class Snippet(NamedTuple):
-    """What is unrolled: all of it arrays, of one shape for the targets of a bucket."""
+    """K + 1 frames as arrays, which have one shape for all targets of a bucket."""
 
     target: Target
     images: npt.NDArray[np.uint8]  # [K + 1, H, W, 3] RGB, padded to the bucket's image
@@ -29,18 +29,18 @@ class Snippet(NamedTuple):
 
 
 class Snippets:
-    """The snippets of some sequences: those whose truth is valid in all of their frames."""
+    """The snippets of some sequences whose ground truth is valid in each of their frames."""
 
     def __init__(
         self, sequences: Iterable[Sequence], params: Params, config: TrackerConfig, frames: int
     ) -> None:
-        """Looks for them; of each sequence one frame is read, for its size.
+        """Find the snippets; of each sequence one frame is read, for its size.
 
         Args:
-            sequences: T frames with truth each.
-            params: the network's.
-            config: the tracker's; the grid and the layers count.
-            frames: K, how many follow the first one.
+            sequences: Sequences with ground truth.
+            params: The network's parameters.
+            config: The tracker's constants, of which the grid and the layers matter.
+            frames: K, the number of frames after the first one.
 
         Raises:
             InputError: there is no snippet, or a frame cannot be read.
@@ -60,12 +60,12 @@ class Snippets:
         self.buckets: list[Bucket] = buckets(sizes, weights, BUCKETS)
 
     def draw(self, seed: int, step: int, count: int) -> list[Snippet]:
-        """The snippets of a step, which depend on nothing but these numbers.
+        """Draw the snippets of a step, which depend on nothing but these numbers.
 
-        Each is of a sequence at random, from a frame at random.
+        Each is of a random sequence and begins at a random frame of it.
 
         Raises:
-            InputError: a frame cannot be read, or has not the size of the first one.
+            InputError: a frame cannot be read, or its size is not that of the first one.
         """
         rng = np.random.Generator(np.random.Philox(key=np.array([seed, step], np.uint64)))
         drawn = []
@@ -96,7 +96,7 @@ class Snippets:
 
 
 def _starts(sequence: Sequence, config: TrackerConfig, frames: int) -> list[tuple[int, Geometry]]:
-    """The frames that a snippet can begin with, and the sizes that follow from their truth."""
+    """Return the frames that a snippet can begin with, and the sizes their truth leads to."""
     height, width, _ = sequence.frames.read(0).shape
     boxes = sequence.boxes
     valid = np.asarray(np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1))
@@ -105,13 +105,13 @@ def _starts(sequence: Sequence, config: TrackerConfig, frames: int) -> list[tupl
         if valid[first : first + frames + 1].all():
             try:
                 geometry, _ = place(boxes[first], (height, width), config.grid)
-            except InputError:  # it is beyond the image, or too thin to track
+            except InputError:  # the box is outside the image or too thin to track
                 continue
             found.append((first, geometry))
     return found
 
 
 def _alike(geometry: Geometry) -> Geometry:
-    """With its grid rounded up: boxes change from frame to frame, and dividing takes all pairs."""
+    """Round a grid up: boxes change in every frame, and ``buckets`` compares all pairs of grids."""
     rows, columns = (-(-cells // ALIKE) * ALIKE for cells in geometry.grid)
     return dataclasses.replace(geometry, grid=(rows, columns))

@@ -1,4 +1,4 @@
-"""Result folders of this program, as far as exhibits read them."""
+"""The parts of this program's result folders that exhibits read."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a result folder: boxes by sequence, changed settings, frames and seconds of each."""
+    """Return a function that writes a result folder."""
 
     def write(
         name: str,
@@ -49,6 +49,6 @@ def write(tmp_path: Path) -> Write:
 
 
 def off(benchmark: Benchmark, pixels: float, *without: str) -> dict[str, Boxes]:
-    """Boxes that are so far to the right of the truth."""
+    """Return boxes that lie some pixels to the right of the truth, but for some sequences."""
     shift = np.array([pixels, 0, 0, 0])
     return {n: t.truth + shift for n, t in benchmark.targets.items() if n not in without}

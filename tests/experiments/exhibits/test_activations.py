@@ -33,7 +33,7 @@ def test_spread_is_the_width_of_the_change(width: int) -> None:
 
 def test_the_window_shown_is_the_one_the_tracker_crops(params: Params) -> None:
     frame = RNG.integers(0, 255, (90, 120, 3), np.uint8)
-    shown = activations.shown(
+    shown = activations.frame_features(
         params, frame, [41, 31, 20, 16], layers=("conv1_2", "conv2_2"), input_size=32
     )
     x, y, w, h = (int(v) for v in shown.window)
@@ -47,7 +47,7 @@ def test_the_window_shown_is_the_one_the_tracker_crops(params: Params) -> None:
     figure = activations.figure4([shown, shown])
     assert len(figure.axes) == 6
     with pytest.raises(InputError, match="first box"):
-        activations.shown(params, frame, [200, 30, 20, 16])
+        activations.frame_features(params, frame, [200, 30, 20, 16])
 
 
 def test_an_untrained_network_makes_a_whole_figure(params: Params) -> None:

@@ -44,7 +44,7 @@ def run(given: dict[str, Any], **more: Any) -> int:
 
 @pytest.fixture
 def given(small: Benchmark, folder: Path, write: Write, tmp_path: Path) -> dict[str, Any]:
-    """Results of three configurations on all targets, and frames of two sequences."""
+    """Write results of three configurations on all targets, and frames of two sequences."""
     write("p", off(small, 3))
     write("q", off(small, 0), eta=0.005)
     results = write("r", off(small, 9), layers=["conv5_4"], gamma=[1.0]).parent
@@ -148,7 +148,7 @@ def test_a_mistake_is_one_line_and_status_2() -> None:
     ("value", "message"),
     [
         ("One:first", "'One:first': want SEQUENCE"),
-        ("One:9", "One: frame 9 is none of 1 to 4"),
+        ("One:9", "One: frame 9 is not one of 1 to 4"),
         ("Bolt", "no sequence 'Bolt'"),
     ],
 )

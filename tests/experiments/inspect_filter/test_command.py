@@ -1,4 +1,4 @@
-"""The command: what it leaves behind, and what it refuses."""
+"""The command: the files that it writes, and the mistakes that it refuses."""
 
 import json
 import re
@@ -81,12 +81,12 @@ def test_one_sequence_of_a_folder_with_flags_of_the_tracker(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--frames=6"], "--frames: '6' is none of 2 to 5"),
-        (["--frames=2,1"], "--frames: '1' is none of 2 to 5"),
-        (["--frames=two"], "--frames: 'two' is none of 2 to 5"),
-        (["--lanes=2"], "--lanes: says nothing about a filter"),
-        (["--tracker=opencv:MIL"], "--tracker: says nothing about a filter"),
-        (["--video=cat.mp4"], "--video: filters are looked at on a sequence"),
+        (["--frames=6"], "--frames: '6' is not one of 2 to 5"),
+        (["--frames=2,1"], "--frames: '1' is not one of 2 to 5"),
+        (["--frames=two"], "--frames: 'two' is not one of 2 to 5"),
+        (["--lanes=2"], "--lanes: it has nothing to do with a filter"),
+        (["--tracker=opencv:MIL"], "--tracker: it has nothing to do with a filter"),
+        (["--video=cat.mp4"], "--video: filters need a sequence"),
         (["--gamma=1"], "--gamma: 1 values for 3 layers"),
         (["deer"], "'deer': only flags"),
     ],
@@ -106,6 +106,4 @@ def test_several_sequences_are_one_line(tmp_path: Path, capsys: pytest.CaptureFi
         otb.write(synthetic(drawn), tmp_path / "data")
     assert command(tmp_path, f"--data_dir={tmp_path / 'data'}") == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == (
-        "error: --sequences: name one of the 3 that are there (synthetic-0, synthetic-1, ...)"
-    )
+    assert line == "error: --sequences: name one of the 3 sequences (synthetic-0, synthetic-1, ...)"

@@ -36,13 +36,13 @@ def sequence() -> Sequence:
 
 @pytest.fixture(scope="module")
 def look(compact: Params, sequence: Sequence) -> Look:
-    """Of the third frame: the filters have been updated once."""
+    """Return the third frame, whose filters have been updated once."""
     return list(inspection.looks(compact, CONFIG, sequence))[1]
 
 
 @pytest.fixture
 def double(compact: Params, sequence: Sequence) -> Iterator[tuple[Params, Look]]:
-    """The second frame, all of it in float64."""
+    """Return the second frame, computed in float64."""
     first, second = (sequence.frames.read(i) for i in range(2))
     target, position = tracker.begin(compact, CONFIG, sequence.boxes[0], (64, 80))
     with jax.enable_x64(True):

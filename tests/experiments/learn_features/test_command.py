@@ -30,7 +30,7 @@ def command(*arguments: str) -> int:
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an uninterrupted training of the tiny settings leaves."""
+    """Run a tiny training without interruption; return its folder."""
     folder = tmp_path_factory.mktemp("once")
     assert command(*TINY, f"--output_dir={folder}") == 0
     return folder
@@ -70,7 +70,7 @@ def test_a_killed_training_goes_on_to_the_same_parameters(once: Path, tmp_path: 
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={jax.local_device_count()}",
     }
     whole = [*arguments, f"--output_dir={tmp_path}"]
-    # killed hard once a checkpoint is there; the same command, of as many steps, then goes on
+    # killed hard once a checkpoint is there; the same command then continues
     with subprocess.Popen(whole, cwd=root, env=environment, stderr=subprocess.DEVNULL) as process:
         deadline = time.monotonic() + 240
         while not list(tmp_path.glob("all/checkpoints/2/_CHECKPOINT_METADATA")):

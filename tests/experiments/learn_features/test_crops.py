@@ -1,4 +1,4 @@
-"""Clips: reproducible, centred on the target, cut as said."""
+"""Clips: reproducible, centred on the target, cropped as described."""
 
 import dataclasses
 
@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from experiments.learn_features import crops
-from experiments.learn_features.crops import Setting
+from experiments.learn_features.crops import ClipSettings
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.util.errors import InputError
 
-STILL = Setting(elsewhere=0.0, zoom=0.0, rotation=0.0, scale=0.0, flip=0.0, frames=3)
+STILL = ClipSettings(elsewhere=0.0, zoom=0.0, rotation=0.0, scale=0.0, flip=0.0, frames=3)
 
 
 class Square:
-    """A white square of 12 px that moves by 3 px a frame on black."""
+    """A white square of 12 px that moves by 3 px per frame on black."""
 
     boxes = np.stack([[20.0 + 3 * i, 30.0 + i, 12.0, 12.0] for i in range(20)])
 
@@ -35,9 +35,9 @@ SQUARE = Sequence("square", Square(), Square.boxes)
 
 
 def test_a_clip_depends_on_its_number_alone() -> None:
-    videos, setting = crops.drawn(2, 0), Setting()
-    several = list(crops.clips(videos, setting, range(6), 40))
-    alone = crops.clip(videos, setting, 4, 40)
+    videos, settings = crops.drawn(2, 0), ClipSettings()
+    several = list(crops.clips(videos, settings, range(6), 40))
+    alone = crops.clip(videos, settings, 4, 40)
     assert several[4].video == alone.video
     np.testing.assert_array_equal(several[4].regions, alone.regions)
     assert len({clip.regions.tobytes() for clip in several}) == 6
@@ -45,7 +45,7 @@ def test_a_clip_depends_on_its_number_alone() -> None:
 
 def test_another_seed_draws_others() -> None:
     videos = crops.drawn(2, 0)
-    one, other = (crops.clip(videos, Setting(seed=s), 0, 40).regions for s in (0, 1))
+    one, other = (crops.clip(videos, ClipSettings(seed=s), 0, 40).regions for s in (0, 1))
     assert not np.array_equal(one, other)
 
 

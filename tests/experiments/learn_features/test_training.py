@@ -1,4 +1,4 @@
-"""A training that is interrupted ends as one that is not."""
+"""An interrupted training ends as one that is not interrupted."""
 
 from pathlib import Path
 from typing import Any

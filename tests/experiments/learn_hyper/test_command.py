@@ -9,7 +9,7 @@ from absl import flags
 from PIL import Image
 
 from experiments.learn_hyper import __main__ as learn_hyper
-from experiments.learn_hyper.hyper import Learner, State
+from experiments.learn_hyper.constants import Learner, LearnerState
 from hcft_jax.data.synthetic import Synthetic
 from tests.experiments.conftest import draw
 
@@ -82,7 +82,7 @@ def test_an_interrupted_run_goes_on_to_the_same_values(
     step = Learner.step
     taken: list[int] = []
 
-    def interrupted(self: Learner, state: State, *rest: Any) -> State:
+    def interrupted(self: Learner, state: LearnerState, *rest: Any) -> LearnerState:
         if len(taken) == 2:
             raise KeyboardInterrupt
         taken.append(state.step)
@@ -92,7 +92,7 @@ def test_an_interrupted_run_goes_on_to_the_same_values(
     with monkeypatch.context() as patch:
         patch.setattr(Learner, "step", interrupted)
         assert command(*arguments, parts) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "the same command continues" in capsys.readouterr().err
     assert command(*arguments, parts) == 0
     whole, resumed = (read(tmp_path / name / "learned.json") for name in ("whole", "parts"))
     assert taken == [0, 1]
@@ -166,4 +166,4 @@ def test_a_mistake_is_one_line_and_status_2(
 
 def test_names_without_data_are_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
     assert command("--sequences=Deer") == 2
-    assert "--sequences: names some of --data_dir" in capsys.readouterr().err
+    assert "--sequences: it names sequences of --data_dir" in capsys.readouterr().err

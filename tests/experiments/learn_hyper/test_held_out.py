@@ -1,4 +1,4 @@
-"""What is said of settings on held-out sequences."""
+"""The verdict and the table on settings on held-out sequences."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from hcft_jax.evaluation.metrics import Scores
 
 
 def scored(*differences: float) -> dict[str, dict[str, Scores]]:
-    """Two settings on as many sequences, so much apart in every measure."""
+    """Return two settings on sequences whose every measure differs by these amounts."""
     paper = {f"S{i}": Scores(0.5, 0.4, 0.3 + i / 100, 9.0, 30) for i in range(len(differences))}
     learned = {
         name: Scores(s.dp20 + d, s.os50 + d, s.auc + d, 9.0, 30)

@@ -10,18 +10,18 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.util.errors import InputError
-from tests.experiments.learning_conftest import draw
+from tests.experiments.learn_hyper.conftest import drawn_sequence
 
 
 def first_frame(snippet: Snippet, sequence: Sequence) -> int:
-    """Which frame of a sequence a snippet begins with."""
+    """Return the number of the frame that a snippet begins with."""
     height, width, _ = sequence.frames.read(0).shape
     shown = snippet.images[0, :height, :width]
     return next(i for i in range(len(sequence)) if np.array_equal(sequence.frames.read(i), shown))
 
 
 def test_a_step_depends_on_seed_and_number_alone(params: Params, start: TrackerConfig) -> None:
-    snippets = Snippets([draw(0), draw(1)], params, start, 2)
+    snippets = Snippets([drawn_sequence(0), drawn_sequence(1)], params, start, 2)
     snippets.draw(5, 0, 1)
     for a, b in zip(snippets.draw(5, 3, 4), snippets.draw(5, 3, 4), strict=True):
         np.testing.assert_array_equal(a.images, b.images)
@@ -33,7 +33,7 @@ def test_a_step_depends_on_seed_and_number_alone(params: Params, start: TrackerC
 
 
 def test_centres_move_as_the_truth_does(params: Params, start: TrackerConfig) -> None:
-    sequence = draw()
+    sequence = drawn_sequence()
     (snippet,) = Snippets([sequence], params, start, 3).draw(0, 0, 1)
     first = first_frame(snippet, sequence)
     x, y, w, h = sequence.boxes[first : first + 4].T
@@ -42,7 +42,7 @@ def test_centres_move_as_the_truth_does(params: Params, start: TrackerConfig) ->
 
 
 def test_frames_without_valid_truth_are_in_no_snippet(params: Params, start: TrackerConfig) -> None:
-    sequence = draw()
+    sequence = drawn_sequence()
     boxes = sequence.boxes.copy()
     boxes[2] = np.nan
     boxes[6, 2:] = 0
@@ -56,7 +56,7 @@ def test_frames_without_valid_truth_are_in_no_snippet(params: Params, start: Tra
 def test_a_box_that_cannot_be_tracked_begins_no_snippet(
     params: Params, start: TrackerConfig
 ) -> None:
-    sequence = draw(frames=4)
+    sequence = drawn_sequence(frames=4)
     boxes = sequence.boxes.copy()
     boxes[0, 2:] = 2.0  # a grid of one cell
     snippets = Snippets([dataclasses.replace(sequence, boxes=boxes)], params, start, 2)
@@ -64,9 +64,9 @@ def test_a_box_that_cannot_be_tracked_begins_no_snippet(
 
 
 def test_targets_of_all_sizes_are_in_few_buckets(params: Params, start: TrackerConfig) -> None:
-    sequence = draw()
+    sequence = drawn_sequence()
     grown = sequence.boxes * np.linspace(1, 2, len(sequence))[:, None] ** [0, 0, 1, 1]
-    sequences = [dataclasses.replace(sequence, boxes=grown), draw(1, height=72, width=96)]
+    sequences = [dataclasses.replace(sequence, boxes=grown), drawn_sequence(1, height=72, width=96)]
     snippets = Snippets(sequences, params, start, 1)
     assert 1 <= len(snippets.buckets) <= 2
     drawn = snippets.draw(0, 0, 12)
@@ -87,6 +87,6 @@ def test_a_frame_of_another_size_is_named(params: Params, start: TrackerConfig) 
         def label(self, index: int) -> str:
             return f"frame {index}"
 
-    sequence = Sequence("Odd", Odd(), draw(frames=2).boxes)
+    sequence = Sequence("Odd", Odd(), drawn_sequence(frames=2).boxes)
     with pytest.raises(InputError, match="frame 1: 80 x 65 px, but the first frame has 80 x 64"):
         Snippets([sequence], params, start, 1).draw(0, 0, 1)

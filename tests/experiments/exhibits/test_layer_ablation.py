@@ -3,10 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from experiments.exhibits import NothingToShow, ablation, folders
+from experiments.exhibits import NothingToShow, folders, layer_ablation
 from hcft_jax.evaluation import bootstrap, result_folders
 from hcft_jax.evaluation.annotations import Benchmark
-from hcft_jax.experiment import settings as config
+from hcft_jax.experiment.settings import load
 from hcft_jax.util.errors import InputError
 from tests.experiments.exhibits.conftest import Write, off
 
@@ -27,8 +27,7 @@ SINGLE = {f"C{block}": {"layers": [f"conv{block}_4"], "gamma": [1.0]} for block 
     ],
 )
 def test_shipped_configurations_are_recognised(name: str, expected: str | None) -> None:
-    settings = folders.normalised(vars(config.load(name).tracker))
-    assert ablation.row(settings) == expected
+    assert layer_ablation.row(folders.normalised(vars(load(name).tracker))) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,11 +43,11 @@ def test_shipped_configurations_are_recognised(name: str, expected: str | None) 
     ],
 )
 def test_rows_go_by_blocks(layers: list[str], hypercolumn: bool, expected: str | None) -> None:
-    assert ablation.row({"layers": layers, "hypercolumn": hypercolumn}) == expected
+    assert layer_ablation.row({"layers": layers, "hypercolumn": hypercolumn}) == expected
 
 
 def write_all(small: Benchmark, write: Write) -> Path:
-    """Rows of two networks, under names that say nothing; and others that are no part of it."""
+    """Write rows of two networks, under names that say nothing, and folders that are no rows."""
     write("p", off(small, 0))
     write("q", off(small, 4, "Human4-2"), **SINGLE["C5"])
     write("r", off(small, 9), **SINGLE["C3"])
@@ -61,7 +60,7 @@ def write_all(small: Benchmark, write: Write) -> Path:
 
 def test_rows_differ_in_their_features_alone(small: Benchmark, write: Write) -> None:
     results = result_folders.load([write_all(small, write)], small)
-    rows = ablation.find(results.origins)
+    rows = layer_ablation.find(results.origins)
     assert rows == {
         "VGG-19 C5": "q",
         "VGG-19 C3": "r",
@@ -76,22 +75,22 @@ def test_other_weights_are_not_compared(small: Benchmark, write: Write) -> None:
     write("p", off(small, 0))
     folder = write("q", off(small, 4), weights="others", **SINGLE["C5"]).parent
     with pytest.raises(NothingToShow, match="no features to compare"):
-        ablation.evaluate(result_folders.load([folder], small), small)
+        layer_ablation.evaluate(result_folders.load([folder], small), small)
 
 
 def test_two_of_one_row_are_refused(small: Benchmark, write: Write) -> None:
     write_all(small, write)
     folder = write("again", off(small, 0), gamma=[1.0, 1.0, 1.0]).parent
     with pytest.raises(InputError, match="again and p: both are VGG-19 all"):
-        ablation.find(result_folders.load([folder], small).origins)
+        layer_ablation.find(result_folders.load([folder], small).origins)
 
 
 def test_only_the_targets_that_all_have_count(small: Benchmark, write: Write) -> None:
     results = result_folders.load([write_all(small, write)], small)
-    evaluation = ablation.evaluate(results, small)
+    evaluation = layer_ablation.evaluate(results, small)
     assert evaluation.subsets == {"common": ["One", "Two-1", "Two-2", "Tiger1"]}
-    assert ablation.title(evaluation) == "Features, 4 of 5 targets"
-    figure = ablation.figure7(evaluation)
+    assert layer_ablation.title(evaluation) == "Features, 4 of 5 targets"
+    figure = layer_ablation.figure7(evaluation)
     assert [len(axes.lines) for axes in figure.axes] == [5, 5]
     assert all("4 of 5 targets" in axes.get_title() for axes in figure.axes)
     write("p", {})
@@ -99,12 +98,14 @@ def test_only_the_targets_that_all_have_count(small: Benchmark, write: Write) ->
         path.unlink()
     np.savetxt(tmp / "Human4-2.txt", small.targets["Human4-2"].truth, delimiter=",")
     with pytest.raises(NothingToShow, match="no target that all of them have"):
-        ablation.evaluate(result_folders.load([tmp.parent.parent], small), small)
+        layer_ablation.evaluate(result_folders.load([tmp.parent.parent], small), small)
 
 
 def test_differences_are_paired_and_to_the_same_network(small: Benchmark, write: Write) -> None:
-    evaluation = ablation.evaluate(result_folders.load([write_all(small, write)], small), small)
-    table = ablation.table7(evaluation, resamples=200, seed=3)
+    evaluation = layer_ablation.evaluate(
+        result_folders.load([write_all(small, write)], small), small
+    )
+    table = layer_ablation.table7(evaluation, resamples=200, seed=3)
     assert table.header[1:5] == ["DP@20 (%)", "95 % interval", "minus all", "95 % interval"]
     rows = {row[0]: row[1:] for row in table.rows}
     assert rows["VGG-19 all"][2:4] == rows["AlexNet all"][2:4] == ["-", "-"]

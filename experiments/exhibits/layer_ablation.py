@@ -1,7 +1,7 @@
-"""Figure 7: which layers' features do how well, for each network that there are results of.
+"""Figure 7: how well the features of each layer do, for each network that has results.
 
-The rows are recognised by the settings that ``summary.json`` of a result folder records, whatever
-the folder is called.
+The rows are recognised by the settings in each result folder's ``summary.json``, whatever the
+folder is called.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ from .folders import Settings
 from .scores import means
 
 ALL = "all"
-# The paper's rows, in its order: the blocks whose last layers are used, and whether as one filter.
+# The paper's rows, in its order: the blocks whose last layers are used; whether as one filter.
 ROWS = {
     "C5": ((5,), False),
     "C4": ((4,), False),
@@ -36,18 +36,19 @@ ROWS = {
 }
 NETWORKS = {"vgg19": "VGG-19", "alexnet": "AlexNet"}
 
-_LAST_LAYER = re.compile(r"conv([0-9])(?:_4)?")  # of a block: conv5_4 in VGG-19, conv5 in AlexNet
-_VARIED = ("layers", "gamma", "hypercolumn", "backbone", "weights")  # within a comparison
+# the last layer of a block is conv5_4 in VGG-19 and conv5 in AlexNet
+_LAST_LAYER = re.compile(r"conv([0-9])(?:_4)?")
+_VARIED = ("layers", "gamma", "hypercolumn", "backbone", "weights")  # what rows may differ in
 
 
 def network(settings: Settings) -> str:
-    """The name of the network; settings from before there was a choice mean VGG-19."""
+    """Return the network's name; settings from before there was a choice mean VGG-19."""
     name = str(settings.get("backbone", "vgg19"))
     return NETWORKS.get(name, name)
 
 
 def row(settings: Settings) -> str | None:
-    """Which of ``ROWS`` settings are; None: none of them."""
+    """Return the name of the row of ``ROWS`` that settings are, if any."""
     matches = [_LAST_LAYER.fullmatch(layer) for layer in settings["layers"]]
     blocks = tuple(sorted((int(match[1]) for match in matches if match), reverse=True))
     whole = len(blocks) == len(matches)
@@ -57,17 +58,14 @@ def row(settings: Settings) -> str | None:
 
 
 def find(origins: Mapping[str, Path]) -> dict[str, str]:
-    """The trackers to compare, by what they are called then: ``VGG-19 C5``.
+    """Return the trackers to compare, by their labels in the comparison (``VGG-19 C5``).
 
-    Rows are compared that differ in nothing but their features: of each network, those with the
-    same other settings and weights, of which there are most rows (one with ``all`` first).
-
-    Args:
-        origins: As in ``layouts.Results``.
+    Compared rows differ in nothing but their features. Of each network these are the largest group
+    of rows with equal other settings and weights; of equally large groups, one that has ``all``.
 
     Raises:
         InputError: two folders are the same row.
-        NothingToShow: fewer than two rows.
+        NothingToShow: there are fewer than two rows.
     """
     groups: dict[tuple[str, str], dict[str, list[str]]] = {}
     for tracker, settings in folders.all_settings(origins).items():
@@ -86,7 +84,7 @@ def find(origins: Mapping[str, Path]) -> dict[str, str]:
         for feature in (feature for feature in ROWS if feature in best[name]):
             one, *more = best[name][feature]
             if more:
-                raise InputError(f"{one} and {more[0]}: both are {name} {feature}, give only one")
+                raise InputError(f"{one} and {more[0]}: both are {name} {feature}: give only one")
             rows[f"{name} {feature}"] = one
     if len(rows) < 2:
         raise NothingToShow(
@@ -96,11 +94,11 @@ def find(origins: Mapping[str, Path]) -> dict[str, str]:
 
 
 def evaluate(results: Results, benchmark: Benchmark) -> Evaluation:
-    """The compared features on the targets that all of them have, which is its one subset.
+    """Evaluate the compared features on the targets that all of them have, as one subset.
 
     Raises:
-        InputError: as ``find``.
-        NothingToShow: likewise, or no target that all have.
+        InputError: two folders are the same row.
+        NothingToShow: there are fewer than two rows, or they have no target in common.
     """
     rows = find({t: o for t, o in results.origins.items() if results.boxes.get(t)})
     boxes = {label: results.boxes[tracker] for label, tracker in rows.items()}
@@ -113,35 +111,24 @@ def evaluate(results: Results, benchmark: Benchmark) -> Evaluation:
 
 
 def title(evaluation: Evaluation) -> str:
-    """What tables and figures are called; it says how much of the benchmark they are on."""
+    """Return the title of table and figure, with the number of targets that they are about."""
     count, total = len(evaluation.subsets[COMMON]), len(evaluation.benchmark.targets)
     of = f"{count} of {total} targets" if count < total else f"all {total} targets"
     return f"Features, {of}"
 
 
 def figure7(evaluation: Evaluation) -> Figure:
-    """Figure 7: success and precision plots of the features.
-
-    Args:
-        evaluation: What ``evaluate`` gives.
-    """
+    """Draw Figure 7: success and precision plots of the features that ``evaluate`` compared."""
     found = means(evaluation, evaluation.subsets[COMMON])
-    where = title(evaluation)
-    panels = [
-        Panel(f"{KINDS[k].title}. {where}", KINDS[k], found) for k in ("success", "precision")
-    ]
+    kinds = KINDS["success"], KINDS["precision"]
+    panels = [Panel(f"{kind.title}. {title(evaluation)}", kind, found) for kind in kinds]
     return plots.grid(panels, columns=2)
 
 
 def table7(evaluation: Evaluation, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> Table:
-    """DP, OS and AUC of the features, and their differences to all layers of the same network.
+    """Tabulate DP, OS and AUC of the features, and the difference to all layers of the network.
 
-    Both come with 95 % bootstrap intervals over targets; differences are paired.
-
-    Args:
-        evaluation: What ``evaluate`` gives.
-        resamples: Of the bootstrap.
-        seed: Of the bootstrap.
+    Both have 95 % bootstrap intervals over targets; differences are paired.
     """
     content = summary.intervals(evaluation, resamples, seed)
     found = means(evaluation, evaluation.subsets[COMMON])
@@ -159,7 +146,7 @@ def table7(evaluation: Evaluation, resamples: int = bootstrap.RESAMPLES, seed: i
         header += [name, "95 % interval", f"minus {ALL}", "95 % interval"]
         for cells, label, value in zip(rows, found, values, strict=True):
             reference = f"{label.rpartition(' ')[0]} {ALL}"
-            # all is the last row of its network: each other one is the first of its pair with it
+            # a network's last row is ``all``, so the other row is the first of each pair
             pair = content["differences"][COMMON].get(label, {}).get(reference, {}).get(measure)
             cells += [
                 tables.number(factor * value, digits),

@@ -1,7 +1,7 @@
-"""Clips and lessons on disk: made once, part by part, so that an interrupted preparation goes on.
+"""Clips and lessons on disk, made once and part by part: an interrupted preparation continues.
 
 Several trainings, each without some of the videos, share the clips and the teacher's passes over
-them; what a training sees of the teacher, its principal components, comes from its own videos.
+them. The principal components that a training is taught come from its own videos only.
 """
 
 import json
@@ -18,20 +18,19 @@ from hcft_jax.util import files
 from hcft_jax.util.errors import InputError
 
 from . import crops, teacher
-from .crops import Clip, Setting
-from .features import region_side
+from .crops import Clip, ClipSettings
 from .teacher import Component, Moments, Teacher
 
-PART = 200  # clips a file
-STUDIED = 300  # clips whose features give the principal components
+PART = 200  # clips per file
+STUDIED = 300  # clips that the principal components are computed from
 
 
-class Material(NamedTuple):
-    """All that one training learns from."""
+class TrainingSet(NamedTuple):
+    """The clips and lessons of one training."""
 
     regions: npt.NDArray[np.uint8]  # [N, K, S, S, 3]
-    lessons: dict[str, npt.NDArray[np.float16]]  # by level, [N, h, w, D]; none without a teacher
-    components: dict[str, Component]  # by level, likewise
+    lessons: dict[str, npt.NDArray[np.float16]]  # by level [N, h, w, D]; empty without a teacher
+    components: dict[str, Component]  # by level; empty without a teacher
 
 
 class Preparation:
@@ -41,38 +40,38 @@ class Preparation:
         self,
         folder: Path,
         videos: Sequence[Video],
-        setting: Setting,
+        settings: ClipSettings,
         count: int,
         patch: int,
         trainings: Sequence[frozenset[str]],
     ) -> None:
-        """Takes the settings; nothing is made yet.
+        """Take the settings; nothing is made yet.
 
         Args:
-            folder: what is made is kept there.
-            videos: with truth.
-            setting: how clips are drawn.
-            count: of clips, of all the videos.
-            patch: side of the network's input, pixels.
-            trainings: of each, the names of the videos that it does without.
+            folder: The folder that keeps clips and lessons.
+            videos: Videos with ground truth.
+            settings: How clips are drawn.
+            count: Number of clips of all the videos together.
+            patch: Side of the network's input in pixels.
+            trainings: For each training, the names of the videos that it must not see.
         """
-        self._folder, self._videos, self._setting = folder, videos, setting
+        self._folder, self._videos, self._settings = folder, videos, settings
         self._count, self._patch, self._trainings = count, patch, trainings
 
     def make(self, tutor: Teacher | None, channels: Mapping[str, int], identity: Any) -> None:
-        """Makes what is not there yet.
+        """Make the clips and lessons that the folder lacks.
 
         Args:
-            tutor: None: clips only.
-            channels: by level, how many components.
-            identity: plain data; what the material depends on besides the settings.
+            tutor: The teacher; None for clips only.
+            channels: Number of components by level.
+            identity: Plain data that clips and lessons depend on besides the settings.
 
         Raises:
-            InputError: the folder holds other material, or a video cannot be used.
+            InputError: the folder was made with other settings, or a video cannot be used.
         """
         self._claim([identity, dict(channels)])
-        side, scale = region_side(self._patch), 1
-        if tutor is not None:  # regions are cut as large as the teacher needs them, then averaged
+        side, scale = crops.region_side(self._patch), 1
+        if tutor is not None:  # regions are cropped as large as it needs them, then averaged
             scale = tutor.side // self._patch
         learned = self._components(tutor, channels, side * scale) if tutor is not None else []
         paths = self._paths()
@@ -86,14 +85,14 @@ class Preparation:
                 "videos": np.array([clip.video for clip in clips]),
             }
             if tutor is not None:
-                seen = [tutor.lessons(self._centre(clip, tutor.side), learned) for clip in clips]
+                lessons = [tutor.lessons(self._centre(clip, tutor.side), learned) for clip in clips]
                 for t, of in enumerate(learned):
                     for name in of:
-                        arrays[f"{t}/{name}"] = np.stack([one[t][name] for one in seen])
+                        arrays[f"{t}/{name}"] = np.stack([one[t][name] for one in lessons])
             _save(path, arrays)
 
-    def of(self, training: int) -> Material:
-        """What the training of this number learns from: nothing of the videos it does without."""
+    def of(self, training: int) -> TrainingSet:
+        """Load the set of the training of this number, without the videos it must not see."""
         known = self._load_components(training)
         parts: list[dict[str, npt.NDArray[Any]]] = []
         for path in self._paths():
@@ -103,17 +102,17 @@ class Preparation:
                 part = {name: kept[f"{training}/{name}"][own] for name in known}
                 parts.append({"regions": kept["regions"][own], **part})
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        return Material(joined.pop("regions"), joined, known)
+        return TrainingSet(joined.pop("regions"), joined, known)
 
     def _claim(self, more: Any) -> None:
-        """Writes down what the folder is for.
+        """Record the settings that the folder is made with.
 
         Raises:
-            InputError: it is for something else.
+            InputError: it was made with other settings.
         """
         identity = {
             "videos": [video.name for video in self._videos],
-            "setting": vars(self._setting),
+            "setting": vars(self._settings),
             "clips": self._count,
             "patch": self._patch,
             "trainings": [sorted(names) for names in self._trainings],
@@ -126,7 +125,7 @@ class Preparation:
             temporary.write_text(text, encoding="utf-8")
 
     def _cut(self, indices: range, side: int) -> Iterator[Clip]:
-        return crops.clips(self._videos, self._setting, indices, side)
+        return crops.clips(self._videos, self._settings, indices, side)
 
     @staticmethod
     def _centre(clip: Clip, size: int) -> npt.NDArray[np.uint8]:
@@ -139,7 +138,7 @@ class Preparation:
     def _components(
         self, tutor: Teacher, channels: Mapping[str, int], side: int
     ) -> list[dict[str, Component]]:
-        """The components that each training is taught, of videos that it may see."""
+        """Make or load the components that each training is taught, from videos that it may see."""
         trainings = range(len(self._trainings))
         if not all(self._component_path(t).exists() for t in trainings):
             moments: list[Moments] = [{} for _ in trainings]
@@ -179,7 +178,7 @@ def _save(path: Path, arrays: dict[str, Any]) -> None:
 
 
 def _shrunk(regions: npt.NDArray[np.uint8], scale: int) -> npt.NDArray[np.uint8]:
-    """Regions ``[K, S, S, 3]`` of which each ``scale`` x ``scale`` pixels become their mean."""
+    """Average each ``scale`` x ``scale`` pixels of regions ``[K, S, S, 3]``."""
     count, side = regions.shape[:2]
     cells = regions.reshape(count, side // scale, scale, side // scale, scale, 3)
     return np.rint(cells.mean(axis=(2, 4), dtype=np.float32)).astype(np.uint8)

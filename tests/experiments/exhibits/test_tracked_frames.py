@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from experiments.exhibits import tracked
+from experiments.exhibits import tracked_frames
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.util.boxes import from_file
@@ -28,11 +28,11 @@ def sequence(small: Benchmark, name: str) -> Sequence:
     return Sequence(name, Blank(len(target.truth)), from_file(target.truth), target.first_frame)
 
 
-def strip(small: Benchmark, name: str, *numbers: int, count: int = 4) -> tracked.Strip:
+def strip(small: Benchmark, name: str, *numbers: int, count: int = 4) -> tracked_frames.Strip:
     target = small.targets[name]
     boxes = {"a": target.truth + 5, "b": target.truth + 9}
     boxes["b"][2] = np.nan
-    return tracked.strip(sequence(small, name), target, boxes, numbers, count)
+    return tracked_frames.strip(sequence(small, name), target, boxes, numbers, count)
 
 
 @pytest.mark.parametrize(
@@ -47,21 +47,21 @@ def test_frames_are_those_named_or_evenly_spaced(
 
 @pytest.mark.parametrize("number", [10, 16])
 def test_a_frame_outside_is_named(number: int, small: Benchmark) -> None:
-    with pytest.raises(InputError, match=f"Human4-2: frame {number} is none of 11 to 15"):
+    with pytest.raises(InputError, match=f"Human4-2: frame {number} is not one of 11 to 15"):
         strip(small, "Human4-2", number)
 
 
 def test_other_frames_than_the_annotated_ones_are_refused(small: Benchmark) -> None:
     target = small.targets["One"]
-    with pytest.raises(InputError, match="6 frames, 4 are annotated"):
-        tracked.strip(sequence(small, "Two-1"), target, {"a": target.truth})
+    with pytest.raises(InputError, match="6 frames, but 4 are annotated"):
+        tracked_frames.strip(sequence(small, "Two-1"), target, {"a": target.truth})
     with pytest.raises(InputError, match="no tracker"):
-        tracked.strip(sequence(small, "One"), target, {})
+        tracked_frames.strip(sequence(small, "One"), target, {})
 
 
 def test_boxes_lie_where_the_pixels_are(small: Benchmark) -> None:
     strips = [strip(small, "Human4-2", 11, 13), strip(small, "One", 2)]
-    figure = tracked.figure(strips, truth=True)
+    figure = tracked_frames.figure(strips, truth=True)
     assert len(figure.axes) == 3
     assert [axes.texts[0].get_text() for axes in figure.axes] == ["Human4-2 #11", "#13", "One #2"]
     first, third, other = figure.axes
@@ -85,7 +85,7 @@ def test_boxes_lie_where_the_pixels_are(small: Benchmark) -> None:
 
 
 def test_equal_boxes_are_all_seen(small: Benchmark) -> None:
-    figure = tracked.figure([strip(small, "Human4-2", 11)])
+    figure = tracked_frames.figure([strip(small, "Human4-2", 11)])
     widths = [p.get_linewidth() for p in figure.axes[0].patches]
     assert len(widths) == 2
     assert widths == sorted(widths, reverse=True)

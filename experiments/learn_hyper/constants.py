@@ -1,13 +1,13 @@
 """The filter's constants, learned by gradient through the unrolled tracker.
 
-Learned are gamma, eta (one a layer), lambda, sigma, and the temperature of the loss
-(``differentiable.cross_entropy``). Each number is its start, moved by a real u that begins at 0:
-the odds eta / (1 - eta) of a learning rate are multiplied by e^u, everything else is itself. So no
-value leaves its range. The gamma of the deepest layer stays as it is, since only ratios decide
-where a maximum is and the temperature has their scale.
+These are gamma, eta (one per layer), lambda, sigma, and the temperature of the loss
+(``differentiable.cross_entropy``). A real number u, which begins at 0, moves each value from its
+start: e^u multiplies the odds eta / (1 - eta) of a learning rate, and every other value itself. So
+no value leaves its range. The gamma of the deepest layer stays as it is, since only ratios decide
+where a maximum is, and the temperature has their scale.
 
-The label that responses are compared with keeps the sigma of the start. If it became wider with
-the filter's own, the loss would be least for one that answers the same everywhere.
+The label that responses are compared with keeps the sigma of the start. If it became wider along
+with the filter's own, the loss would be least for a filter that answers the same everywhere.
 """
 
 import dataclasses
@@ -24,7 +24,6 @@ import numpy as np
 import numpy.typing as npt
 import optax
 
-from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import differentiable, tracker
 from hcft_jax.core.config import TrackerConfig
@@ -39,17 +38,15 @@ Moves = dict[str, jax.Array]  # by field of TrackerConfig: u of each of its numb
 
 
 def unmoved(start: TrackerConfig) -> Moves:
-    """Everything at u = 0: gamma and eta ``[L]``, the others ``[1]``."""
+    """Return u = 0 for every value: gamma and eta ``[L]``, the others ``[1]``."""
     layers = len(start.layers)
     return {n: jnp.zeros(layers if n in ("gamma", "eta") else 1, jnp.float32) for n in LEARNED}
 
 
 def moved(start: TrackerConfig, moves: Mapping[str, Any]) -> TrackerConfig:
-    """The constants that moves lead to; with ``unmoved`` those of the start, eta one a layer."""
-    depth = registry.get(start.backbone).layers.index
-    deepest = max(start.layers, key=depth)
+    """Return the constants that moves lead to, with one eta per layer."""
     gamma: Any = tuple(
-        weight if name == deepest else weight * jnp.exp(moves["gamma"][i])
+        weight if name == start.deepest_first[0] else weight * jnp.exp(moves["gamma"][i])
         for i, (name, weight) in enumerate(zip(start.layers, start.gamma, strict=True))
     )
     rates = start.eta if isinstance(start.eta, tuple) else (start.eta,) * len(start.layers)
@@ -64,9 +61,9 @@ def moved(start: TrackerConfig, moves: Mapping[str, Any]) -> TrackerConfig:
 
 
 def values(config: TrackerConfig) -> dict[str, list[float]]:
-    """What is learned of a configuration, by field, as plain numbers of six digits.
+    """Return the learned values of a configuration by field, as plain numbers of six digits.
 
-    They are written and given to commands as they are here, so that both mean the same results.
+    Files and commands hold these numbers as they are here, so that both mean the same results.
     """
     found = {}
     for name in LEARNED:
@@ -79,20 +76,16 @@ def values(config: TrackerConfig) -> dict[str, list[float]]:
 def loss(
     params: Params, start: TrackerConfig, moves: Moves, snippet: Snippet
 ) -> tuple[jax.Array, jax.Array]:
-    """The loss of a snippet: its sum over frames, and over how many (those that count).
+    """Return the loss of a snippet, summed over the frames that count, and their number.
 
-    Args:
-        params: the network's, as ``Backbone.placed``: no gradient goes through it.
-        start: the constants at the beginning.
-        moves: from there.
-        snippet: K + 1 frames.
+    No gradient goes through ``params``, which are from ``Backbone.placed``.
     """
     config = moved(start, moves)
     state = tracker.start(params, config, snippet.target, snippet.images[0], snippet.position)
     seen = differentiable.unroll(params, config, state, jnp.asarray(snippet.images[1:]))
     judged = dataclasses.replace(config, sigma=start.sigma)
     each = differentiable.cross_entropy(judged, snippet.target, seen, jnp.asarray(snippet.centres))
-    # exactly 0 only where the target has left the search window, which tells nothing
+    # exactly 0 only where the target has left the search window; such a frame does not count
     return jnp.sum(each), jnp.count_nonzero(each)
 
 
@@ -100,40 +93,40 @@ gradient = jax.jit(jax.value_and_grad(loss, argnums=2, has_aux=True))
 
 
 @dataclass(frozen=True)
-class State:
-    """Where the learning is after n steps."""
+class LearnerState:
+    """The state of the learning after n steps."""
 
-    moves: dict[str, npt.NDArray[np.float32]]  # [n + 1, ...] by field, before the first step on
-    losses: npt.NDArray[np.float64]  # [n] of each step's snippets, a frame's mean, before the step
+    moves: dict[str, npt.NDArray[np.float32]]  # [n + 1, ...] by field: at the start, by each step
+    losses: npt.NDArray[np.float64]  # [n] mean loss per frame of each step's snippets, before it
     optimiser: Any  # optax's
 
     @property
     def step(self) -> int:
-        """How many steps that are, n."""
+        """The number of steps, n."""
         return len(self.losses)
 
     def config(self, start: TrackerConfig, step: int = -1) -> TrackerConfig:
-        """The constants after a step, by default the last one."""
+        """Return the constants after a step, by default the last one."""
         return moved(start, {name: of[step] for name, of in self.moves.items()})
 
 
 class Learner:
-    """Steps of Adam (Kingma and Ba, 2015) on the mean loss of some snippets."""
+    """Adam (Kingma and Ba, 2015) on the mean loss of snippets."""
 
     def __init__(self, params: Params, start: TrackerConfig, learning_rate: float) -> None:
-        """Takes the network's parameters, the start, and the size of a step in u."""
+        """Take the network's parameters, the start, and the size of a step in u."""
         self._params, self._start = params, start
         self._optimiser = optax.adam(learning_rate)
         self._update = jax.jit(self._optimiser.update)
 
-    def begin(self) -> State:
-        """Nothing is learned yet."""
+    def begin(self) -> LearnerState:
+        """Return the state before the first step."""
         moves = unmoved(self._start)
         trace = {name: np.asarray(of)[None] for name, of in moves.items()}
-        return State(trace, np.zeros(0), self._optimiser.init(moves))
+        return LearnerState(trace, np.zeros(0), self._optimiser.init(moves))
 
-    def step(self, state: State, snippets: Iterable[Snippet]) -> State:
-        """One step; snippets are taken one after the other, and a frame of each counts the same.
+    def step(self, state: LearnerState, snippets: Iterable[Snippet]) -> LearnerState:
+        """Take one step, snippet by snippet; each frame of them has the same weight.
 
         Raises:
             InputError: the loss or its gradient is not finite.
@@ -150,16 +143,16 @@ class Learner:
                 f"step {state.step + 1}: the loss or its gradient is not finite: give a smaller "
                 "--learning_rate, and another --output_dir"
             )
-        with jax.numpy_dtype_promotion("standard"):  # optax: a float to the power of a count
+        with jax.numpy_dtype_promotion("standard"):  # optax raises a float to the power of a count
             updates, optimiser = self._update(mean, state.optimiser)
         moves = optax.apply_updates(moves, updates)
         trace = {
             n: np.concatenate([of, np.asarray(moves[n])[None]]) for n, of in state.moves.items()
         }
-        return State(trace, np.append(state.losses, total / max(count, 1)), optimiser)
+        return LearnerState(trace, np.append(state.losses, total / max(count, 1)), optimiser)
 
-    def save(self, path: Path, state: State, settings: Mapping[str, Any]) -> None:
-        """Writes a state, whole or not at all, with what it depends on as plain data.
+    def save(self, path: Path, state: LearnerState, settings: Mapping[str, Any]) -> None:
+        """Write a state, complete or not at all, with the plain settings that it depends on.
 
         Raises:
             InputError: it cannot be written there.
@@ -170,11 +163,11 @@ class Learner:
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez(file, settings=np.array(_plain(settings)), losses=state.losses, **arrays)
 
-    def load(self, path: Path, settings: Mapping[str, Any]) -> State:
-        """Reads what ``save`` wrote.
+    def load(self, path: Path, settings: Mapping[str, Any]) -> LearnerState:
+        """Read a state that ``save`` wrote.
 
         Raises:
-            InputError: it is damaged, or of other settings.
+            InputError: the file is damaged, or was learned with other settings.
         """
         begun = self.begin()
         leaves, structure = jax.tree.flatten(begun.optimiser)
@@ -185,13 +178,13 @@ class Learner:
                 losses = file["losses"]
                 leaves = [jnp.asarray(file[f"optimiser/{i}"]) for i in range(len(leaves))]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{path}: no state of this learning ({error}); remove it") from error
+            raise InputError(f"{path}: cannot continue from it ({error}); remove it") from error
         wanted = json.loads(_plain(settings))
         if other := sorted(k for k in own.keys() | wanted if own.get(k) != wanted.get(k)):
             raise InputError(
                 f"{path}: learned with another {', '.join(other)}; give another --output_dir"
             )
-        return State(moves, losses, jax.tree.unflatten(structure, leaves))
+        return LearnerState(moves, losses, jax.tree.unflatten(structure, leaves))
 
 
 def _plain(settings: Mapping[str, Any]) -> str:

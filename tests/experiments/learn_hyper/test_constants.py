@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from experiments.learn_hyper import hyper
-from experiments.learn_hyper.hyper import LEARNED, Learner, State
+from experiments.learn_hyper import constants
+from experiments.learn_hyper.constants import LEARNED, Learner, LearnerState
 from experiments.learn_hyper.snippets import Snippet, Snippets
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.util.errors import InputError
-from tests.experiments.learning_conftest import draw
+from tests.experiments.learn_hyper.conftest import drawn_sequence
 
 
 @pytest.fixture(scope="module")
 def snippets(params: Params, start: TrackerConfig) -> Snippets:
-    return Snippets([draw()], params, start, 3)
+    return Snippets([drawn_sequence()], params, start, 3)
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +31,8 @@ def drawn(snippets: Snippets) -> list[Snippet]:
 
 
 def test_unmoved_constants_are_those_of_the_start(start: TrackerConfig) -> None:
-    found = hyper.values(hyper.moved(start, hyper.unmoved(start)))
-    expected = hyper.values(dataclasses.replace(start, eta=(0.01, 0.01)))
+    found = constants.values(constants.moved(start, constants.unmoved(start)))
+    expected = constants.values(dataclasses.replace(start, eta=(0.01, 0.01)))
     assert found == expected
     assert found["gamma"] == [1.0, 0.5]
 
@@ -42,7 +42,7 @@ def test_no_move_leaves_the_range(moves: list[float]) -> None:
     start = TrackerConfig(layers=("conv1_2", "conv2_1"), gamma=(0.5, 1.0), eta=(0.01, 0.5))
     u = np.array(moves, np.float32)
     given_ = {"gamma": u[:2], "eta": u[2:4], "lambda_": u[4:5], "sigma": u[5:6]}
-    found = hyper.values(hyper.moved(start, given_ | {"temperature": u[6:]}))
+    found = constants.values(constants.moved(start, given_ | {"temperature": u[6:]}))
     assert found["gamma"][1] == 1.0, "the deepest layer's stays, wherever it stands"
     changes: dict[str, Any] = {name: found[name][0] for name in LEARNED[2:]}
     changes |= {"eta": tuple(found["eta"]), "gamma": tuple(found["gamma"])}
@@ -50,9 +50,9 @@ def test_no_move_leaves_the_range(moves: list[float]) -> None:
 
 
 def test_each_constant_moves_by_its_own_number(start: TrackerConfig) -> None:
-    u = hyper.unmoved(start) | {"eta": jnp.asarray([0.0, np.log(3.0)], jnp.float32)}
+    u = constants.unmoved(start) | {"eta": jnp.asarray([0.0, np.log(3.0)], jnp.float32)}
     u |= {"sigma": jnp.asarray([np.log(2.0)], jnp.float32)}
-    found = hyper.values(hyper.moved(start, u))
+    found = constants.values(constants.moved(start, u))
     assert found["eta"] == [0.01, pytest.approx(0.03 / 1.02, rel=1e-5)]  # thrice the odds
     assert found["sigma"] == [pytest.approx(0.2, rel=1e-5)]
     assert found["lambda_"] == [1e-4]
@@ -61,13 +61,13 @@ def test_each_constant_moves_by_its_own_number(start: TrackerConfig) -> None:
 def test_the_gradient_is_that_of_the_loss(
     params: Params, start: TrackerConfig, drawn: list[Snippet]
 ) -> None:
-    def at(moves: hyper.Moves) -> float:
-        (value, count), _ = hyper.gradient(params, start, moves, drawn[0])
+    def at(moves: constants.Moves) -> float:
+        (value, count), _ = constants.gradient(params, start, moves, drawn[0])
         assert count == 3
         return float(value)
 
-    moves = hyper.unmoved(start)
-    _, slope = hyper.gradient(params, start, moves, drawn[0])
+    moves = constants.unmoved(start)
+    _, slope = constants.gradient(params, start, moves, drawn[0])
     assert float(slope["gamma"][0]) == 0.0, "the deepest layer's gamma is not learned"
     for name in LEARNED:
         assert any(np.asarray(slope[name]) != 0), name
@@ -82,11 +82,11 @@ def test_the_gradient_is_that_of_the_loss(
 def test_a_wider_filter_is_not_given_a_wider_label(
     params: Params, start: TrackerConfig, drawn: list[Snippet]
 ) -> None:
-    moves = hyper.unmoved(start)
+    moves = constants.unmoved(start)
     wide = moves | {"sigma": jnp.full(1, 3.0, jnp.float32)}
-    (own, _), _ = hyper.gradient(params, start, wide, drawn[0])
+    (own, _), _ = constants.gradient(params, start, wide, drawn[0])
     wider = dataclasses.replace(start, sigma=start.sigma * float(np.exp(3.0)))
-    (both, _), _ = hyper.gradient(params, wider, moves, drawn[0])
+    (both, _), _ = constants.gradient(params, wider, moves, drawn[0])
     assert own > 10 * both, "a label as wide as the filter's would be matched by anything"
 
 
@@ -96,8 +96,8 @@ def test_a_target_out_of_the_window_counts_nothing(
     centres = drawn[0].centres.copy()
     centres[1] = np.nan
     centres[2] += 1000
-    (_, count), slope = hyper.gradient(
-        params, start, hyper.unmoved(start), drawn[0]._replace(centres=centres)
+    (_, count), slope = constants.gradient(
+        params, start, constants.unmoved(start), drawn[0]._replace(centres=centres)
     )
     assert count == 1
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(slope))
@@ -112,12 +112,12 @@ def test_the_loss_falls_from_bad_values(
     for _ in range(8):
         state = learner.step(state, drawn)
     assert state.losses[-1] < 0.8 * state.losses[0]
-    found = hyper.values(state.config(bad))
+    found = constants.values(state.config(bad))
     assert found["gamma"][1] < 10.0
     assert max(found["eta"]) < 0.9
 
 
-def learned(learner: Learner, state: State, snippets: Snippets, steps: int) -> State:
+def learned(learner: Learner, state: LearnerState, snippets: Snippets, steps: int) -> LearnerState:
     while state.step < steps:
         state = learner.step(state, snippets.draw(1, state.step, 1))
     return state
@@ -147,7 +147,7 @@ def test_a_state_of_other_settings_or_a_damaged_one_is_refused(
     with pytest.raises(InputError, match=r"s\.npz: learned with another seed; give another"):
         learner.load(path, {"seed": 2, "batch": 2})
     path.write_bytes(path.read_bytes()[:-40])
-    with pytest.raises(InputError, match=r"s\.npz: no state of this learning"):
+    with pytest.raises(InputError, match=r"s\.npz: cannot continue from it"):
         learner.load(path, {"seed": 1, "batch": 2})
 
 

@@ -1,4 +1,4 @@
-"""The loss of a batch: of what it is made, and that it can be made smaller."""
+"""The loss of a batch: its parts, and that steps make it smaller."""
 
 import dataclasses
 from typing import Any
@@ -9,15 +9,15 @@ import numpy as np
 import optax
 import pytest
 
-from experiments.learn_features import crops, features
-from experiments.learn_features.crops import Setting
-from experiments.learn_features.features import Batch, Task
+from experiments.learn_features import clip_loss, crops
+from experiments.learn_features.clip_loss import Batch, LearningTask
+from experiments.learn_features.crops import ClipSettings
 from hcft_jax.backbones import compact, registry
 from hcft_jax.core.config import TrackerConfig
 
 NETWORK = registry.get("compact")
 PATCH = 48  # smaller than the network's own
-TASK = Task(
+TASK = LearningTask(
     TrackerConfig(backbone="compact", temperature=0.1, input_size=PATCH), light=0.1, noise=1
 )
 
@@ -29,23 +29,23 @@ def params() -> Any:
 
 @pytest.fixture(scope="module")
 def batch(params: Any) -> Batch:
-    found = crops.clips(crops.drawn(2, 0), Setting(), range(4), features.region_side(PATCH))
+    found = crops.clips(crops.drawn(2, 0), ClipSettings(), range(4), crops.region_side(PATCH))
     regions = jnp.asarray(np.stack([clip.regions for clip in found]))
     margin = (regions.shape[2] - PATCH) // 2
     first = regions[:, 0, margin : margin + PATCH, margin : margin + PATCH]
-    maps = NETWORK.maps(features.complete(params), first.astype(jnp.float32), NETWORK.layers)
+    maps = NETWORK.maps(clip_loss.complete(params), first.astype(jnp.float32), NETWORK.layers)
     return Batch(regions, {name: raw(of).astype(jnp.float16) for name, of in maps.items()})
 
 
 def raw(maps: jax.Array) -> jax.Array:
-    """What becomes these maps when its cells are normalised."""
+    """Return what becomes these maps when its cells are normalised."""
     energy = jnp.mean(jnp.square(maps), axis=-1, keepdims=True)
     return maps * jnp.sqrt(compact.WEAK * energy / (1 - energy) + compact.WEAK)
 
 
-def value(task: Task, params: Any, batch: Batch) -> tuple[float, dict[str, float]]:
-    fixed = features.geometry(task.config, features.complete(params))
-    (total, parts), _ = features.gradient(task, fixed)(params, batch, jax.random.key(0))
+def value(task: LearningTask, params: Any, batch: Batch) -> tuple[float, dict[str, float]]:
+    fixed = clip_loss.geometry(task.config, clip_loss.complete(params))
+    (total, parts), _ = clip_loss.gradient(task, fixed)(params, batch, jax.random.key(0))
     return float(total), {name: float(part) for name, part in parts.items()}
 
 
@@ -90,14 +90,14 @@ def test_a_filter_finds_what_did_not_change_better_than_what_did(params: Any, ba
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_few_steps_make_it_smaller(params: Any, frames: int, precision: str) -> None:
     found = crops.clips(
-        crops.drawn(2, 0), Setting(frames=frames), range(3), features.region_side(PATCH)
+        crops.drawn(2, 0), ClipSettings(frames=frames), range(3), crops.region_side(PATCH)
     )
     regions = jnp.asarray(np.stack([clip.regions for clip in found]))
     task = dataclasses.replace(
         TASK, config=dataclasses.replace(TASK.config, precision=precision), tracked=1.0
     )
-    fixed = features.geometry(task.config, features.complete(params))
-    gradient, optimiser = features.gradient(task, fixed), optax.adam(1e-3)
+    fixed = clip_loss.geometry(task.config, clip_loss.complete(params))
+    gradient, optimiser = clip_loss.gradient(task, fixed), optax.adam(1e-3)
     now, state, losses = params, optimiser.init(params), []
     for _ in range(6):
         (loss, _), slope = gradient(now, Batch(regions, {}), jax.random.key(1))
@@ -110,9 +110,9 @@ def test_a_few_steps_make_it_smaller(params: Any, frames: int, precision: str) -
 
 def test_light_of_nothing_changes_nothing() -> None:
     regions = jnp.asarray(np.random.default_rng(0).integers(0, 256, (2, 2, 9, 9, 3)), jnp.uint8)
-    found = features.lit(jax.random.key(0), regions, 0.0, 0.0)
+    found = clip_loss.lit(jax.random.key(0), regions, 0.0, 0.0)
     np.testing.assert_allclose(found, regions, atol=1e-3)
-    other = features.lit(jax.random.key(0), regions, 0.3, 0.0)
+    other = clip_loss.lit(jax.random.key(0), regions, 0.3, 0.0)
     assert np.abs(np.asarray(other) - np.asarray(regions)).max() > 5
     assert float(other.min()) >= 0
     assert float(other.max()) <= 255

@@ -1,10 +1,9 @@
-"""A backbone learned through the filter: the loss of a batch of clips.
+"""The loss of a batch of clips, by which a backbone is learned through the filter.
 
-What is minimised has two parts. ``taught``: the levels' maps are to be the components of a
-teacher's (``teacher.py``), normalised alike. ``tracked``: a filter trained on a clip's first
-region, and averaged on the following ones, is to answer where the target is in the next, which was
-cropped elsewhere; by ``tracker.spectra``, ``train``, ``average`` and ``filters.respond``, the same
-as in the tracker.
+It has two parts. ``taught``: the levels' maps should be the components of a teacher's maps
+(``teacher``), normalised in the same way. ``tracked``: a filter that is trained on a clip's first
+region, and averaged over the following ones, should find the target in the next region, which is
+cropped elsewhere. Spectra, filters and responses are computed by the tracker's own functions.
 """
 
 import dataclasses
@@ -16,38 +15,36 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.backbones.compact import normalised
-from hcft_jax.core import differentiable, filters, spectrum, target, tracker
+from hcft_jax.core import differentiable, target, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import PADDED, Geometry
 from hcft_jax.core.target import Target
+from hcft_jax.core.tracker import Spectra, State
 
-from .crops import MARGIN
-
-CELL = 4  # pixels of the patch a cell of the response grid, as in a video of that size
+CELL = 4  # pixels of the patch per cell of the response grid, as in a video of that size
 MEAN, STD = (123.68, 116.78, 103.94), (58.4, 57.1, 57.4)  # of the network's input
 
 
 class Batch(NamedTuple):
-    """B clips and what the teacher says of their first regions."""
+    """B clips, and the teacher's components of their first regions."""
 
     regions: jax.Array  # uint8 [B, K, S, S, 3]
     lessons: dict[str, jax.Array]  # float16 [B, h, w, D], components of root mean square 1
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class LearningTask:
     """What is learned, apart from the data.
 
     Attributes:
-        config: the tracker's constants; ``temperature`` is that of the loss, ``precision`` that of
+        config: The tracker's constants; ``temperature`` is that of the loss, ``precision`` that of
             the network.
-        taught: weight of the teacher's part of the loss.
-        tracked: weight of the filter's part.
-        light: how much brightness, contrast and colour vary, relative.
-        noise: grey levels.
+        taught: Weight of the teacher's part of the loss.
+        tracked: Weight of the filter's part.
+        light: How much brightness, contrast and colour vary, relative to 1.
+        noise: Standard deviation of added noise, in grey levels.
     """
 
     config: TrackerConfig
@@ -56,20 +53,15 @@ class Task:
     light: float = 0.1
     noise: float = 2.0
 
-    @property
-    def network(self) -> Backbone:
-        """What is trained."""
-        return registry.get(self.config.backbone)
-
 
 def complete(params: Params) -> Params:
-    """The network's parameters as the tracker takes them, with its normalization."""
+    """Return the network's parameters as the tracker takes them, with its normalization."""
     constants = {"mean": np.array(MEAN, np.float32), "std": np.array(STD, np.float32)}
     return params | {"normalization": constants}
 
 
 def geometry(config: TrackerConfig, params: Params) -> Target:
-    """The operators of a target whose search window is a patch, whatever its size was."""
+    """Return the operators of a target whose search window is a whole patch."""
     side = config.input_side(params)
     grid = side // CELL
     sizes = Geometry((side, side), (side, side), (grid, grid))
@@ -77,30 +69,20 @@ def geometry(config: TrackerConfig, params: Params) -> Target:
     return target.fixed(sizes, (side / PADDED,) * 2, (side, side), maps)
 
 
-def region_side(patch: int) -> int:
-    """Pixels of a region around a patch of so many."""
-    return patch + 2 * round(MARGIN * patch)
-
-
 def loss(
-    task: Task, fixed: Target, params: Params, batch: Batch, key: jax.Array
+    task: LearningTask, fixed: Target, params: Params, batch: Batch, key: jax.Array
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The loss of a batch, and its parts by name.
+    """Return the loss of a batch, and its parts by name.
 
-    Args:
-        task: what is learned.
-        fixed: ``geometry``.
-        params: the network's, without normalization.
-        batch: the clips.
-        key: of what is random in it.
+    ``fixed`` is from ``geometry``, and ``params`` have no normalization.
     """
-    config, names = task.config, task.network.layers
+    config, network = task.config, task.config.network
     clips, count, side = batch.regions.shape[:3]
     patch = fixed.crop.vertical.shape[0]
     light, shift = jax.random.split(key)
     regions = lit(light, batch.regions, task.light, task.noise)
     margin = (side - patch) // 2
-    # mostly small, as from frame to frame: else the network works against the Hann window
+    # mostly small, as from frame to frame, or the network would work against the Hann window
     uniform = jax.random.uniform(shift, (clips, count, 2), minval=-1, maxval=1)
     offsets = jnp.round(margin * uniform**3).astype(jnp.int32)
     offsets = offsets.at[:, 0].set(0)  # a filter is trained where the target is
@@ -111,17 +93,16 @@ def loss(
 
     searched = jax.vmap(jax.vmap(cropped))(regions, offsets)
     seen = searched.reshape(-1, patch, patch, 3)
-    if count > 2:  # the filter is averaged at the target's place in all but the last one
+    if count > 2:  # the filter is averaged where the target is, in all regions but the last
         centred = jax.vmap(jax.vmap(cropped))(regions[:, 1:-1], jnp.zeros_like(offsets[:, 1:-1]))
         seen = jnp.concatenate([seen, centred.reshape(-1, patch, patch, 3)])
-    whole = complete(params)
-    maps = task.network.maps(whole, seen, names, config.precision)
+    maps = network.maps(complete(params), seen, network.layers, config.precision)
     raw = {n: m[: clips * count].reshape(clips, count, *m.shape[1:]) for n, m in maps.items()}
 
     parts = {}
     for name, lesson in batch.lessons.items():
         own, wanted = raw[name][:, 0], normalised(lesson.astype(jnp.float32))
-        wanted = jax.image.resize(wanted, own.shape, "linear")  # where the teacher's is coarser
+        wanted = jax.image.resize(wanted, own.shape, "linear")  # a teacher's map may be coarser
         weight = jnp.asarray(_taper(own.shape[1:3]), own.dtype)[None, :, :, None]
         parts[f"taught/{name}"] = jnp.mean(weight * jnp.square(own - wanted))
 
@@ -145,52 +126,39 @@ def loss(
 
 
 def _followed(
-    config: TrackerConfig,
-    fixed: Target,
-    found: tuple[jax.Array, ...],
-    more: tuple[jax.Array, ...],
-    displacements: jax.Array,
+    config: TrackerConfig, fixed: Target, found: Spectra, more: Spectra, displacements: jax.Array
 ) -> jax.Array:
-    """How far each layer's response, and Eq. 5's sum, are from the truth: ``[L + 1]``.
+    """Return how far each layer's response, and Eq. 5's sum, are from the truth: ``[L + 1]``.
 
     Args:
-        config: the tracker's constants.
-        fixed: the operators.
-        found: by layer, spectra ``[K, 2, gh, gw // 2 + 1, D]`` where the target was looked for.
-        more: ``[K - 2, ...]`` where it was, of the regions between the first and the last.
-        displacements: ``[K, 2]`` (rows, columns) of the target in the former, in cells.
+        config: The tracker's constants.
+        fixed: The operators.
+        found: By layer, spectra ``[K, 2, gh, gw // 2 + 1, D]`` where the target is searched.
+        more: ``[K - 2, ...]`` where it is, of the regions between the first and the last.
+        displacements: ``[K, 2]`` (rows, columns) of the target in ``found``, in cells.
     """
     learned = tracker.train(config, fixed, tuple(x[0] for x in found))
-    label = fixed.transform.label(
-        spectrum.deviation(jnp.asarray(fixed.size), config.sigma, jnp.asarray(fixed.cell))
-    )
     apart = []
     for k in range(1, displacements.shape[0]):
-        responses = jnp.stack(
-            [
-                filters.respond(f, x[k], label, fixed.transform, config.lambda_, config.update)
-                for f, x in zip(learned, found, strict=True)
-            ]
-        )
-        judged = jnp.concatenate([responses, differentiable.total(config, responses)[None]])
-        # how high a peak is does not matter, but how far above all else
+        state = State(jnp.zeros(2, jnp.float32), learned, fixed)
+        _, output = tracker.detect(config, state, tuple(x[k] for x in found), with_responses=True)
+        assert output.responses is not None
+        total = differentiable.total(config, output.responses)
+        judged = jnp.concatenate([output.responses, total[None]])
+        # not the height of a peak matters, but how far it is above all other cells
         judged = judged / jax.lax.stop_gradient(jnp.max(judged, axis=(1, 2), keepdims=True))
-        apart.append(
-            jax.vmap(lambda r, k=k: differentiable.divergence(config, fixed, r, displacements[k]))(
-                judged
-            )
-        )
+        divergence = functools.partial(differentiable.divergence, config, fixed)
+        apart.append(jax.vmap(divergence, (0, None))(judged, displacements[k]))
         if k <= more[0].shape[0]:
-            new = tracker.train(config, fixed, tuple(x[k - 1] for x in more))
-            learned = tracker.average(config, learned, new)
+            learned = tracker.learn(config, fixed, learned, tuple(x[k - 1] for x in more))
     return jnp.mean(jnp.stack(apart), axis=0)
 
 
 def lit(key: jax.Array, regions: jax.Array, light: float, noise: float) -> jax.Array:
-    """Regions ``[B, K, S, S, 3]`` in [0, 255] under another light each, float32.
+    """Return regions ``[B, K, S, S, 3]`` in [0, 255], each under another light, as float32.
 
-    Brightness, contrast and the colours' balance change by up to ``light``, relative; noise of that
-    deviation, in grey levels, comes on top.
+    Brightness, contrast and colour balance change by up to ``light``, relative to 1; ``noise`` is
+    the standard deviation of the noise that is added, in grey levels.
     """
     x = regions.astype(jnp.float32)
     keys = jax.random.split(key, 4)
@@ -206,12 +174,12 @@ def lit(key: jax.Array, regions: jax.Array, light: float, noise: float) -> jax.A
 
 
 def _taper(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """The Hann window's square over a map, of mean 1: what the filter will see of it."""
+    """Return the squared Hann window over a map, of mean 1: the filter sees the map through it."""
     rows, columns = (np.hanning(n + 2)[1:-1] ** 2 for n in shape)
     taper = np.outer(rows, columns)
     return np.asarray(taper / taper.mean())
 
 
-def gradient(task: Task, fixed: Target) -> Any:
-    """``(params, batch, key) -> ((loss, parts), gradient)``, compiled."""
+def gradient(task: LearningTask, fixed: Target) -> Any:
+    """Return the compiled function ``(params, batch, key) -> ((loss, parts), gradient)``."""
     return jax.jit(jax.value_and_grad(functools.partial(loss, task, fixed), has_aux=True))

@@ -1,4 +1,4 @@
-"""Clips and lessons on disk, and who sees which of them."""
+"""Clips and lessons on disk, and which training sees which of them."""
 
 import dataclasses
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from experiments.learn_features import crops, material
-from experiments.learn_features.crops import Setting
-from experiments.learn_features.material import Preparation
+from experiments.learn_features import crops, training_set
+from experiments.learn_features.crops import ClipSettings
+from experiments.learn_features.training_set import Preparation
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.errors import InputError
 
@@ -20,7 +20,7 @@ CHANNELS = {"deep": 2}
 
 
 class Tutor:
-    """In the place of a network: a patch's pixels are its features."""
+    """A stand-in for a network: a patch's pixels are its features."""
 
     side = 2 * PATCH
     calls = 0
@@ -37,12 +37,12 @@ class Tutor:
 
 @pytest.fixture(autouse=True)
 def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(material, "PART", 5)
+    monkeypatch.setattr(training_set, "PART", 5)
 
 
 def preparation(folder: Path, videos: list[Sequence] = VIDEOS, **changes: Any) -> Preparation:
-    setting = dataclasses.replace(Setting(), **changes)
-    return Preparation(folder, videos, setting, COUNT, PATCH, WITHOUT)
+    settings = dataclasses.replace(ClipSettings(), **changes)
+    return Preparation(folder, videos, settings, COUNT, PATCH, WITHOUT)
 
 
 def make(prepared: Preparation, tutor: Any) -> None:
@@ -52,8 +52,8 @@ def make(prepared: Preparation, tutor: Any) -> None:
 def test_a_training_sees_nothing_of_what_it_does_without(tmp_path: Path) -> None:
     prepared = preparation(tmp_path)
     make(prepared, Tutor())
-    side = 2 * (PATCH + 2 * round(crops.MARGIN * PATCH))
-    clips = list(crops.clips(VIDEOS, Setting(), range(COUNT), side))
+    side = 2 * crops.region_side(PATCH)
+    clips = list(crops.clips(VIDEOS, ClipSettings(), range(COUNT), side))
     for number, without in enumerate(WITHOUT):
         found = prepared.of(number)
         own = [clip for clip in clips if clip.video not in without]
