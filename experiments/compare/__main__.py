@@ -19,8 +19,7 @@ from hcft_jax.data import datasets
 from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import metrics, tables, toolkit
 from hcft_jax.evaluation.tables import Table
-from hcft_jax.util import boxes as conventions
-from hcft_jax.util.boxes import Boxes, to_file
+from hcft_jax.util.boxes import Boxes, parse, to_file
 from hcft_jax.util.errors import InputError, command
 
 Tracks = dict[str, Boxes]  # by source, 1-based [T, 4], all of the same frames
@@ -60,7 +59,7 @@ def load(
     tracks: Tracks = {}
     for folder in folders:
         path = folder / "ope" / f"{target.name}.txt"
-        tracks[label(folder, folders)] = boxes = conventions.parse(path)
+        tracks[label(folder, folders)] = boxes = parse(path)
         if len(boxes) != len(truth):
             raise InputError(f"{path}: {len(boxes)} boxes for {len(truth)} annotated frames")
     for tracker in trackers:
