@@ -73,7 +73,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
         raise InputError(f"--only: no {unknown[0]!r}; there are 0 to {len(trainings) - 1}")
     chosen = [numbers[name] for name in given.only or numbers]
     config = TrackerConfig(backbone=network.name, precision=given.precision).validate()
-    first = network.initial(given.seed)
+    first = clip_loss.initial(network, given.seed)
     patch = config.input_side(clip_loss.complete(first))
 
     settings = ClipSettings(seed=given.seed, frames=given.frames)
@@ -115,7 +115,7 @@ def learned(
     """Run one training, from its newest checkpoint on, and write its network into its folder."""
     judged = dataclasses.replace(config, temperature=given.temperature)
     task = LearningTask(judged, given.taught, given.tracked)
-    first = jax.device_put(network.initial(given.seed))
+    first = clip_loss.initial(network, given.seed)
     fixed = clip_loss.geometry(config, clip_loss.complete(first))
     gradient = clip_loss.gradient(task, fixed)
 

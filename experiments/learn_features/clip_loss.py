@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.backbones.backbone import Params
+from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.backbones.compact import normalised
 from hcft_jax.core import differentiable, target, tracker
 from hcft_jax.core.config import TrackerConfig
@@ -52,6 +52,15 @@ class LearningTask:
     tracked: float = 0.3
     light: float = 0.1
     noise: float = 2.0
+
+
+def initial(network: Backbone, seed: int) -> Params:
+    """Draw the parameters of a network: He's normal kernels, biases of zero."""
+
+    def normal(number: int, shape: tuple[int, ...]) -> jax.Array:
+        return jax.random.normal(jax.random.fold_in(jax.random.key(seed), number), shape)
+
+    return jax.device_put(network.initial(normal, variance=1.0))
 
 
 def complete(params: Params) -> Params:

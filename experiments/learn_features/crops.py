@@ -69,13 +69,7 @@ def drawn(count: int, seed: int) -> list[Video]:
 def clips(
     videos: Sequence[Video], settings: ClipSettings, indices: Sequence[int], side: int
 ) -> Iterator[Clip]:
-    """Yield the clips of some numbers; every video is equally likely.
-
-    Args:
-        videos: Videos with ground truth.
-        settings: How clips are drawn.
-        indices: The numbers of the clips.
-        side: Side S of a region in pixels.
+    """Yield the clips of some numbers, ``side`` pixels wide; all videos are equally likely.
 
     Raises:
         InputError: a video has too few frames with ground truth, or a frame cannot be read.

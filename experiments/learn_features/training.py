@@ -56,15 +56,9 @@ def run(
 ) -> Params:
     """Train, from the newest checkpoint in ``folder`` if there is one; return the parameters.
 
-    Args:
-        folder: The folder of ``checkpoints/`` and ``logs/`` (``tensorboard --logdir``).
-        params: The initial parameters.
-        optimiser: optax's.
-        step: A function of parameters and a step's number, from 0; it returns (loss, parts by
-            name) and a gradient.
-        steps: Number of steps in all.
-        every: Steps between checkpoints.
-        title: The title of the progress bar.
+    The folder gets ``checkpoints/``, one after ``every`` steps, and ``logs/`` (``tensorboard
+    --logdir``). ``step`` maps parameters and a step's number, from 0, to (loss, parts by name) and
+    a gradient; ``steps`` is the number of steps in all.
 
     Raises:
         InputError: orbax or tensorboardX is not installed, or the checkpoints are of another

@@ -24,7 +24,7 @@ TASK = LearningTask(
 
 @pytest.fixture(scope="module")
 def params() -> Any:
-    return jax.device_put(NETWORK.initial(0))
+    return clip_loss.initial(NETWORK, 0)
 
 
 @pytest.fixture(scope="module")
