@@ -11,7 +11,6 @@ The evaluated frames are those of the table, narrowed by ``data.otb.RANGES`` (Ti
 
 import csv
 import dataclasses
-import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -19,9 +18,8 @@ from pathlib import Path
 from hcft_jax.data import otb
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.metrics import valid
-from hcft_jax.evaluation.results import read_text
 from hcft_jax.evaluation.toolkit import Published
-from hcft_jax.util import boxes, names
+from hcft_jax.util import boxes, names, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -106,7 +104,7 @@ def load(folder: str | Path) -> Benchmark:
     """
     folder = Path(folder)
     path = folder / "attributes.csv"
-    reader = csv.DictReader(io.StringIO(read_text(path)))
+    reader = csv.DictReader(text.lines(path))
     needed = ["name", "startFrame", "endFrame", *SUBSETS[1:], *ATTRIBUTES]
     if absent := [column for column in needed if column not in (reader.fieldnames or [])]:
         raise InputError(f"{path}: no column {absent[0]}")

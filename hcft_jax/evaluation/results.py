@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.evaluation.metrics import Scores
+from hcft_jax.util import text
 from hcft_jax.util.boxes import to_file
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
@@ -44,11 +45,11 @@ def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
         InputError: a number is not finite, as JSON requires, or the folder cannot be written to.
     """
     try:
-        text = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
+        written = json.dumps(content, indent=2, sort_keys=True, allow_nan=False)
     except ValueError as error:
         raise InputError(f"{path}: not written, a number is not finite ({error})") from error
     with replacing(path) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(written + "\n", encoding="utf-8")
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         InputError: the file is missing or holds no JSON object.
     """
     try:
-        content = json.loads(read_text(path))
+        content = json.loads("\n".join(text.lines(Path(path), empty=True)))
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}, line {error.lineno}: not JSON ({error.msg}); remove it"
@@ -66,19 +67,6 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object")
     return content
-
-
-def read_text(path: str | Path) -> str:
-    """Read a UTF-8 text; a byte order mark, which editors on Windows write, is dropped.
-
-    Raises:
-        InputError: the file is missing or is no such text.
-    """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not a text file"
-        raise InputError(f"{path}: cannot be read ({reason})") from error
 
 
 def table(rows: Sequence[tuple[str, Scores, float | None]], mean: Scores) -> str:

@@ -134,7 +134,7 @@ def test_results_are_exported(place: Path, folder: Path, small: Benchmark, tmp_p
         ({"annotations": None}, "--annotations: must be given"),
         ({"output_dir": None}, "--output_dir: must be given"),
         ({"results": "absent"}, "absent: cannot list it"),
-        ({"annotations": "absent"}, "absent/attributes.csv: cannot be read"),
+        ({"annotations": "absent"}, "absent/attributes.csv: cannot read it"),
         ({"export": "vot"}, "'vot' is not a format"),
         ({"resamples": 0}, "--resamples: 0"),
         ({"frames": "absent"}, "--frames: only --report shows frames"),
