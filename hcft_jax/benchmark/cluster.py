@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from tqdm import tqdm
@@ -33,13 +33,6 @@ LOOK = 1.0  # seconds between updates of the progress line
 UNSEEN = 60.0  # seconds until a network file system must show what another node wrote
 
 
-class Reply(NamedTuple):
-    """A worker's answer about a run."""
-
-    error: str | None  # why it failed
-    frames: int  # tracked; 0 where the result was there or copied
-
-
 class Worker:
     """The process that tracks; a Ray actor."""
 
@@ -54,8 +47,12 @@ class Worker:
         """Return its versions and its device."""
         return {"versions": versions(), "device": device()}
 
-    def track(self, task: Task, weights: "list[Any]") -> Reply:
-        """Make a task's files; ``weights`` holds the reference to the parameters."""
+    def track(self, task: Task, weights: "list[Any]") -> tuple[str | None, int]:
+        """Make a task's files; ``weights`` holds the reference to the parameters.
+
+        Returns:
+            Why it failed, and how many frames were tracked: 0 where the result was there or copied.
+        """
         import ray
 
         frames = 0
@@ -63,8 +60,8 @@ class Worker:
             for more in obtain(task, self._params.of(task, lambda: ray.get(weights[0]))):
                 frames += more
         except InputError as error:
-            return Reply(str(error), frames)
-        return Reply(None, frames)
+            return str(error), frames
+        return None, frames
 
 
 @dataclass(eq=False)

@@ -20,7 +20,7 @@ from hcft_jax.evaluation import metrics, protocols, results
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import Judged
 from hcft_jax.experiment.settings import Experiment
-from hcft_jax.util import boxes as conventions
+from hcft_jax.util.boxes import parse, to_file
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.version import __version__
 from hcft_jax.weights.native import Weights
@@ -91,7 +91,7 @@ class Outcome:
         Raises:
             InputError: a file of it cannot be read.
         """
-        boxes, truth = conventions.parse(task.result), conventions.to_file(task.whole.boxes)
+        boxes, truth = parse(task.result), to_file(task.whole.boxes)
         if task.whole.sizes_only:
             boxes, truth = metrics.moved(boxes, truth)
         judged = None

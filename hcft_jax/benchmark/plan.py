@@ -17,7 +17,7 @@ from hcft_jax.data.synthetic import synthetic
 from hcft_jax.evaluation import protocols
 from hcft_jax.evaluation.protocols import PROTOCOLS, Run
 from hcft_jax.experiment.settings import Experiment, folders
-from hcft_jax.util import boxes as conventions
+from hcft_jax.util.boxes import to_file
 from hcft_jax.util.errors import SettingError
 from hcft_jax.weights.native import Weights
 
@@ -187,7 +187,7 @@ def _runs(experiment: Experiment, whole: sequence.Sequence, protocol: str) -> li
         omitted = otb.omitted(experiment.annotations, whole)
     if protocol == "sre":
         size = whole.frames.read(0).shape[:2]
-    truth = conventions.to_file(whole.boxes)
+    truth = to_file(whole.boxes)
     return protocols.plan(protocol, truth, omitted=omitted, size=size)
 
 

@@ -16,8 +16,7 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation.protocols import Run
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run import together
-from hcft_jax.util import boxes as conventions
-from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.boxes import Boxes, from_file, parse
 from hcft_jax.util.errors import InputError
 
 
@@ -65,7 +64,7 @@ class Task:
     @property
     def box(self) -> Boxes:
         """What the tracker starts with: (x, y, w, h), 0-based pixels."""
-        return conventions.from_file(self.run.box)
+        return from_file(self.run.box)
 
     @property
     def frames(self) -> int:
@@ -157,7 +156,7 @@ class Task:
         path = self.result
         if not all(file.exists() for file in (path, *self.extras)):
             return False
-        boxes = conventions.parse(path)
+        boxes = parse(path)
         # the tracker rounds half of each side down: by less than a pixel
         same_start = np.allclose(boxes[0], self.run.box, rtol=0, atol=1.001)
         if len(boxes) != self.run.frames or not same_start:
