@@ -30,7 +30,6 @@ from tqdm import tqdm
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import baselines, plan
-from hcft_jax.benchmark.outcome import versions
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation import plots, tables
 from hcft_jax.evaluation.results import write_json
@@ -38,6 +37,7 @@ from hcft_jax.evaluation.tables import Table
 from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run import together
+from hcft_jax.run.environment import versions
 from hcft_jax.util import startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.util.files import replacing

@@ -35,7 +35,6 @@ from matplotlib.figure import Figure
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
-from hcft_jax.benchmark.outcome import versions
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import datasets, otb
 from hcft_jax.data.layout import ListedTarget
@@ -45,6 +44,7 @@ from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
+from hcft_jax.run.environment import versions
 from hcft_jax.util import startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.util.files import replacing

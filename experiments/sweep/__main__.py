@@ -31,7 +31,7 @@ from absl import app, flags
 
 from hcft_jax.benchmark import cluster, execute, plan
 from hcft_jax.benchmark.benchmark import tell_rules
-from hcft_jax.benchmark.outcome import Outcome, rule, save, versions
+from hcft_jax.benchmark.outcome import Outcome, rule, save
 from hcft_jax.benchmark.plan import Planned
 from hcft_jax.benchmark.progress import Line
 from hcft_jax.benchmark.tasks import Done, Task
@@ -39,6 +39,7 @@ from hcft_jax.evaluation import bootstrap, comparison, results, tables
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.experiment import options, sweeps
 from hcft_jax.experiment.sweeps import Sweep
+from hcft_jax.run.environment import versions
 from hcft_jax.util import startup
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.util.files import replacing

@@ -22,10 +22,10 @@ import jax
 from tqdm import tqdm
 
 from hcft_jax.benchmark.execute import Parameters, obtain
-from hcft_jax.benchmark.outcome import device, versions
 from hcft_jax.benchmark.plan import Planned
 from hcft_jax.benchmark.progress import Meter
 from hcft_jax.benchmark.tasks import Done, Task
+from hcft_jax.run.environment import device, versions
 from hcft_jax.util.errors import InputError, SettingError
 
 CPUS = 4  # of a worker, where there is no GPU: more workers of few cores do more than one of many

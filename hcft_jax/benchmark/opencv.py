@@ -4,17 +4,17 @@ MIL and TLD draw from generators of the process, which ``cv2.setRNGSeed`` does n
 process a track would depend on the tracks before it, and a resumed run would differ from one that
 was not interrupted. What ends the process (OpenCV is C++) then ends one track only.
 
-``python -m hcft_jax.benchmark.opencv NAME`` is that process. It reads pickled pairs from the
-standard input: a frame, and the first box or None. It answers each with the box, or with the text
-of an error.
+``python -m hcft_jax.benchmark.opencv NAME`` is that process. It reads arrays in NumPy's format from
+the standard input: a frame and the first box, which is empty for further frames. It answers each
+pair with the box, or with the text of an error.
 """
 
 import contextlib
 import os
-import pickle
 import subprocess
 import sys
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 import cv2
 import numpy as np
@@ -97,21 +97,20 @@ class Apart:
         Raises:
             InputError: OpenCV fails.
         """
-        return self._ask(image, None)
+        return self._ask(image, np.zeros(0))
 
-    def _ask(self, image: Frame, box: Boxes | None) -> Boxes:
+    def _ask(self, image: Frame, box: Boxes) -> Boxes:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            pickle.dump((image, box), self._process.stdin)
-            self._process.stdin.flush()
-            answer = pickle.load(self._process.stdout)
-        except (OSError, EOFError, pickle.UnpicklingError) as error:
+            _send(self._process.stdin, image, box)
+            answer = _received(self._process.stdout)
+        except (OSError, ValueError) as error:
             self.close()
             raise InputError(f"its process ended (status {self._process.returncode})") from error
-        if isinstance(answer, str):
-            raise InputError(answer)
-        return np.asarray(answer)
+        if answer.dtype.kind == "U":
+            raise InputError(str(answer))
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -126,22 +125,31 @@ class Apart:
             self._process.wait()
 
 
+def _send(pipe: IO[bytes], *arrays: npt.NDArray[Any]) -> None:
+    for array in arrays:  # in a file, which NumPy would take the pipe for, it would seek
+        np.lib.format.write_array(SimpleNamespace(write=pipe.write), array, allow_pickle=False)
+    pipe.flush()
+
+
+def _received(pipe: IO[bytes]) -> npt.NDArray[Any]:
+    """Return the next array; ``ValueError`` where the other side has closed its end."""
+    return np.lib.format.read_array(SimpleNamespace(read=pipe.read), allow_pickle=False)
+
+
 def main(name: str) -> None:
     """Answer until the other side closes its end."""
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # nothing that a library prints may get among the answers
     cv2.setRNGSeed(0)
     tracker = Here(_kind(name).create())
-    with contextlib.suppress(EOFError):
+    with contextlib.suppress(ValueError):
         while True:
-            image, box = pickle.load(source)
-            answer: Boxes | str
+            image, box = _received(source), _received(source)
             try:
-                answer = tracker.update(image) if box is None else tracker.init(image, box)
+                found = tracker.init(image, box) if box.size else tracker.update(image)
             except cv2.error as error:
-                answer = " ".join(str(error).split())
-            pickle.dump(answer, answers)
-            answers.flush()
+                found = np.array(" ".join(str(error).split()))
+            _send(answers, found)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,11 @@
 import contextlib
 import dataclasses
 import itertools
-import os
-import platform
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import flax
-import jax
-import numpy as np
 from tqdm import tqdm
 
 from hcft_jax.benchmark.tasks import Task
@@ -20,9 +15,9 @@ from hcft_jax.evaluation import metrics, protocols, results
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import Judged
 from hcft_jax.experiment.settings import Experiment
+from hcft_jax.run.environment import device, versions
 from hcft_jax.util.boxes import parse, to_file
 from hcft_jax.util.errors import InputError
-from hcft_jax.util.version import __version__
 from hcft_jax.weights.native import Weights
 
 _SHOWN = 8  # sequences that a line names
@@ -174,28 +169,6 @@ def report(outcome: Outcome) -> str:
 def _few(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN])
     return f"{shown}, ... ({len(names)})" if len(names) > _SHOWN else shown
-
-
-def device() -> dict[str, Any]:
-    """Return what this process tracks on."""
-    first = jax.devices()[0]
-    return {
-        "platform": first.platform,
-        "kind": first.device_kind,
-        "count": jax.device_count(),
-        "host_cores": os.cpu_count(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Return the versions of everything that numbers may depend on."""
-    return {
-        "hcft_jax": __version__,
-        "python": platform.python_version(),
-        "jax": jax.__version__,
-        "flax": flax.__version__,
-        "numpy": np.__version__,
-    }
 
 
 def save(outcome: Outcome) -> None:

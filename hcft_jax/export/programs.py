@@ -20,12 +20,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from hcft_jax.backbones import registry
-from hcft_jax.benchmark import outcome
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, placed_and_fixed
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.export import exported
+from hcft_jax.run.environment import versions
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.weights.native import Weights
@@ -76,7 +76,7 @@ def write(
         "platforms": list(platforms),
         "tracker": dataclasses.asdict(tracker_config),
         "weights": {"digest": weights.digest, **weights.metadata},
-        "versions": outcome.versions(),
+        "versions": versions(),
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
     }
     for name, data in files.items():

@@ -25,7 +25,6 @@ from tqdm import tqdm
 
 from hcft_jax import api
 from hcft_jax.api import Result, Tracker
-from hcft_jax.benchmark import outcome
 from hcft_jax.core.target import place
 from hcft_jax.data import video
 from hcft_jax.data.sequence import Frame
@@ -33,6 +32,7 @@ from hcft_jax.data.video import Moment, Video
 from hcft_jax.evaluation import results
 from hcft_jax.experiment.settings import Experiment, OwnVideo, folders
 from hcft_jax.own_video.gui import Gui
+from hcft_jax.run.environment import device, versions
 from hcft_jax.run.several import Several
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError, SettingError
@@ -307,8 +307,8 @@ def _write_summary(
         "experiment": experiment.settings(),
         "lost_below": api.lost_below(experiment.tracker),
         "encoder": codec() if experiment.overlay else None,
-        "versions": outcome.versions(),
-        "device": outcome.device(),
+        "versions": versions(),
+        "device": device(),
         "command": sys.argv,
         **counts,
     }
