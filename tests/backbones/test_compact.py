@@ -135,8 +135,9 @@ def test_bfloat16_is_near(drawn: Params, image: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("config", "loaded"), [("compact", "vgg19"), ("vgg19", "compact")])
 def test_parameters_of_the_teacher_are_not_its_own(config: str, loaded: str) -> None:
+    network = registry.get(config)
     image = np.zeros((64, 64, 3), np.uint8)
-    with pytest.raises(InputError, match=rf"params: no \w+, so not {registry.get(config).title}'s"):
+    with pytest.raises(InputError, match=rf"params: no \w+, so they are not {network.title}'s"):
         tracker.init(
             lookup.random(loaded).params, TrackerConfig(backbone=config), image, (20, 20, 20, 20)
         )
