@@ -16,6 +16,7 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 from myst_parser.parsers.sphinx_ import MystParser
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 
 import hcft_jax
 
@@ -26,6 +27,7 @@ version = release = hcft_jax.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
+smartquotes = False  # "--eta" is no dash
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -84,7 +86,7 @@ def describe_fields(
     texts = {field: text or comments.get(field, "") for field, text in named.items()}
     if any(texts.values()):
         lines += ["", "Attributes:"]
-        lines += [f"    {field}: {text or '(see above)'}" for field, text in texts.items()]
+        lines += [f"    {field.replace('_', chr(92) + '_')}: {text}" for field, text in texts.items()]
         lines.append("")
 
 
@@ -135,6 +137,9 @@ class Notebook(MystParser):
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Register what is above; called by Sphinx."""
+    for group in PyObject.doc_field_types:
+        if group.name == "variable":
+            group.label = "Fields"
     app.connect("autodoc-process-docstring", describe_fields, priority=400)  # before Napoleon
     app.connect("autodoc-skip-member", skip_member)
     app.add_source_suffix(".ipynb", "notebook")
