@@ -27,6 +27,7 @@ class Block:
     language: str
     code: str
     reason: str | None  # why it is not run
+    test: str | None  # the test that runs it, if it is another than tests/docs
 
     @property
     def where(self) -> str:
@@ -57,20 +58,22 @@ def pages() -> list[str]:
 def blocks(page: str) -> list[Block]:
     """The Python and console blocks of a page, in their order."""
     found: list[Block] = []
-    language, start, reason, inside = "", 0, None, list[str]()
+    language, start, inside = "", 0, list[str]()
+    marks = dict[str, str | None].fromkeys(("not run", "run by"))
     for number, line in enumerate((ROOT / page).read_text(encoding="utf-8").splitlines(), 1):
         fence = re.match(r"```(\S*)", line)
         if not language and fence:
             language, start, inside = fence[1] or "text", number, []
         elif language and line == "```":
             if language in RUN:
-                found.append(Block(page, start, language, "\n".join(inside), reason))
-            language, reason = "", None
+                code, of = "\n".join(inside), marks.values()
+                found.append(Block(page, start, language, code, *of))
+            language, marks = "", dict.fromkeys(marks)
         elif language:
             inside.append(line)
         elif line.strip():
-            mark = re.fullmatch(r"<!-- not run: (.+) -->", line)
-            reason = mark[1] if mark else None
+            mark = re.fullmatch(r"<!-- (not run|run by): (.+) -->", line)
+            marks = dict.fromkeys(marks) | ({mark[1]: mark[2]} if mark else {})
     assert not language, f"{page}: a block is not closed"
     return found
 

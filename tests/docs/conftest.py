@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.annotations import ATTRIBUTES
+from hcft_jax.experiment import settings
+from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util import boxes
 from tests import films
 
@@ -69,6 +71,11 @@ def result(folder: Path, name: str, rows: Any) -> None:
     (folder / "summary.json").write_text(json.dumps(content))
 
 
+def small_input(load: Callable[[str], Experiment]) -> Callable[[str], Experiment]:
+    """Load shipped configurations with a small input: a pass of VGG-19 in milliseconds."""
+    return lambda name: settings.override(load(name), {"input_size": 32})
+
+
 @pytest.fixture
 def reader(
     belongings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -76,8 +83,10 @@ def reader(
     """A copy of the folder to work in, and the names that Python blocks may use."""
     shutil.copytree(belongings, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    for place in (tmp_path, tmp_path / "experiments", tmp_path / "exported"):
+        monkeypatch.syspath_prepend(place)
     monkeypatch.setenv("HCFT_WEIGHTS", "random")
+    monkeypatch.setattr(settings, "load", small_input(settings.load))
     small = Synthetic(frames=4, height=240, width=320, target=(48, 64), motion=20.0)
     sequence = synthetic(small)
     images = [sequence.frames.read(i) for i in range(len(sequence))]
