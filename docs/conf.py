@@ -86,7 +86,9 @@ def describe_fields(
     texts = {field: text or comments.get(field, "") for field, text in named.items()}
     if any(texts.values()):
         lines += ["", "Attributes:"]
-        lines += [f"    {field.replace('_', chr(92) + '_')}: {text}" for field, text in texts.items()]
+        lines += [
+            f"    {field.replace('_', chr(92) + '_')}: {text}" for field, text in texts.items()
+        ]
         lines.append("")
 
 

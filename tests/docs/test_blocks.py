@@ -13,8 +13,14 @@ from tests.docs.blocks import ROOT, Block, blocks, execute, pages
 pytestmark = pytest.mark.usefixtures("random_weights_drawn_once")
 
 QUICK = ["--layers=conv1_2", "--gamma=1", "--input_size=32", "--weights=random"]
+COMPACT = ["--layers=conv4_4", "--gamma=1", "--input_size=32", "--weights=random"]
 KEEP = "--compilation_cache=none"
-SMALLER = [("lanes=64", "lanes=2"), ("gamma=(1.0, 0.5))", "gamma=(1.0, 0.5), input_size=32)")]
+SMALLER = [
+    ("lanes=64", "lanes=2"),
+    ("conv5_4", "conv2_2"),
+    ("conv4_4", "conv1_2"),
+    ("gamma=(1.0, 0.5))", "gamma=(1.0, 0.5), input_size=32)"),
+]
 
 
 def quick(words: list[str]) -> list[str]:
@@ -23,21 +29,17 @@ def quick(words: list[str]) -> list[str]:
     if "--tracker=" in text:
         return [KEEP]
     if room == "main":
-        more = ["--weights=random"] if "--backbone=compact" in text else QUICK
-        more = [*more, "--lanes=2"] if "--lanes" in text else more
-        return [*more, "--sequences=Deer", KEEP] if "--protocols" in text else [*more, KEEP]
+        more = COMPACT if "--backbone=compact" in text else QUICK
+        one = ["--sequences=Deer"] if "--data_dir" in text and len(words) > 5 else []
+        several = "--lanes" in text or "--protocols" in text
+        return [*more, *one, KEEP, *(["--lanes=2"] if several else [])]
     if room == "experiments.sweep":
-        own = "--weights=random" if "my/sweep.py" not in text else QUICK
-        return [*([own] if isinstance(own, str) else own), KEEP]
+        return [*(QUICK if "my/sweep.py" in text else QUICK[-1:]), "--sequences=Deer", KEEP]
     if room == "experiments.inspect_filter":
-        return [*QUICK, "--backbone=vgg19", "--config=tiny.py", "--frames=4", KEEP]
-    if room == "experiments.learn_hyper":
-        more = ["--batch=1", "--steps=1", "--frames=2", "--learning_rate=0.05", KEEP]
-        return [*QUICK, "--backbone=vgg19", *more]
-    if room == "experiments.learn_features":
-        return ["--clips=6", "--batch=2", "--steps=1", "--folds=1", "--drawn=1"]
+        drawn = [] if "--data_dir" in text else ["--config=tiny.py", "--backbone=vgg19"]
+        return [*QUICK, *drawn, "--frames=4", KEEP]
     if room == "experiments.exhibits":
-        return ["--only=table1,figure5,figure6,figure8", "--figure8=Deer:2:4"]
+        return ["--only=table1,figure8", "--figure8=Deer:2:4"]
     if room == "export":
         return [*QUICK, "--platforms=cpu", "--image=240,320", "--target=80,80"]
     return ["--resamples=100"] if room == "evaluation" else []
@@ -55,28 +57,20 @@ def test_the_blocks_of_a_page_run_one_after_the_other(
 ) -> None:
     Path("tiny.py").write_text(TINY)
     for block in blocks(page):
+        if block.file:
+            Path(block.file).parent.mkdir(parents=True, exist_ok=True)
+            Path(block.file).write_text(block.code)
+    for block in blocks(page):
         if block.reason is None and block.test is None:
-            import time; t0=time.process_time()  # TIMING
             (command if block.language == "sh" else python)(block, reader)
-            open("/tmp/cpu.log","a").write(f"{time.process_time()-t0:.1f} {block.where}\n")  # TIMING
 
 
 def command(block: Block, _: dict[str, Any]) -> None:
     for words in block.commands:
         if words[:2] != ["python", "-m"]:
             pytest.fail(f"{block.where}: {words[0]} is not run, and no mark says why")
-        if "my/config.py" in " ".join(words) or "my/sweep.py" in " ".join(words):
-            written_before(block)
         status = execute(words, *quick(words))
         assert status == 0, f"{block.where}: {' '.join(words)}"
-
-
-def written_before(block: Block) -> None:
-    """Write the files that the page shows, which may come below the command that takes them."""
-    for other in blocks(block.page):
-        if other.file:
-            Path(other.file).parent.mkdir(parents=True, exist_ok=True)
-            Path(other.file).write_text(other.code)
 
 
 def python(block: Block, names: dict[str, Any]) -> None:
@@ -86,14 +80,15 @@ def python(block: Block, names: dict[str, Any]) -> None:
     if block.file is None:
         exec(compile("\n" * block.line + code, block.page, "exec"), names)
         return
-    written_before(block)
     if "def get_config" in code:
         settings.load(block.file).validate()
     elif "def get_sweep" in code:
         sweeps.load(block.file).validate()
     elif "__main__" in block.file:
         module = str(Path(block.file).parent).replace("/", ".")
-        assert execute(["python", "-m", module.replace("experiments.", ""), "--data_dir=OTB100"]) == 0
+        assert (
+            execute(["python", "-m", module.replace("experiments.", ""), "--data_dir=OTB100"]) == 0
+        )
     else:
         exec(compile(code, block.file, "exec"), {"__name__": "example"})
 

@@ -23,7 +23,15 @@ NAMES = [name for name in hcft_jax.__all__ if name != "__version__"]
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, in a process of its own: Sphinx changes what Python warns of."""
     folder = tmp_path_factory.mktemp("site")
-    strict = ["-m", "sphinx", "--fail-on-warning", "--keep-going", "-q", "-d", str(folder / "trees")]
+    strict = [
+        "-m",
+        "sphinx",
+        "--fail-on-warning",
+        "--keep-going",
+        "-q",
+        "-d",
+        str(folder / "trees"),
+    ]
     done = subprocess.run(
         [sys.executable, *strict, "docs", str(folder / "html")],
         cwd=ROOT,
