@@ -73,7 +73,7 @@ def result(folder: Path, name: str, rows: Any) -> None:
 
 
 def shallow(load: Callable[[str], Experiment]) -> Callable[[str], Experiment]:
-    """Load the main configurations with shallow layers and a small input, which compile in seconds."""
+    """Load the main configurations with shallow layers and a small input: seconds to compile."""
     fields = {"layers": ("conv2_2", "conv2_1", "conv1_2"), "input_size": 32}
     main = ("hcft", "cf2", "otb", "video", "demo")
     return lambda name: settings.override(load(name), fields if name in main else {})

@@ -1,4 +1,4 @@
-"""The site is built without a warning; every public name has its entry; what is stated once agrees."""
+"""The site is built strictly, has every public name, and agrees with what is stated elsewhere."""
 
 import importlib.util
 import inspect
