@@ -9,8 +9,9 @@ import inspect
 import io
 import json
 import re
+import sys
 import tokenize
-from typing import Any
+from typing import Any, TypeVar
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
@@ -46,10 +47,7 @@ napoleon_use_rtype = False
 
 # what other projects define is not looked up, so that the site is built without a network
 nitpicky = True
-nitpick_ignore_regex = [
-    (r"py:.*", r"(?!hcft_jax\.).*"),
-    (r"py:class", r".*\._?T"),  # type variables
-]
+nitpick_ignore_regex = [(r"py:.*", r"(?!hcft_jax\.).*")]
 
 
 def _comments(cls: type) -> dict[str, str]:
@@ -83,13 +81,9 @@ def describe_fields(
     else:
         return
     comments = _comments(obj)
-    texts = {field: text or comments.get(field, "") for field, text in named.items()}
-    if any(texts.values()):
-        lines += ["", "Attributes:"]
-        lines += [
-            f"    {field.replace('_', chr(92) + '_')}: {text}" for field, text in texts.items()
-        ]
-        lines.append("")
+    texts = {field: text or comments.get(field) for field, text in named.items()}
+    found = [f"    {f.replace('_', chr(92) + '_')}: {text}" for f, text in texts.items() if text]
+    lines += ["", "Attributes:", *found, ""] if found else []
 
 
 def skip_member(
@@ -101,6 +95,13 @@ def skip_member(
     if what == "module" and any(obj is getattr(hcft_jax, public) for public in hcft_jax.__all__):
         return True
     return None
+
+
+def type_variable(app: Sphinx, env: Any, node: Any, text: nodes.TextElement) -> Any:
+    """Leave the name of a type variable, which has no entry, as it stands."""
+    module, _, name = str(node["reftarget"]).rpartition(".")
+    found = getattr(sys.modules.get(module), name, None)
+    return text if isinstance(found, TypeVar) else None
 
 
 def visit_math(translator: Any, node: nodes.Element) -> None:
@@ -144,6 +145,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
             group.label = "Fields"
     app.connect("autodoc-process-docstring", describe_fields, priority=400)  # before Napoleon
     app.connect("autodoc-skip-member", skip_member)
+    app.connect("missing-reference", type_variable)
     app.add_source_suffix(".ipynb", "notebook")
     app.add_source_parser(Notebook)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_math, None))

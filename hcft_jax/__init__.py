@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from hcft_jax.run.together import track_together as track_together
     from hcft_jax.util.errors import InputError as InputError
     from hcft_jax.util.errors import SettingError as SettingError
-    from hcft_jax.weights.lookup import find as find_weights
+    from hcft_jax.weights.lookup import find as find_weights  # noqa: F401
     from hcft_jax.weights.native import Weights as Weights
 
 _HOME = {
