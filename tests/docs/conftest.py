@@ -76,7 +76,13 @@ def shallow(load: Callable[[str], Experiment]) -> Callable[[str], Experiment]:
     """Load the main configurations with shallow layers and a small input: seconds to compile."""
     fields = {"layers": ("conv2_2", "conv2_1", "conv1_2"), "input_size": 32}
     main = ("hcft", "cf2", "otb", "video", "demo")
-    return lambda name: settings.override(load(name), fields if name in main else {})
+
+    def loaded(name: str) -> Experiment:
+        if name not in main:
+            return load(name)
+        return dataclasses.replace(settings.override(load(name), fields), base=None)
+
+    return loaded
 
 
 @pytest.fixture
