@@ -28,7 +28,6 @@ version = release = hcft_jax.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4
-smartquotes = False  # "--eta" is no dash
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -82,7 +81,7 @@ def describe_fields(
         return
     comments = _comments(obj)
     texts = {field: text or comments.get(field) for field, text in named.items()}
-    found = [f"    {f.replace('_', chr(92) + '_')}: {text}" for f, text in texts.items() if text]
+    found = [f"    {re.sub('_$', chr(92) + '_', f)}: {text}" for f, text in texts.items() if text]
     lines += ["", "Attributes:", *found, ""] if found else []
 
 
