@@ -13,7 +13,7 @@ endif
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test test-slow format clean
+.PHONY: demo test test-slow docs format clean
 
 ## The main job on a drawn sequence: leaves a video, a plot and the scores in demo/.
 demo: $(VENV)/installed
@@ -32,6 +32,10 @@ test: $(VENV)/installed-dev
 test-slow: $(VENV)/installed-slow $(VENV)-vot/installed
 	$(RUN) pytest -m slow
 
+## The documentation, in build/docs; a warning is an error.
+docs: $(VENV)/installed-docs
+	$(RUN) sphinx --fail-on-warning --keep-going -q docs build/docs
+
 format: $(VENV)/installed-dev
 	$(RUN) ruff check --fix .
 	$(RUN) ruff format .
@@ -46,6 +50,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml setup.py
 
 $(VENV)/installed-dev: $(VENV)/bin/python pyproject.toml setup.py
 	$(RUN) pip install --quiet --editable ".[dev]"
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: $(VENV)/bin/python pyproject.toml setup.py
+	$(RUN) pip install --quiet --editable ".[docs]"
 	touch $@ $(VENV)/installed
 
 $(VENV)/installed-slow: $(VENV)/installed-dev

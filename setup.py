@@ -11,6 +11,7 @@ setup(
         *(f"hcft_jax.{name}" for name in find_packages(include=["configs*", "experiments*"])),
     ],
     package_data={
+        "hcft_jax": ["py.typed"],
         "hcft_jax.backbones": ["compact.npz", "compact.json"],
         "hcft_jax.evaluation.report": ["*.html", "*.css", "*.js"],
     },

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hcft_jax.run.together import track_together as track_together
     from hcft_jax.util.errors import InputError as InputError
     from hcft_jax.util.errors import SettingError as SettingError
+    from hcft_jax.weights.lookup import find as find_weights  # noqa: F401
     from hcft_jax.weights.native import Weights as Weights
 
 _HOME = {
@@ -72,8 +73,10 @@ _HOME = {
     "run.streaming": ("track_sequence",),
     "run.together": ("track_together",),
     "util.errors": ("InputError", "SettingError"),
+    "weights.lookup": ("find_weights",),
     "weights.native": ("Weights",),
 }
+_NAME_THERE = {"find_weights": "find"}
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [*_MODULE, "__version__"]
@@ -81,7 +84,8 @@ __all__ = [*_MODULE, "__version__"]
 
 def __getattr__(name: str) -> Any:
     if name in _MODULE:
-        return getattr(importlib.import_module(f"hcft_jax.{_MODULE[name]}"), name)
+        module = importlib.import_module(f"hcft_jax.{_MODULE[name]}")
+        return getattr(module, _NAME_THERE.get(name, name))
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

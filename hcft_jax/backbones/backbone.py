@@ -105,8 +105,8 @@ class Backbone:
     layers: tuple[str, ...]  # shallow to deep
     features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
     """Maps parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision
-    to ``{name: [..., h, w, C]}``, each map after its ReLU, if any. Both sides of each product are
-    ``operand``s."""
+    to ``{name: [..., h, w, C]}``, each map after its ReLU, if any. Both sides of each product go
+    through ``operand``."""
     shapes: Callable[[Any], dict[str, Shape]]
     """Maps an architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]

@@ -97,6 +97,16 @@ def begin(
 ) -> tuple[Target, npt.NDArray[np.float32]]:
     """Return what a first box (x, y, w, h) in an image (H, W) fixes, and the target's position.
 
+    Args:
+        params: the network's parameters.
+        config: the tracker's constants.
+        box: (x, y, w, h), 0-based pixels.
+        image: (H, W) in pixels.
+        bucket: as for ``init``.
+
+    Returns:
+        The operators, in NumPy, and (row, column) of the target's centre, float32 ``[2]``.
+
     Raises:
         InputError, ValueError: as ``init``.
     """
@@ -219,7 +229,14 @@ def label(config: TrackerConfig, target: Target) -> jax.Array:
 def detect(
     config: TrackerConfig, state: State, z: Spectra, *, with_responses: bool = False
 ) -> tuple[jax.Array, Output]:
-    """Return the new position ``[2]`` by Eq. 4 and 5, from the spectra at the old one."""
+    """Return the new position ``[2]`` by Eq. 4 and 5, from the spectra at the old one.
+
+    Args:
+        config: the tracker's constants.
+        state: after the previous frame.
+        z: by ``observe`` at ``state.position``, ``[2, gh, gw // 2 + 1, D]`` per filter.
+        with_responses: also return every layer's response map, in the ``Output``.
+    """
     transform = state.target.transform
     y = label(config, state.target)
     responses = [
@@ -261,7 +278,14 @@ def average(
 def learn(
     config: TrackerConfig, target: Target, old: tuple[Filter, ...], x: Spectra
 ) -> tuple[Filter, ...]:
-    """Return the filters after learning from spectra: trained on them and averaged (Eq. 3, 6)."""
+    """Return the filters after learning from spectra: trained on them and averaged (Eq. 3, 6).
+
+    Args:
+        config: the tracker's constants.
+        target: the operators.
+        old: the filters so far, deepest layer first.
+        x: by ``observe`` at the new position, ``[2, gh, gw // 2 + 1, D]`` per filter.
+    """
     return average(config, old, train(config, target, x))
 
 

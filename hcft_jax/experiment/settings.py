@@ -234,14 +234,19 @@ def load(name: str) -> Experiment:
 
 
 def derive(name: str, **changes: Any) -> Experiment:
-    """Return the experiment ``name`` with some of the tracker's or its own fields changed."""
+    """Return the experiment ``name`` with some of the tracker's or its own fields changed.
+
+    Raises:
+        InputError: as ``load`` and ``override``, by whose rules the ``changes`` are made.
+    """
     return override(load(name), changes)
 
 
 def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     """Return ``experiment`` with fields, of the tracker or its own, replaced by name.
 
-    Numbers may be of any type, or text, and tuples any list: equal settings are equal afterwards.
+    Numbers in ``changes`` may be of any type, or text, and tuples any list: equal settings are
+    equal afterwards.
 
     Raises:
         InputError: a value is no number where the field is one.

@@ -234,11 +234,11 @@ def test_the_expected_cell_of_a_bump_between_cells_is_between_them() -> None:
     np.testing.assert_allclose(found, [8.3, 11.6], atol=0.1)
 
 
-def test_the_example_of_the_workspace_learns(capsys: pytest.CaptureFixture[str]) -> None:
-    text = Path(__file__).parents[2].joinpath("WORKSPACE.md").read_text()
+def test_the_example_of_the_guide_learns(capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path(__file__).parents[2].joinpath("docs/guides/differentiable.md").read_text()
     (code,) = re.findall(r"```python\n(\"\"\"Which window.*?)```", text, re.DOTALL)
     assert len(code.splitlines()) < 50
     with jax.numpy_dtype_promotion("standard"):  # optax promotes its step counter
-        exec(compile(code, "WORKSPACE.md", "exec"), {"__name__": "example"})
+        exec(compile(code, "differentiable.md", "exec"), {"__name__": "example"})
     losses = [float(n) for n in re.findall(r"loss ([\d.]+)", capsys.readouterr().out)]
     assert losses[-1] < 0.97 * losses[0]

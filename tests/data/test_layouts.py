@@ -398,7 +398,7 @@ def test_a_named_data_set_that_is_not_there_says_what_is_expected(tmp_path: Path
 def test_the_example_in_the_documentation_is_a_data_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    document = (Path(__file__).parents[2] / "WORKSPACE.md").read_text()
+    document = (Path(__file__).parents[2] / "docs/develop/extending.md").read_text()
     (code,) = re.findall(r'```python\n("""TColor-128.*?)```', document, re.DOTALL)
     assert len(code.splitlines()) < 30
     module: dict[str, Any] = {}

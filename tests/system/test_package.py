@@ -43,6 +43,10 @@ def test_the_wheel_carries_the_reports_parts(wheel: Path) -> None:
     assert {f"hcft_jax/evaluation/report/{name}" for name in needed} <= names
 
 
+def test_the_wheel_says_that_it_is_typed(wheel: Path) -> None:
+    assert "hcft_jax/py.typed" in zipfile.ZipFile(wheel).namelist()
+
+
 def test_an_installed_wheel_runs_from_any_directory(wheel: Path, tmp_path: Path) -> None:
     site = tmp_path / "site"
     zipfile.ZipFile(wheel).extractall(site)
