@@ -4,6 +4,7 @@ The public names are loaded when they are first used, since the evaluation needs
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from hcft_jax.util.version import __version__
@@ -80,6 +81,13 @@ _NAME_THERE = {"find_weights": "find"}
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [*_MODULE, "__version__"]
+
+
+# In a checkout ``configs`` and ``experiments`` lie beside this package, in a wheel inside it: they
+# are ``hcft_jax.configs`` and ``hcft_jax.experiments`` in both, installed or not.
+_CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+if all(os.path.exists(os.path.join(_CHECKOUT, name)) for name in ("pyproject.toml", "configs")):
+    __path__.append(_CHECKOUT)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,6 @@
 """Where configurations and sweeps are: the shipped ones, and Python files of one's own.
 
-``configs/`` is the package ``hcft_jax.configs`` and is imported as any other: an installation in a
-checkout maps it (setup.py), a wheel contains it.
+``configs/`` is imported as the package ``hcft_jax.configs``, in a checkout and in a wheel.
 """
 
 import importlib

@@ -63,3 +63,18 @@ def test_an_installed_wheel_runs_from_any_directory(wheel: Path, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     (summary,) = tmp_path.glob("demo/demo,*/summary.json")
     assert hcft_jax.__version__ in summary.read_text()
+
+
+def test_a_checkout_finds_its_own_configurations_without_an_installation(tmp_path: Path) -> None:
+    for name in ("hcft_jax", "configs", "experiments", "pyproject.toml"):
+        subprocess.run(["cp", "-r", str(ROOT / name), str(tmp_path)], check=True)
+    code = "import hcft_jax.configs.named as n, hcft_jax.experiments.sweep as s; "
+    done = subprocess.run(
+        [sys.executable, "-c", code + "print(n.__file__); print(s.__file__)"],
+        cwd=tmp_path.parent,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert [Path(line).is_relative_to(tmp_path) for line in done.stdout.split()] == [True, True]
