@@ -121,13 +121,13 @@ def test_a_drawn_sequence_has_the_benchmarks_boxes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_report_on_17_targets_agrees_with_ours(tmp_path: Path) -> None:
+def test_the_report_on_all_targets_agrees_with_ours(tmp_path: Path) -> None:
     sequences, weights = shared("otb"), str(shared("weights", "vgg19_imagenet.npz"))
     (tmp_path / "cheap.py").write_text(CHEAP)
     config = str(tmp_path / "cheap.py")
     report = experiment(tmp_path, sequences, config, weights)
     targets = datasets.find(sequences)
-    assert len(targets) == 17
+    assert len(targets) >= 17
     assert_agree(tmp_path, report, targets)
     folder = benchmark(tmp_path, sequences, config, weights, "Deer,Jogging")
     for ours, theirs in {

@@ -96,8 +96,8 @@ def test_two_executables_serve_all_sizes(params: Params) -> None:
 def test_four_executables_serve_the_targets_of_a_benchmark(params: Params) -> None:
     targets = datasets.find(shared("otb"))
     whole = workload.gather([t.load().part(0, 2) for t in targets], SMALL, execute.BUCKETS)
-    assert len({geometry.grid for geometry in whole.geometries}) == len(targets) == 17
-    assert len({geometry.image for geometry in whole.geometries}) == 10
+    assert len({geometry.grid for geometry in whole.geometries}) == len(targets) >= 17
+    assert len({geometry.image for geometry in whole.geometries}) >= 10
     before = compilation.total()
     for bucket, indices in whole.groups():
         sequences = [whole.sequences[i] for i in indices]
