@@ -46,6 +46,7 @@ napoleon_use_rtype = False
 
 # what other projects define is not looked up, so that the site is built without a network
 nitpicky = True
+autodoc_mock_imports = ["got10k", "trax"]  # of extras
 nitpick_ignore_regex = [(r"py:.*", r"(?!hcft_jax\.).*")]
 
 

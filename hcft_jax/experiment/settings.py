@@ -121,12 +121,6 @@ class Experiment:
             raise SettingError(
                 "lanes", "with dft=fft each target has a grid of its own; leave one of them out"
             )
-        if self.method != METHOD:
-            ours = [flag_of(name) for name in self.changes]
-            ours += [name for name in ("weights", "responses") if getattr(self, name)]
-            ours += ["lanes"] if self.lanes > 1 else []
-            if ours:
-                raise SettingError(ours[0], f"the tracker {self.method} has none; leave it out")
         if self.own is not None:
             self.own.validate()
             if self.method != METHOD:
@@ -137,6 +131,12 @@ class Experiment:
                     f"{self.own.video} is tracked by itself: leave out data_dir, sequences and "
                     "responses, or take the configuration video",
                 )
+        if self.method != METHOD:
+            ours = [flag_of(name) for name in self.changes]
+            ours += [name for name in ("weights", "responses") if getattr(self, name)]
+            ours += ["lanes"] if self.lanes > 1 else []
+            if ours:
+                raise SettingError(ours[0], f"the tracker {self.method} has none; leave it out")
         for name in self.protocols:
             if name not in PROTOCOLS:
                 text = f"no {name!r}{near(name, PROTOCOLS)}; {listed(PROTOCOLS)}"

@@ -113,7 +113,7 @@ def test_scores_are_kept_where_the_report_fails(place: Path, folder: Path, tmp_p
     given = {"results": place, "annotations": folder, "output_dir": out, "resamples": 50}
     done = run(**given, report="true", frames=tmp_path / "frames")
     assert done.returncode == 2
-    assert "One: 1 frames, but the annotations have 4" in done.stderr
+    assert "1 frames, but the annotations have 4 of One" in done.stderr
     assert (out / "summary.json").exists()
     assert not (out / "report.html").exists()
 
