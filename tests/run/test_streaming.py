@@ -76,11 +76,9 @@ def test_nothing_is_compiled_within_a_sequence_nor_for_another_of_its_size(param
 MEMORY = """
 import resource, sys
 import jax
-from hcft_jax.backbones import weights
-from hcft_jax.experiment.settings import TrackerConfig
-from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.streaming import track_sequence
-params = jax.device_put(weights.random().params)
+from hcft_jax import Synthetic, TrackerConfig, synthetic, track_sequence
+from hcft_jax.weights import lookup
+params = jax.device_put(lookup.random().params)
 config = TrackerConfig(layers=("conv1_1",), gamma=(1.0,), input_size=32)
 drawn = Synthetic(frames=int(sys.argv[1]), height=480, width=640, target=(40, 40))
 for _ in track_sequence(params, config, synthetic(drawn), with_responses=True):
