@@ -9,7 +9,7 @@ from hcft_jax.data.layout import ListedTarget
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Drawing, Synthetic, synthetic
 from hcft_jax.util.errors import InputError
-from tests.conftest import shared
+from tests.conftest import LATER, shared
 
 
 def make(
@@ -214,9 +214,8 @@ def test_a_range_with_another_number_of_rows_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_benchmark_loads() -> None:
-    later = {"Dog", "Dancer2", "KiteSurf", "Bird1"}  # may be there, too
     targets = datasets.find(shared("otb"))
-    sequences = [target.load() for target in targets if target.name not in later]
+    sequences = [target.load() for target in targets if target.name not in LATER]
     assert len(sequences) == 17
     assert sum(len(sequence) for sequence in sequences) == 5347 + 307  # both targets of Jogging
     for sequence in sequences:

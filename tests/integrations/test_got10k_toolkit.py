@@ -17,7 +17,7 @@ from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation import metrics
 from hcft_jax.util import boxes
 from hcft_jax.util.names import key
-from tests.conftest import shared
+from tests.conftest import LATER, shared
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("got10k") is None,
@@ -121,13 +121,17 @@ def test_a_drawn_sequence_has_the_benchmarks_boxes(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_report_on_all_targets_agrees_with_ours(tmp_path: Path) -> None:
-    sequences, weights = shared("otb"), str(shared("weights", "vgg19_imagenet.npz"))
+def test_the_report_on_17_targets_agrees_with_ours(tmp_path: Path) -> None:
+    sequences, weights = tmp_path / "data", str(shared("weights", "vgg19_imagenet.npz"))
+    sequences.mkdir()
+    for folder in shared("otb").iterdir():
+        if folder.is_dir() and folder.name not in LATER:
+            (sequences / folder.name).symlink_to(folder)
     (tmp_path / "cheap.py").write_text(CHEAP)
     config = str(tmp_path / "cheap.py")
     report = experiment(tmp_path, sequences, config, weights)
     targets = datasets.find(sequences)
-    assert len(targets) >= 17
+    assert len(targets) == 17
     assert_agree(tmp_path, report, targets)
     folder = benchmark(tmp_path, sequences, config, weights, "Deer,Jogging")
     for ours, theirs in {

@@ -20,7 +20,7 @@ from hcft_jax.run.batch import LaneTrack, track_many
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError
-from tests.conftest import shared
+from tests.conftest import LATER, shared
 from tests.run.test_streaming import Broken
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
@@ -94,10 +94,10 @@ def test_two_executables_serve_all_sizes(params: Params) -> None:
 
 
 def test_four_executables_serve_the_targets_of_a_benchmark(params: Params) -> None:
-    targets = datasets.find(shared("otb"))
+    targets = [t for t in datasets.find(shared("otb")) if t.name not in LATER]
     whole = workload.gather([t.load().part(0, 2) for t in targets], SMALL, execute.BUCKETS)
-    assert len({geometry.grid for geometry in whole.geometries}) == len(targets) >= 17
-    assert len({geometry.image for geometry in whole.geometries}) >= 10
+    assert len({geometry.grid for geometry in whole.geometries}) == len(targets) == 17
+    assert len({geometry.image for geometry in whole.geometries}) == 10
     before = compilation.total()
     for bucket, indices in whole.groups():
         sequences = [whole.sequences[i] for i in indices]
