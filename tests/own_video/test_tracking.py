@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,9 @@ from hcft_jax.util import boxes
 from hcft_jax.weights import lookup
 from tests import films
 from tests.conftest import shared
-from tests.system.test_main import QUICK, Run
+from tests.system.test_main import QUICK, Command, in_process
 
 DRAWN = Synthetic(frames=12, height=80, width=96, target=(24, 24), motion=20.0)
-Command = Callable[..., Run]
 
 pytestmark = pytest.mark.usefixtures("random_weights_drawn_once")
 
@@ -59,16 +58,7 @@ def clip(frames: list[Frame], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Command:
-    def command(*arguments: str) -> Run:
-        usual = ["--config=video", f"--output_dir={tmp_path / 'out'}", *QUICK]
-        with flagsaver.flagsaver():
-            rest = flags.FLAGS(["main", *usual, *arguments])
-            status = main.main(rest)
-        out, err = capfd.readouterr()
-        assert "Traceback" not in out + err
-        return Run(status, out, err, tmp_path / "out")
-
-    return command
+    return in_process(tmp_path / "out", capfd, "--config=video")
 
 
 def files(folder: Path) -> list[str]:

@@ -67,20 +67,26 @@ def data(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
+def in_process(folder: Path, capfd: pytest.CaptureFixture[str], *usual: str) -> Command:
+    """The main command on its usual flags, which leaves its results in a folder."""
+
+    def command(*arguments: str) -> Run:
+        with flagsaver.flagsaver():
+            first = [*usual, f"--output_dir={folder}", *QUICK]
+            rest = flags.FLAGS(["main", *first, *arguments])
+            status = main.main(rest)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in out + err
+        return Run(status, out, err, folder)
+
+    return command
+
+
 @pytest.fixture
 def run(data: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> Command:
     """Runs the command in this process; later flags win over the usual ones."""
 
-    def command(*arguments: str) -> Run:
-        usual = ["--config=otb", f"--data_dir={data}", f"--output_dir={tmp_path / 'out'}", *QUICK]
-        with flagsaver.flagsaver():
-            rest = flags.FLAGS(["main", *usual, *arguments])
-            status = main.main(rest)
-        out, err = capfd.readouterr()
-        assert "Traceback" not in out + err
-        return Run(status, out, err, tmp_path / "out")
-
-    return command
+    return in_process(tmp_path / "out", capfd, "--config=otb", f"--data_dir={data}")
 
 
 def test_a_run_leaves_boxes_scores_and_a_table(run: Command) -> None:
