@@ -74,8 +74,8 @@ class Command:
         )
 
     def boxes(self, to: str = "out") -> dict[str, bytes]:
-        """Every result file by its path."""
-        found = [p for x in PROTOCOLS for p in (self.folder / to).glob(f"*/{x}/**/*.txt")]
+        """Every result file by its path, but not what a killed process has left half written."""
+        found = [p for x in PROTOCOLS for p in (self.folder / to).glob(f"*/{x}/**/[!.]*.txt")]
         return {str(p.relative_to(self.folder / to)): p.read_bytes() for p in found}
 
     def table(self, to: str = "out") -> Any:
