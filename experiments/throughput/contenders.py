@@ -19,9 +19,9 @@ from hcft_jax.run.batch import ring_of, track_many, usual_passes
 from hcft_jax.run.lanes import empty
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
+from hcft_jax.util.memory import available_memory
 
 from . import plain_tracker, torch_hcft
-from .machine import available_memory
 from .timing import PeakMemory, device_memory, ratios, spread
 from .workload import Workload
 

@@ -46,12 +46,6 @@ def version(package: str) -> str | None:
         return None
 
 
-def available_memory() -> int | None:
-    """Return the bytes of host memory that are available; None where the system does not tell."""
-    found = _told("/proc/meminfo", "MemAvailable")
-    return int(found.split()[0]) * 1024 if found else None
-
-
 def _told(path: str, name: str) -> str | None:
     """Return the value of the first line ``name: value`` of a file of the system, if any."""
     try:
