@@ -22,7 +22,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-from hcft_jax.data.sequence import Frame, FrameSource
+from hcft_jax.data.sequence import Frame, FrameSource, read_to
 from hcft_jax.util.errors import InputError
 
 # Few formats on purpose: Pillow starts Ghostscript for EPS and rotates TIFF by its EXIF tag.
@@ -38,11 +38,16 @@ _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
-def read_image(path: str | Path) -> Frame:
+def read_image(path: str | Path, out: Frame | None = None) -> Frame:
     """Decode a JPEG, PNG or BMP file to RGB, uint8 ``[H, W, 3]``.
 
     Grey is repeated, a palette is looked up, alpha is dropped and 16 bits are cut to the upper 8.
     An EXIF orientation is ignored: annotations are made on the pixels as they are stored.
+
+    Args:
+        path: The file.
+        out: A C-contiguous array, which is what is returned where it has the size of the image and
+            the image is a sound JPEG file; otherwise its content is undefined afterwards.
 
     Raises:
         InputError: The file is missing, empty, truncated, too large or not such an image.
@@ -52,7 +57,7 @@ def read_image(path: str | Path) -> Frame:
         content = path.read_bytes()
         if not content:
             raise InputError(f"{path}: the file is empty")
-        if content.startswith(_JPEG) and (frame := _sound_jpeg(content)) is not None:
+        if content.startswith(_JPEG) and (frame := _sound_jpeg(content, out)) is not None:
             return frame
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             width, height = image.size
@@ -70,12 +75,15 @@ def read_image(path: str | Path) -> Frame:
         raise InputError(f"{path}: cannot read the image ({reason})") from error
 
 
-def _sound_jpeg(content: bytes) -> Frame | None:
+def _sound_jpeg(content: bytes, out: Frame | None) -> Frame | None:
     """Return the pixels, equal to Pillow's, or None where the file is special or damaged."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
         if colours in _JPEG_COLOURS and width * height <= MAX_PIXELS:
-            return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
+            if out is None or out.shape != (height, width, 3):
+                return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
+            simplejpeg.decode_jpeg(content, "RGB", buffer=out)
+            return out
     except ValueError:
         pass
     return None
@@ -106,6 +114,10 @@ class ImageFiles:
     def read(self, index: int) -> Frame:
         """Decode file ``index``: RGB, uint8 ``[H, W, 3]``; InputError names a bad file."""
         return read_image(self.paths[index])
+
+    def read_to(self, index: int, out: Frame) -> Frame:
+        """Decode file ``index``, into ``out`` where that can be; see ``sequence.DirectSource``."""
+        return read_image(self.paths[index], out)
 
     def label(self, index: int) -> str:
         """Return the path of file ``index``."""
@@ -166,11 +178,38 @@ def stream(
         for index, frame in enumerate(frames):
             shape = shape or frame.shape
             if frame.shape != shape:
-                raise InputError(
-                    f"{source.label(index)}: {_size(frame.shape)}, but the first frame"
-                    f" ({source.label(0)}) has {_size(shape)}"
-                )
+                raise _other_size(source, index, frame.shape, shape)
             yield frame
+
+
+def read_into(source: FrameSource, index: int, out: Frame) -> None:
+    """Write frame ``index`` into an array, straight from the decoder where that can be.
+
+    The pixels are those of ``source.read(index)``.
+
+    Args:
+        source: What to read.
+        index: Which frame, 0-based.
+        out: uint8 ``[H, W, 3]``, C-contiguous, of the size of the first frame. Its content is
+            undefined after an error.
+
+    Raises:
+        InputError: The frame has another size, or cannot be read.
+    """
+    frame = read_to(source, index, out)
+    if frame.shape != out.shape:
+        raise _other_size(source, index, frame.shape, out.shape)
+    if frame is not out:
+        np.copyto(out, frame)
+
+
+def _other_size(
+    source: FrameSource, index: int, shape: tuple[int, ...], first: tuple[int, ...]
+) -> InputError:
+    return InputError(
+        f"{source.label(index)}: {_size(shape)}, but the first frame ({source.label(0)}) has "
+        f"{_size(first)}"
+    )
 
 
 def _size(shape: tuple[int, ...]) -> str:

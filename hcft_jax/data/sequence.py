@@ -1,7 +1,7 @@
 """The input of a tracker: frames that can be read by index, and where the target is in each."""
 
 import dataclasses
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,34 @@ class FrameSource(Protocol):
     def label(self, index: int) -> str:
         """Return what error messages call frame ``index``: its file, or a description."""
         ...
+
+
+@runtime_checkable
+class DirectSource(FrameSource, Protocol):
+    """A FrameSource that can decode straight into an array."""
+
+    def read_to(self, index: int, out: Frame) -> Frame:
+        """Return frame ``index``, which is ``out`` itself where it could be decoded into that.
+
+        Args:
+            index: Which frame, 0-based.
+            out: uint8 ``[H, W, 3]``, C-contiguous. Its content is undefined afterwards where
+                another array is returned, or an error is raised.
+        """
+        ...
+
+
+def read_to(source: FrameSource, index: int, out: Frame) -> Frame:
+    """Return frame ``index`` of any source, as ``DirectSource.read_to``.
+
+    Args:
+        source: What to read.
+        index: Which frame, 0-based.
+        out: uint8 ``[H, W, 3]``, C-contiguous.
+    """
+    if isinstance(source, DirectSource):
+        return source.read_to(index, out)
+    return source.read(index)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +101,9 @@ class _Part:
 
     def read(self, index: int) -> Frame:
         return self.whole.read(self.first + index)
+
+    def read_to(self, index: int, out: Frame) -> Frame:
+        return read_to(self.whole, self.first + index, out)
 
     def label(self, index: int) -> str:
         return self.whole.label(self.first + index)

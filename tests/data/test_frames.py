@@ -10,11 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hcft_jax.data.frames import MAX_PIXELS, ImageFiles, read_image, stream
+from hcft_jax.data.frames import MAX_PIXELS, ImageFiles, read_image, read_into, stream
 from hcft_jax.data.sequence import Frame
 from hcft_jax.util.errors import InputError
 from tests.conftest import shared
@@ -200,6 +201,66 @@ def test_image_files_decode_on_demand(tmp_path: Path) -> None:
     np.testing.assert_array_equal(files.read(0), COLOURS)
     with pytest.raises(InputError, match=r"2\.png"):
         files.read(1)
+
+
+def assert_read_into(path: Path) -> None:
+    """Compare with what is read, into an array of its size and into others."""
+    files = ImageFiles((path,))
+    frame = files.read(0)
+    out = np.full_like(frame, 7)
+    read_into(files, 0, out)
+    np.testing.assert_array_equal(out, frame)
+    height, width, _ = frame.shape
+    for size in ((height + 1, width), (height, width + 1), (width, height)):
+        if size != (height, width):
+            with pytest.raises(InputError) as error:
+                read_into(files, 0, np.zeros((*size, 3), np.uint8))
+            assert str(error.value) == (
+                f"{path}: {width} x {height} pixels, but the first frame ({path}) has {size[1]} x "
+                f"{size[0]} pixels"
+            )
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("how", [{}, {"progressive": True}, {"keep_rgb": True}], ids=str)
+def test_a_jpeg_is_read_into_an_array(tmp_path: Path, mode: str, how: dict[str, Any]) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(smooth()).convert(mode).save(path, quality=80, **how)
+    assert_read_into(path)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA"])
+def test_a_png_is_read_into_an_array(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "a.png"
+    Image.fromarray(COLOURS).convert(mode).save(path)
+    assert_read_into(path)
+
+
+def test_a_jpeg_with_garbage_that_pillow_takes_is_read_into_an_array(tmp_path: Path) -> None:
+    content = bytearray(encoded(Image.fromarray(smooth()), "JPEG"))
+    content[len(content) // 2 : len(content) // 2 + 4] = b"\x12\xff\xd0\x34"
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match="Corrupt JPEG data"
+    ):  # not by the one that decodes in place
+        simplejpeg.decode_jpeg(bytes(content), "RGB")
+    assert_read_into(path)
+
+
+@pytest.mark.parametrize("image_format", ["JPEG", "PNG", "BMP"])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.98])
+def test_a_truncated_file_has_the_same_error_in_an_array(
+    tmp_path: Path, image_format: str, share: float
+) -> None:
+    content = encoded(Image.fromarray(smooth()), image_format)
+    path = tmp_path / "a.img"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError) as expected:
+        read_image(path)
+    with pytest.raises(InputError) as error:
+        read_into(ImageFiles((path,)), 0, np.zeros_like(smooth()))
+    assert str(error.value) == str(expected.value)
 
 
 class Counting:
