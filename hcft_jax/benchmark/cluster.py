@@ -132,6 +132,7 @@ def work(
         InputError: a worker's size is more than any node has, no worker can be started, their
             versions differ from this process's, or their files cannot be seen here.
     """
+    planned.forget()  # the workers read the frames
     return _Driver(ray, planned, tasks, progress, retries).run(*_workers(ray, cpus))
 
 

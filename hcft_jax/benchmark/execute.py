@@ -8,6 +8,7 @@ import collections
 import contextlib
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -18,13 +19,14 @@ from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params as HostParams
 from hcft_jax.benchmark import record
 from hcft_jax.benchmark.outcome import Speed
-from hcft_jax.benchmark.plan import Planned
+from hcft_jax.benchmark.plan import Planned, kept_frames
 from hcft_jax.benchmark.progress import Meter
 from hcft_jax.benchmark.tasks import Done, Task
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
 from hcft_jax.core.tracker import Params
 from hcft_jax.data import sequence
+from hcft_jax.data.kept import Kept
 from hcft_jax.experiment.settings import METHOD
 from hcft_jax.run.batch import track_many
 from hcft_jax.run.streaming import Floats
@@ -103,15 +105,24 @@ class _Execution:
 
     def __init__(self, planned: Planned, progress: Meter) -> None:
         self._planned, self._progress, self._known = planned, progress, Parameters()
+        self._left: Counter[Kept] = Counter()  # tasks, by the frames that they are on
 
     def _params(self, task: Task) -> Params:
         return self._known.of(task, lambda: self._planned.params(task))
 
     def work(self, tasks: Sequence[Task]) -> Iterator[Done]:
+        self._planned.share(tasks)
+        self._left.update(map(kept_frames, tasks))
+        try:
+            yield from self._all(tasks)
+        finally:
+            self._planned.forget()
+
+    def _all(self, tasks: Sequence[Task]) -> Iterator[Done]:
         laned: dict[int, list[Task]] = {}
         rest = []
         for task in tasks:
-            if task.experiment.lanes > 1 and task.shareable:
+            if task.laned:
                 laned.setdefault(task.number, []).append(task)
             else:
                 rest.append(task)
@@ -127,11 +138,20 @@ class _Execution:
     def _skipped(self, task: Task) -> bool:
         if failed := self._planned.failed(task):
             self._progress.skip(task)
+            self._leave(task)
         return failed
 
     def _ended(self, task: Task, error: InputError | None) -> Done:
         self._progress.end(task, failed=error is not None)
+        self._leave(task)
         return Done(task, error)
+
+    def _leave(self, task: Task) -> None:
+        """Forget the frames of a sequence after the last task on it."""
+        kept = kept_frames(task)
+        self._left[kept] -= 1
+        if not self._left[kept]:
+            kept.forget()
 
     def _tracked(self, task: Task, boxes: Floats, how: Speed | Exception) -> Done:
         """End a task with its files: of the whole run, or of what came before a failure."""
@@ -206,8 +226,7 @@ class _Execution:
             for task, geometry in waiting.items():
                 of_bucket[next(b for b in known if b.holds(geometry))].append(task)
             for bucket, own in of_bucket.items():
-                # long ones first, so that the last lanes end at the same time
-                yield from self._through(bucket, sorted(own, key=lambda task: -task.frames))
+                yield from self._through(bucket, sorted(own, key=_late))
         for task in later:
             if not self._skipped(task):
                 yield self._alone(task)
@@ -251,6 +270,14 @@ class _Execution:
                 self._progress.begin(task)
                 self._progress.advance(task, 0)
                 yield task.given
+
+
+def _late(task: Task) -> tuple[int, str, int]:
+    """Return what orders tasks in lanes: the long ones first, so that the last lanes end together.
+
+    Runs of a sequence stay together, so that the frames of few sequences are kept at any time.
+    """
+    return -len(task.whole), task.whole.name, -task.frames
 
 
 def _tried(

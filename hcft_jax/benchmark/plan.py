@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from hcft_jax.backbones.backbone import Params
@@ -12,6 +14,7 @@ from hcft_jax.benchmark import baselines
 from hcft_jax.benchmark.outcome import Outcome, attempt, part, save
 from hcft_jax.benchmark.tasks import Done, Task
 from hcft_jax.data import datasets, otb, sequence
+from hcft_jax.data.kept import Kept, Memory
 from hcft_jax.data.layout import ListedTarget
 from hcft_jax.data.synthetic import synthetic
 from hcft_jax.evaluation import protocols
@@ -19,17 +22,28 @@ from hcft_jax.evaluation.protocols import PROTOCOLS, Run
 from hcft_jax.experiment.settings import Experiment, folders
 from hcft_jax.util.boxes import to_file
 from hcft_jax.util.errors import SettingError
+from hcft_jax.util.memory import available_memory
 from hcft_jax.weights.native import Weights
 
 _MANY = 1000  # runs whose results take some seconds to read
+_GIB = 2**30
+_SHARE = 4  # of the memory that is available, one part is for frames
+_UNTOLD = 4 * _GIB  # taken for available where the system does not tell
 
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """The outcomes of experiments, and their tasks, done or not, in the order of work."""
+    """The outcomes of experiments, and their tasks, done or not, in the order of work.
+
+    Attributes:
+        outcomes: One of each experiment.
+        tasks: The tasks of all, whose sequences have ``Kept`` frames.
+        memory: What these frames take.
+    """
 
     outcomes: list[Outcome]
     tasks: list[Task]
+    memory: Memory
 
     def params(self, task: Task) -> Params:
         """Return the parameters of a task's network, on the host."""
@@ -79,6 +93,25 @@ class Planned:
         missing = set(self.missing())
         return [task for task in shard(self.tasks, index, count) if task in missing]
 
+    def share(self, tasks: Sequence[Task]) -> None:
+        """Keep, of the frames of tasks that are about to be done, those that are read repeatedly.
+
+        Args:
+            tasks: All that are to be done; nothing is kept for others.
+        """
+        of_frames: dict[Kept, list[Task]] = {kept_frames(task): [] for task in self.tasks}
+        for task in tasks:
+            of_frames[kept_frames(task)].append(task)
+        for kept, own in of_frames.items():
+            if own:
+                kept.keep_only(_reads(own) > 1)
+            else:
+                kept.forget()
+
+    def forget(self) -> None:
+        """Give back the memory of all frames, which are not kept any more."""
+        self.share([])
+
     def longest_first(self) -> "Planned":
         """Return the order of sweeps: long sequences first, so that all workers end together."""
         tasks = sorted(self.tasks, key=lambda task: -len(task.whole))
@@ -113,11 +146,38 @@ def make(experiments: Sequence[Experiment], weights: Sequence[Weights] | None = 
         Outcome(e, of, place, e.label if len(experiments) > 1 else "")
         for e, of, place in zip(experiments, weights, places, strict=True)
     ]
-    planned = Planned(outcomes, [])
+    planned = Planned(outcomes, [], Memory(_frame_memory(experiments)))
     for numbers, listed in zip(sources.values(), targets, strict=True):
         for target in listed:
             _add(planned, numbers, target)
     return planned
+
+
+def kept_frames(task: Task) -> Kept:
+    """Return the frames of a planned task's sequence."""
+    assert isinstance(task.whole.frames, Kept)
+    return task.whole.frames
+
+
+def _reads(tasks: Sequence[Task]) -> npt.NDArray[np.int64]:
+    """Return how often each frame of a sequence will be read for tasks on it, at most."""
+    counts = np.zeros(len(tasks[0].whole), np.int64)
+    # of equal runs, one is tracked and the others are copied
+    scans = {(task.reader, task.run.first, task.run.last, task.run.box) for task in tasks}
+    for _, first, last, _ in scans:
+        counts[first : last + 1] += 1
+    # before runs are put into lanes, the size of the image is looked up
+    counts[0] += len({task.number for task in tasks if task.laned})
+    return counts
+
+
+def _frame_memory(experiments: Sequence[Experiment]) -> int:
+    """Return the bytes that frames may take: the least that an experiment sets."""
+    set_ones = [e.frame_memory for e in experiments if e.frame_memory is not None]
+    if set_ones:
+        return int(min(set_ones) * _GIB)
+    available = available_memory()
+    return (_UNTOLD if available is None else available) // _SHARE
 
 
 def _add(planned: Planned, numbers: Sequence[int], target: ListedTarget) -> None:
@@ -126,6 +186,7 @@ def _add(planned: Planned, numbers: Sequence[int], target: ListedTarget) -> None
     experiment = outcomes[0].experiment
     with attempt(outcomes, target.name):
         whole = target.load()
+        whole = dataclasses.replace(whole, frames=Kept(whole.frames, planned.memory))
         # one-pass results serve others also where that protocol is not asked for
         runs = {"ope": _runs(experiment, whole, "ope")}
         wanted = [protocol for protocol in PROTOCOLS if protocol in experiment.protocols]

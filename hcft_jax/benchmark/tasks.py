@@ -133,12 +133,24 @@ class Task:
         return self.experiment.method == METHOD and not self.extras
 
     @property
+    def laned(self) -> bool:
+        """Whether it goes through lanes."""
+        return self.experiment.lanes > 1 and self.shareable
+
+    @property
     def patches(self) -> Hashable:
         """Equal for tasks that look at the same patches of the same network, and may share them."""
         if not self.shareable:
             return id(self)
         frames = id(self.whole), self.run.protocol, self.run.label
         return *frames, self.weights, together.patches(self.experiment.tracker)
+
+    @property
+    def reader(self) -> Hashable:
+        """Equal for tasks on one run whose frames are read once for all of them."""
+        if self.laned or not self.shareable:
+            return self.number
+        return self.weights, together.patches(self.experiment.tracker)
 
     @property
     def executable(self) -> Hashable:

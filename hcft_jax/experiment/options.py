@@ -37,6 +37,7 @@ def define(into: flags.FlagValues = flags.FLAGS, only: Collection[str] | None = 
             continue
         simple: dict[Any, Any] = {
             float: flags.DEFINE_float,
+            float | None: flags.DEFINE_float,
             int: flags.DEFINE_integer,
             int | None: flags.DEFINE_integer,
             bool: flags.DEFINE_bool,

@@ -8,6 +8,7 @@ fields that have a help text.
 import dataclasses
 import hashlib
 import json
+import math
 import re
 import sys
 import typing
@@ -98,6 +99,11 @@ class Experiment:
     lanes: int = static(
         1, "runs tracked at once in one executable; their boxes are those of one after the other"
     )
+    frame_memory: float | None = static(
+        None,
+        "GiB of decoded frames that are kept for later runs, 0: none; by default a quarter of the "
+        "memory that is available",
+    )
     protocols: tuple[str, ...] = static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
@@ -121,6 +127,8 @@ class Experiment:
             raise SettingError(
                 "lanes", "with dft=fft each target has a grid of its own; leave one of them out"
             )
+        if self.frame_memory is not None and not 0 <= self.frame_memory < math.inf:  # NaN too
+            raise SettingError("frame_memory", f"{self.frame_memory} must be finite, at least 0")
         if self.own is not None:
             self.own.validate()
             if self.method != METHOD:

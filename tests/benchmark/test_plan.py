@@ -123,10 +123,34 @@ def test_equal_runs_know_each_other(experiments: list[Experiment]) -> None:
             assert other.result != task.result
 
 
+@pytest.mark.parametrize(
+    ("set_ones", "available", "expected"),
+    [
+        ((None, None), 1000, 250),
+        ((None, None), None, 2**30),
+        ((None, 2.0), 1000, 2**31),
+        ((0.5, 2.0), 1000, 2**29),
+        ((0.0, None), 1000, 0),
+    ],
+)
+def test_frames_may_take_what_is_set_or_a_quarter_of_what_is_there(
+    experiments: list[Experiment],
+    monkeypatch: pytest.MonkeyPatch,
+    set_ones: tuple[float | None, ...],
+    available: int | None,
+    expected: int,
+) -> None:
+    monkeypatch.setattr(plan, "available_memory", lambda: available)
+    pairs = zip(experiments, set_ones, strict=True)
+    planned = make([dataclasses.replace(e, frame_memory=gib) for e, gib in pairs])
+    assert planned.memory.limit == expected
+
+
 def test_a_task_is_plain_data_that_other_machines_can_be_sent(
     experiments: list[Experiment],
 ) -> None:
     task = make(experiments).tasks[0]
+    task.whole.frames.read(0)
     sent = pickle.dumps(task)
     assert len(sent) < 20_000  # no parameters of a network
     again = pickle.loads(sent)

@@ -161,8 +161,15 @@ def test_other_weights_are_another_folder() -> None:
 
 def test_what_boxes_do_not_depend_on_leaves_the_folder() -> None:
     experiment = settings.load("hcft")
-    changed = settings.override(experiment, {"overlay": True, "data_dir": "x", "sequences": ("A",)})
+    other = {"overlay": True, "data_dir": "x", "sequences": ("A",), "lanes": 4, "frame_memory": 2.0}
+    changed = settings.override(experiment, other)
     assert changed.folder("weights") == experiment.folder("weights")
+
+
+@pytest.mark.parametrize("gib", [-0.5, float("nan"), float("inf")])
+def test_memory_for_frames_is_finite_and_not_negative(gib: float) -> None:
+    with pytest.raises(InputError, match=rf"^frame_memory: {gib} must be finite, at least 0$"):
+        settings.derive("hcft", frame_memory=gib).validate()
 
 
 def test_eta_is_one_number_or_one_a_layer() -> None:
