@@ -98,9 +98,7 @@ def common_bucket(geometries: Collection[Geometry]) -> Bucket:
         geometries: of the targets, at least one.
     """
     (own,) = buckets(geometries, [1.0] * len(geometries), 1)
-    height, width = _rounded_up((own.window[0] // CELL, own.window[1] // CELL))
-    # rounded down to cells, a larger window would not be in the same bucket
-    window = (CELL * height + CELL - 1, CELL * width + CELL - 1)
+    window = Bucket(own.image, _rounded_up((own.window[0] // CELL, own.window[1] // CELL))).window
     return Bucket(own.image, _rounded_up(own.grid), window)
 
 

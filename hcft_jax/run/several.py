@@ -76,7 +76,7 @@ class Several:
     @property
     def boxes(self) -> npt.NDArray[np.float32]:
         """``[N, 4]``: x, y, w, h in the last frame, pixels from 0."""
-        return np.asarray(jax.vmap(tracker.box)(self._state))
+        return np.asarray(_boxes(self._state))
 
     def update(self, image: Images) -> Output:
         """Track the next frame; return ``Output`` with a leading axis of targets, on the host."""
@@ -114,6 +114,7 @@ class Several:
     def _warm(self, image: Images) -> None:
         """Compile by running, and forget the results."""
         before = self._state
+        _boxes(before)
         maps = self._look(before.target, image, before.position)
         positions, _, learned = _detect(self._config, before, maps)
         # as in ``update``, where the positions have been on the host
@@ -126,6 +127,9 @@ class Several:
             if size >= count:
                 return
             size *= 2
+
+
+_boxes = jax.jit(jax.vmap(tracker.box))
 
 
 @jax.jit

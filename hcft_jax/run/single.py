@@ -4,11 +4,14 @@
 what is compiled, is in the first once and in the second twice. Here it is a program of its own,
 which only the patch's size, the layers and the precision decide on. The rest, the crop, the spectra
 and the filter, is small; the sizes of a target are data in it (``hcft_jax.core.target``), padded to
-one of few buckets. So another target compiles nothing where its bucket is known, and little else.
+one of few buckets (``common_bucket``). So another target compiles nothing where its bucket is
+known, and little else.
 
 Between detecting and learning the host asks whether the target moved. The boxes are those of
 ``hcft_jax.core.tracker``.
 """
+
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +33,8 @@ def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike
     """Return the state after the first frame, and compile what ``step`` needs.
 
     The operators are padded to the target's ``common_bucket``; with ``dft="fft"``, which cannot be
-    padded, each size compiles the small programs anew. The images are not padded.
+    padded, each size compiles the small programs anew. The images are not padded: another size of
+    them compiles another crop.
 
     Args:
         params: The network's parameters.
@@ -45,8 +49,9 @@ def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike
     geometry, _ = place(box, size, config.grid)
     bucket = None if config.dft == "fft" else common_bucket([geometry])
     target, position = jax.device_put(tracker.begin(params, config, box, size, bucket))
-    maps = _look(params, config, target, image, position)
-    state = State(position, _train(config, target, _spectra(config, target, maps)), target)
+    general = _general(target)
+    x = _spectra(config, general, _look(params, config, target, image, position))
+    state = State(position, _train(config, general, x), target)
     compilation.once("single", lambda: step(params, config, state, image), config, state, image)
     return jax.block_until_ready(state)
 
@@ -63,16 +68,14 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
     Returns:
         The state, on the device and complete, and the result, on the host.
     """
-    target = state.target
+    target, general = state.target, _general(state.target)
     image = jax.device_put(image)  # once, although it is cropped twice where the target moved
-    maps = _look(params, config, target, image, state.position)
-    x = _spectra(config, target, maps)
-    position, *found = _detect(config, state, x)
+    x = _spectra(config, general, _look(params, config, target, image, state.position))
+    position, *found = _detect(config, replace(state, target=general), x)
     output, moved = jax.device_get(found)
     if moved:
-        maps = _look(params, config, target, image, position)
-        x = _spectra(config, target, maps)
-    learned = State(position, _learn(config, target, state.filters, x), target)
+        x = _spectra(config, general, _look(params, config, target, image, position))
+    learned = State(position, _learn(config, general, state.filters, x), target)
     # the caller may now write into the image, and a device that fails does so in this call
     return jax.block_until_ready(learned), output
 
@@ -101,3 +104,8 @@ def _look(
 ) -> dict[str, jax.Array]:
     """Return the configured layers' maps of the search window around a position."""
     return tracker.features(params, config, _patch(image, position, target.crop))
+
+
+def _general(target: Target) -> Target:
+    """Return the operators without the images' size, on which only the crop depends."""
+    return replace(target, image=(0, 0))
