@@ -10,7 +10,7 @@ from hcft_jax.util import compilation
 def test_programs_run_once_for_arguments_of_the_same_shapes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    ran = []
+    ran: list[None] = []
 
     def given(*like: object) -> int:
         compilation.once("test", lambda: ran.append(None), *like)
