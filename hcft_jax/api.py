@@ -112,9 +112,10 @@ class Tracker:
       bucket of targets: their response grids are padded to 32, 48, 64, 96, 128, ... cells of 4 px a
       side, the shorter side to at least half the longer one
       (``hcft_jax.core.target.common_bucket``). The true boxes of a sequence of OTB-100 are in 3
-      buckets (median over the sequences), those of all 100 sequences in 23. The crop depends on the image's size too.
-    * Padding changes no box. It costs time in each frame, for the cells that a grid gains, and none
-      in the network.
+      buckets (median over the sequences), those of all 100 sequences in 23. The crop depends on the
+      image's size too.
+    * Padding changes no box. It costs time in each frame for the cells that a grid gains, none in
+      the network: with VGG-19 up to 4 % of a frame was measured, with Compact 5 to 19 %.
 
     What one tracker has compiled serves all others of the process. With ``dft="fft"``, which cannot
     be padded, each size of grid is a bucket of its own.
