@@ -77,6 +77,20 @@ def test_everything_is_compiled_before_the_first_update(
     assert (compilation.total() - before).executables == 0
 
 
+def test_boxes_of_other_sizes_compile_nothing(tracker: Tracker, frames: list[Frame]) -> None:
+    tracker.init(frames[0], (28, 20, 24, 24))
+    for box in [(5.5, 8, 30, 17), (50, 30, 12, 26), (20, 20, 41, 18)]:
+        state = hcft_jax.init(tracker.params, SMALL, frames[0], box)
+        compiled = compilation.total()
+        tracker.init(frames[0], box)
+        np.testing.assert_array_equal(tracker.state.position, state.position)
+        results = [tracker.update(frame) for frame in frames[1:5]]
+        assert compilation.total() == compiled
+        for frame, seen in zip(frames[1:5], results, strict=True):
+            state, output = hcft_jax.step(tracker.params, SMALL, state, frame)
+            np.testing.assert_array_equal(seen.box, output.box)
+
+
 @pytest.mark.parametrize(
     "convert",
     [

@@ -34,7 +34,7 @@ class HCFT(ToolkitTracker):
     def __init__(
         self, config: str = "hcft", weights: str | None = None, name: str = "HCFT"
     ) -> None:
-        """Read the weights. The first target compiles the tracker.
+        """Read the weights. The first target compiles the tracker, targets of other sizes little.
 
         Args:
             config: A shipped configuration's name, or a Python file with ``get_config()``.

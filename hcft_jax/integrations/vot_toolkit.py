@@ -8,11 +8,11 @@ In the toolkit's ``trackers.ini``::
     command = python -m hcft_jax.integrations.vot_toolkit --config=hcft
     timeout = 300
 
-The process reads the weights before it greets the client. The executable depends on the sizes of
-the image and the target, so the process compiles when it gets a target and answers afterwards; all
-later frames are fast. ``timeout`` must allow for this; compiled programs are kept for the next
-start. Regions are rectangles, 0-based as in the protocol; a polygon is replaced by the box around
-it. All messages for people go to the standard error.
+The process reads the weights before it greets the client. It compiles when it gets its first target
+and answers afterwards; all later frames are fast, and targets of other sizes compile little.
+``timeout`` must allow for this; compiled programs are kept for the next start. Regions are
+rectangles, 0-based as in the protocol; a polygon is replaced by the box around it. All messages for
+people go to the standard error.
 
 Each answer has the property ``confidence``, which is the score of ``hcft_jax.Result`` (the PSR). It
 is missing where a target is so small that it has no score.

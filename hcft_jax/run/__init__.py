@@ -1,1 +1,1 @@
-"""Drivers of the tracker: one sequence, many in lanes, settings side by side, several targets."""
+"""Drivers of the tracker: frame by frame, sequences, many in lanes, settings, several targets."""

@@ -4,6 +4,10 @@ The targets are padded to one bucket, so they form one executable's batch: the n
 search windows of all targets at once, and then those of the targets that moved once more, at their
 new positions (``tracker.step``, for a batch). These are gathered first, so that no pass is spent on
 targets that stayed; their number is padded to a power of two, so that few sizes are compiled.
+
+As for one target (``hcft_jax.run.single``), the network is a program of its own, here one for each
+number of search windows, and the bucket is one of few: other boxes of as many targets compile
+nothing where their bucket is known, and no network where it is not.
 """
 
 import functools
@@ -19,11 +23,13 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
-from hcft_jax.core.target import Target, buckets, place
-from hcft_jax.core.tracker import Output, State
+from hcft_jax.core.target import Target, common_bucket, place
+from hcft_jax.core.tracker import Output, Spectra, State
+from hcft_jax.util import compilation
 from hcft_jax.util.errors import SettingError
 
 Filters = tuple[Filter, ...]
+Maps = dict[str, jax.Array]  # [N, fh, fw, D] by layer
 Images = npt.NDArray[np.uint8]
 
 
@@ -39,6 +45,8 @@ class Several:
     ):
         """Learn the targets in the first frame and compile the programs that ``update`` needs.
 
+        What an earlier object of as many targets has compiled is used again.
+
         Args:
             params: The network's parameters.
             config: The tracker's constants.
@@ -52,12 +60,13 @@ class Several:
             raise SettingError("dft", "several targets need matmul, which can be padded, not fft")
         size = image.shape[0], image.shape[1]
         geometries = [place(box, size, config.grid)[0] for box in boxes]
-        (bucket,) = buckets(geometries, [1] * len(boxes), 1)
+        bucket = common_bucket(geometries)
         begun = [tracker.begin(params, config, box, size, bucket) for box in boxes]
         target, position = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *begun))
         self._params, self._config = params, config
-        self._state = State(position, _begin(params, config, target, image, position), target)
-        self._warm(image)
+        trained = _train(config, target, self._look(target, image, position))
+        self._state = State(position, trained, target)
+        compilation.once("several", lambda: self._warm(image), config, self._state, image)
 
     @property
     def grids(self) -> npt.NDArray[np.int32]:
@@ -67,12 +76,13 @@ class Several:
     @property
     def boxes(self) -> npt.NDArray[np.float32]:
         """``[N, 4]``: x, y, w, h in the last frame, pixels from 0."""
-        return np.asarray(jax.vmap(tracker.box)(self._state))
+        return np.asarray(_boxes(self._state))
 
     def update(self, image: Images) -> Output:
         """Track the next frame; return ``Output`` with a leading axis of targets, on the host."""
         before = self._state
-        positions, output, learned = _detect(self._params, self._config, before, image)
+        maps = self._look(before.target, image, before.position)
+        positions, output, learned = _detect(self._config, before, maps)
         positions, places, output = jax.device_get((positions, before.position, output))
         which = np.flatnonzero((positions != places).any(axis=1))
         state = replace(before, position=positions, filters=learned)
@@ -87,14 +97,29 @@ class Several:
         count = len(state.position)
         padded = np.full(min(count, 1 << (len(which) - 1).bit_length()), count, np.int32)
         padded[: len(which)] = which
-        filters = _follow(self._params, self._config, state, old, image, padded)
-        return replace(state, filters=filters)
+        maps = self._look(state.target, image, state.position, padded)
+        return replace(state, filters=_follow(self._config, state, old, maps, padded))
+
+    def _look(
+        self,
+        target: Target,
+        image: Images,
+        positions: jax.Array,
+        which: npt.NDArray[np.int32] | None = None,
+    ) -> Maps:
+        """Return the maps of the targets ``which``, or of all, by one pass of the network."""
+        patches = _patches(target, image, positions, which)
+        return tracker.features(self._params, self._config, patches)
 
     def _warm(self, image: Images) -> None:
         """Compile by running, and forget the results."""
         before = self._state
-        _, _, learned = _detect(self._params, self._config, before, image)
-        state, count = replace(before, filters=learned), len(before.position)
+        _boxes(before)
+        maps = self._look(before.target, image, before.position)
+        positions, _, learned = _detect(self._config, before, maps)
+        # as in ``update``, where the positions have been on the host
+        state = replace(before, position=jax.device_get(positions), filters=learned)
+        count = len(before.position)
         size = 1
         while True:
             which = np.arange(min(size, count))
@@ -104,64 +129,60 @@ class Several:
             size *= 2
 
 
-def _spectra(
-    params: Params,
-    config: TrackerConfig,
-    target: Target,
-    image: jax.Array,
-    positions: jax.Array,
-) -> tuple[jax.Array, ...]:
-    """Return the spectra of M targets at positions ``[M, 2]``, by one pass of the network."""
-    patches = jax.vmap(sampling.patch, in_axes=(None, 0, 0))(image, positions, target.crop)
-    maps = tracker.features(params, config, patches)
+_boxes = jax.jit(jax.vmap(tracker.box))
+
+
+@jax.jit
+def _patches(
+    target: Target, image: jax.Array, positions: jax.Array, which: jax.Array | None
+) -> jax.Array:
+    """Return the patches of M of N targets: ``which``, int32 ``[M]``, or all where it is None.
+
+    Instead of a target that does not exist, the last one is cropped.
+    """
+    crop = target.crop
+    if which is not None:
+        own = jnp.minimum(which, positions.shape[0] - 1)
+        crop, positions = jax.tree.map(lambda a: a[own], (crop, positions))
+    return jax.vmap(sampling.patch, in_axes=(None, 0, 0))(image, positions, crop)
+
+
+def _spectra(config: TrackerConfig, target: Target, maps: Maps) -> Spectra:
     return jax.vmap(functools.partial(tracker.spectra, config))(target, maps)
 
 
-def _learned(
-    config: TrackerConfig, target: Target, old: Filters, x: tuple[jax.Array, ...]
-) -> Filters:
+def _learned(config: TrackerConfig, target: Target, old: Filters, x: Spectra) -> Filters:
     return jax.vmap(functools.partial(tracker.learn, config))(target, old, x)
 
 
 @jax.jit
-def _begin(
-    params: Params, config: TrackerConfig, target: Target, image: jax.Array, position: jax.Array
-) -> Filters:
-    x = _spectra(params, config, target, image, position)
+def _train(config: TrackerConfig, target: Target, maps: Maps) -> Filters:
+    x = _spectra(config, target, maps)
     return jax.vmap(functools.partial(tracker.train, config))(target, x)
 
 
 @jax.jit
-def _detect(
-    params: Params, config: TrackerConfig, state: State, image: jax.Array
-) -> tuple[jax.Array, Output, Filters]:
+def _detect(config: TrackerConfig, state: State, maps: Maps) -> tuple[jax.Array, Output, Filters]:
     """Return new positions, outputs, and the filters of targets that stayed."""
-    z = _spectra(params, config, state.target, image, state.position)
+    z = _spectra(config, state.target, maps)
     positions, output = jax.vmap(functools.partial(tracker.detect, config))(state, z)
     return positions, output, _learned(config, state.target, state.filters, z)
 
 
 @jax.jit
 def _follow(
-    params: Params,
-    config: TrackerConfig,
-    state: State,
-    old: Filters,
-    image: jax.Array,
-    which: jax.Array,
+    config: TrackerConfig, state: State, old: Filters, maps: Maps, which: jax.Array
 ) -> Filters:
     """Return the filters, after those of the targets ``which`` have learned at the new positions.
 
     Args:
-        params: the network's parameters.
         config: the tracker's constants.
         state: with the new positions, and the filters of targets that stayed.
         old: the filters before this frame.
-        image: of this frame.
+        maps: of the targets ``which`` at the new positions.
         which: int32 ``[M]``; the rest is filled with N, which is no target.
     """
     own = jnp.minimum(which, state.position.shape[0] - 1)
     target, before = jax.tree.map(lambda a: a[own], (state.target, old))
-    x = _spectra(params, config, target, image, state.position[own])
-    learned = _learned(config, target, before, x)
+    learned = _learned(config, target, before, _spectra(config, target, maps))
     return jax.tree.map(lambda a, b: a.at[which].set(b, mode="drop"), state.filters, learned)

@@ -1,9 +1,12 @@
-"""Counts how often and how long this process has compiled, from JAX's own events."""
+"""How often and how long this process has compiled, from JAX's own events, and for what."""
 
 import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,24 @@ def total() -> Compilations:
 
 
 _cleared = _total
+_ran: set[Hashable] = set()
+
+
+def once(name: str, run: Callable[[], object], *like: Any) -> None:
+    """Run programs so that they are compiled, unless they have been for arguments of these shapes.
+
+    Args:
+        name: of the programs.
+        run: calls them, with arguments that have the shapes of ``like``; what it returns is awaited
+            and forgotten.
+        like: pytrees whose structure and shapes and types of leaves decide what is compiled.
+    """
+    leaves, structure = jax.tree.flatten(like)
+    kinds = tuple((np.shape(leaf), str(getattr(leaf, "dtype", type(leaf)))) for leaf in leaves)
+    key = name, structure, kinds
+    if key not in _ran:
+        jax.block_until_ready(run())
+        _ran.add(key)
 
 
 def clear_beyond(limit: int) -> None:
@@ -48,4 +69,5 @@ def clear_beyond(limit: int) -> None:
     global _cleared
     if (_total - _cleared).executables >= limit:
         jax.clear_caches()
+        _ran.clear()
         _cleared = _total

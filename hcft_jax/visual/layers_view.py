@@ -35,7 +35,12 @@ class LayersView:
             state: The state before the frame is tracked; its position is the centre of the search.
             image: The frame, RGB uint8 ``[H, W, 3]``.
         """
-        responses, maps = jax.device_get(_look(self._params, self._config, state, image))
+        # the network by itself, as the tracker has compiled it
+        patch = _patch(image, state.position, state.target.crop)
+        maps = tracker.features(self._params, self._config, patch)
+        responses, maps = jax.device_get((_responses(self._config, state, maps), maps))
+        rows, columns = np.asarray(state.target.transform.grid)
+        responses = responses[:, :rows, :columns]  # without padding
         shown = {}
         names = sorted(maps, key=lambda name: maps[name].shape[0])  # deepest first, as responses
         for name in names:
@@ -46,19 +51,18 @@ class LayersView:
         window = np.asarray(state.target.crop.window)
         aspect = float(window[1] / window[0])
         height = overlay.enlargement(image) * image.shape[0]
-        columns = [
+        panels = [
             overlay.response_panel(height, self._config.response_names, responses, aspect),
             overlay.colour_panel(height, shown, aspect),
         ]
-        return np.concatenate(columns, axis=1)
+        return np.concatenate(panels, axis=1)
+
+
+_patch = jax.jit(sampling.patch)
 
 
 @jax.jit
-def _look(
-    params: Params, config: TrackerConfig, state: State, image: jax.Array
-) -> tuple[Any, dict[str, jax.Array]]:
-    patch = sampling.patch(image, state.position, state.target.crop)
-    maps = tracker.features(params, config, patch)
+def _responses(config: TrackerConfig, state: State, maps: dict[str, jax.Array]) -> Any:
     z = tracker.spectra(config, state.target, maps)
     _, output = tracker.detect(config, state, z, with_responses=True)
-    return output.responses, maps
+    return output.responses

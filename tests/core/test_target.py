@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 
 from hcft_jax.core.sampling import Geometry, geometry
-from hcft_jax.core.target import Bucket, buckets, fixed, place, placed_and_fixed
+from hcft_jax.core.target import (
+    Bucket,
+    buckets,
+    common_bucket,
+    fixed,
+    place,
+    placed_and_fixed,
+    rung,
+)
 
 sides = st.integers(10, 120)
 targets = st.lists(st.tuples(sides, sides), min_size=1, max_size=6)
@@ -55,6 +63,55 @@ def test_a_bucket_holds_all_windows_of_its_grid() -> None:
     for height, width in itertools.product(range(28, 32), range(40, 44)):
         assert Bucket((100, 100), (7, 10)).holds(Geometry((90, 100), (height, width), (7, 10)))
     assert not Bucket((100, 100), (7, 10)).holds(Geometry((90, 100), (32, 40), (8, 10)))
+
+
+def test_the_ladder_has_two_rungs_for_each_doubling() -> None:
+    rungs = [rung(cells) for cells in range(1, 1000)]
+    assert sorted(set(rungs)) == [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024]
+    assert rungs == sorted(rungs)
+    assert all(up >= cells for cells, up in enumerate(rungs, 1))
+    assert all(up < 1.5 * cells for cells, up in enumerate(rungs, 1) if cells > 32)
+
+
+@given(st.lists(st.tuples(st.integers(5, 400), st.integers(5, 400)), min_size=1, max_size=3))
+def test_the_common_bucket_holds_all_targets_with_little_waste(
+    shapes: list[tuple[int, int]],
+) -> None:
+    geometries = [geometry(shape, (700, 900)) for shape in shapes]
+    bucket = common_bucket(geometries)
+    assert all(bucket.holds(g) for g in geometries)
+    assert bucket.image == (700, 900)
+    # a single target of the bucket's sizes has that bucket: there are few
+    assert bucket == Bucket(bucket.image, bucket.grid)
+    assert {rung(side) for side in bucket.grid} == set(bucket.grid)
+    assert max(bucket.grid) <= 2 * min(bucket.grid)
+    own = [max(32, max(g.grid[axis] for g in geometries)) for axis in (0, 1)]
+    if max(own) <= 2 * min(own):
+        assert all(side < 1.5 * cells for side, cells in zip(bucket.grid, own, strict=True))
+
+
+def test_common_buckets_are_few_and_grow_with_the_target() -> None:
+    image = (2000, 2000)
+    sides = range(5, 360, 5)  # up to 252 cells
+    found = {
+        (h, w): common_bucket([geometry((h, w), image)]).grid
+        for h, w in itertools.product(sides, sides)
+        if h <= 2 * w  # taller targets have another search window
+    }
+    for (h, w), (height, width) in found.items():
+        more = found.get((h, w + 5), (height, width))
+        assert more[0] >= height
+        assert more[1] >= width
+    # 7 rungs from 32 to 256 with at most five shapes for each
+    assert len(set(found.values())) <= 1 + 3 + 5 * 5
+
+
+@pytest.mark.parametrize("size", [20, 44, 150])
+def test_the_common_bucket_of_a_set_grid_holds_its_window(size: int) -> None:
+    geometries = [geometry((size, 2 * size), (600, 600), 50)]
+    bucket = common_bucket(geometries)
+    assert bucket.holds(geometries[0])
+    assert bucket.grid == (64, 64)
 
 
 @pytest.mark.parametrize("target", [(20, 20), (31, 77), (90, 30)])

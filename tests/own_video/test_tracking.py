@@ -17,14 +17,17 @@ from absl import flags
 from absl.testing import flagsaver
 
 from hcft_jax import main
+from hcft_jax.api import Tracker
 from hcft_jax.backbones import registry
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import datasets, otb, video
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.data.video import Moment, Video
 from hcft_jax.experiment import settings
+from hcft_jax.own_video.tracking import OneTarget, SeveralTargets
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.util import boxes
+from hcft_jax.util import boxes, compilation
 from hcft_jax.weights import lookup
 from tests import films
 from tests.conftest import shared
@@ -158,6 +161,23 @@ def test_several_targets_are_tracked_at_once(
         folder = Path(alone.out.strip().split(": ")[-1])
         assert files(folder) == ["boxes.csv", "summary.json"]
         np.testing.assert_allclose(tracked, numbers(folder / "boxes.csv"), atol=2e-4)
+
+
+def test_targets_of_other_sizes_compile_nothing(frames: list[Frame]) -> None:
+    config = TrackerConfig(layers=("conv1_2",), gamma=(1.0,), input_size=32)
+    tracker = Tracker(config, lookup.random())
+
+    def track(box: tuple[float, float, float, float]) -> None:
+        for targets in (OneTarget(tracker, box, False), SeveralTargets(tracker, [box, box[::-1]])):
+            targets.init(frames[0])
+            for frame in frames[1:4]:
+                targets.update(frame)
+
+    track((30, 28, 24, 24))
+    before = compilation.total()
+    track((22, 30, 33, 19))
+    track((40, 25, 15, 31))
+    assert (compilation.total() - before).executables == 0
 
 
 def test_a_folder_of_images_is_a_video(

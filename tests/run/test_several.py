@@ -71,6 +71,19 @@ def test_everything_is_compiled_before_the_first_update(
     assert (compilation.total() - before).executables == 0
 
 
+def test_other_boxes_of_as_many_targets_compile_nothing(
+    params: Params, frames: list[Frame]
+) -> None:
+    Several(params, SMALL, frames[0], STARTS)
+    starts = [(10.0, 12.0, 31.0, 22.0), (44.0, 9.0, 14.0, 29.0), (20.0, 30.0, 19.0, 18.0)]
+    before = compilation.total()
+    several = Several(params, SMALL, frames[0], starts)
+    boxes = [several.boxes, *(np.asarray(several.update(frame).box) for frame in frames[1:])]
+    assert (compilation.total() - before).executables == 0
+    expected = np.stack([alone(params, frames, box) for box in starts])
+    np.testing.assert_allclose(np.stack(boxes, axis=1), expected, atol=1e-4)
+
+
 def test_what_cannot_be_batched_is_refused(params: Params, frames: list[Frame]) -> None:
     config = TrackerConfig(layers=("conv1_2",), gamma=(1.0,), input_size=32, dft="fft")
     with pytest.raises(InputError, match="dft: several targets need"):

@@ -1,0 +1,111 @@
+"""One target, frame by frame, in parts: the network is compiled once for targets of all sizes.
+
+``init`` and ``step`` of ``hcft_jax.core.tracker`` are one program each, and the network, most of
+what is compiled, is in the first once and in the second twice. Here it is a program of its own,
+which only the patch's size, the layers and the precision decide on. The rest, the crop, the spectra
+and the filter, is small; the sizes of a target are data in it (``hcft_jax.core.target``), padded to
+one of few buckets (``common_bucket``). So another target compiles nothing where its bucket is
+known, and little else.
+
+Between detecting and learning the host asks whether the target moved. The boxes are those of
+``hcft_jax.core.tracker``.
+"""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import sampling, tracker
+from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.filters import Filter
+from hcft_jax.core.target import Target, common_bucket, place
+from hcft_jax.core.tracker import Output, Spectra, State
+from hcft_jax.util import compilation
+
+Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | jax.Array
+
+
+def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike) -> State:
+    """Return the state after the first frame, and compile what ``step`` needs.
+
+    The operators are padded to the target's ``common_bucket``; with ``dft="fft"``, which cannot be
+    padded, each size compiles the small programs anew. The images are not padded: another size of
+    them compiles another crop.
+
+    Args:
+        params: The network's parameters.
+        config: The tracker's constants.
+        image: RGB ``[H, W, 3]`` in [0, 255], uint8 or float32.
+        box: (x, y, w, h), 0-based pixels.
+
+    Raises:
+        InputError: The box cannot be tracked.
+    """
+    size = image.shape[0], image.shape[1]
+    geometry, _ = place(box, size, config.grid)
+    bucket = None if config.dft == "fft" else common_bucket([geometry])
+    target, position = jax.device_put(tracker.begin(params, config, box, size, bucket))
+    general = _general(target)
+    x = _spectra(config, general, _look(params, config, target, image, position))
+    state = State(position, _train(config, general, x), target)
+    compilation.once("single", lambda: step(params, config, state, image), config, state, image)
+    return jax.block_until_ready(state)
+
+
+def step(params: Params, config: TrackerConfig, state: State, image: Image) -> tuple[State, Output]:
+    """Track one frame, as ``step`` of ``hcft_jax.core.tracker`` does.
+
+    Args:
+        params: The network's parameters.
+        config: The tracker's constants.
+        state: After the previous frame.
+        image: RGB ``[H, W, 3]`` in [0, 255], of the first frame's size and type.
+
+    Returns:
+        The state, on the device and complete, and the result, on the host.
+    """
+    target, general = state.target, _general(state.target)
+    image = jax.device_put(image)  # once, although it is cropped twice where the target moved
+    x = _spectra(config, general, _look(params, config, target, image, state.position))
+    position, *found = _detect(config, replace(state, target=general), x)
+    output, moved = jax.device_get(found)
+    if moved:
+        x = _spectra(config, general, _look(params, config, target, image, position))
+    learned = State(position, _learn(config, general, state.filters, x), target)
+    # the caller may now write into the image, and a device that fails does so in this call
+    return jax.block_until_ready(learned), output
+
+
+_patch = jax.jit(sampling.patch)
+_spectra = jax.jit(tracker.spectra)
+_train = jax.jit(tracker.train)
+
+
+@jax.jit
+def _detect(config: TrackerConfig, state: State, z: Spectra) -> tuple[jax.Array, Output, jax.Array]:
+    """Return the new position, the output, and whether the target moved."""
+    position, output = tracker.detect(config, state, z)
+    return position, output, jnp.any(position != state.position)
+
+
+@jax.jit
+def _learn(
+    config: TrackerConfig, target: Target, old: tuple[Filter, ...], x: Spectra
+) -> tuple[Filter, ...]:
+    return tracker.learn(config, target, old, x)
+
+
+def _look(
+    params: Params, config: TrackerConfig, target: Target, image: Image, position: jax.Array
+) -> dict[str, jax.Array]:
+    """Return the configured layers' maps of the search window around a position."""
+    return tracker.features(params, config, _patch(image, position, target.crop))
+
+
+def _general(target: Target) -> Target:
+    """Return the operators without the images' size, on which only the crop depends."""
+    return replace(target, image=(0, 0))
