@@ -171,18 +171,20 @@ def _impulse_responses(config: TrackerConfig, state: State) -> tuple[jax.Array, 
     """
     transform, y = state.target.transform, tracker.label(config, state.target)
 
-    def of_layer(learned: Filter) -> jax.Array:
-        model, scale = learned
-        impulse = jnp.zeros_like(model[..., :1]).at[0].set(1.0)  # all frequencies alike
+    def of_filter(learned: Filter) -> jax.Array:
+        parts = [transform.complete(part).values for part in learned.model]
+        model = jnp.concatenate(parts, axis=-1)  # [gh // 2 + 1, 2, gw, D]
+        count = transform.cells * model.shape[-1]  # a response is a mean over channels and cells
 
         def of_channel(one: jax.Array) -> jax.Array:
-            alone = Filter(one[..., None], scale)
-            return filters.respond(alone, impulse, y, transform, config.lambda_, config.update)
+            correlation = jnp.stack([one[:, 0], -one[:, 1]]) / count  # conj(M)
+            return transform.inverse(
+                filters.weighted(learned, correlation, y, config.lambda_, config.update)
+            )
 
-        # a response is a mean over channels
-        return jax.vmap(of_channel, in_axes=3)(model) / model.shape[3]
+        return jax.vmap(of_channel, in_axes=3)(model)
 
-    return tuple(map(of_layer, state.filters))
+    return tuple(map(of_filter, state.filters))
 
 
 def variants(config: TrackerConfig) -> dict[str, TrackerConfig]:

@@ -8,7 +8,7 @@ cropped elsewhere. Spectra, filters and responses are computed by the tracker's 
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -116,10 +116,12 @@ def loss(
         parts[f"taught/{name}"] = jnp.mean(weight * jnp.square(own - wanted))
 
     spectra = jax.vmap(functools.partial(tracker.spectra, config, fixed))(maps)
-    found, more = (
-        tuple(x[: clips * count].reshape(clips, count, *x.shape[1:]) for x in spectra),
-        tuple(x[clips * count :].reshape(clips, count - 2, *x.shape[1:]) for x in spectra),
-    )
+
+    def by_clip(values: jax.Array, frames: int) -> jax.Array:
+        return values.reshape(clips, frames, *values.shape[1:])
+
+    found = jax.tree.map(lambda x: by_clip(x[: clips * count], count), spectra)
+    more = jax.tree.map(lambda x: by_clip(x[clips * count :], count - 2), spectra)
     displacements = -offsets.astype(jnp.float32) / CELL
     apart = jax.vmap(functools.partial(_followed, config, fixed))(found, more, displacements)
     for index, name in enumerate([*config.response_names, "all"]):
@@ -142,15 +144,20 @@ def _followed(
     Args:
         config: The tracker's constants.
         fixed: The operators.
-        found: By layer, spectra ``[K, 2, gh, gw // 2 + 1, D]`` where the target is searched.
-        more: ``[K - 2, ...]`` where it is, of the regions between the first and the last.
+        found: Spectra where the target is searched, with a leading axis of K regions.
+        more: Where it is, of the K - 2 regions between the first and the last.
         displacements: ``[K, 2]`` (rows, columns) of the target in ``found``, in cells.
     """
-    learned = tracker.train(config, fixed, tuple(x[0] for x in found))
+
+    def at(spectra: Spectra, index: int) -> Spectra:
+        return cast(Spectra, jax.tree.map(lambda x: x[index], spectra))
+
+    learned = tracker.train(config, fixed, at(found, 0))
     apart = []
-    for k in range(1, displacements.shape[0]):
+    count = displacements.shape[0]
+    for k in range(1, count):
         state = State(jnp.zeros(2, jnp.float32), learned, fixed)
-        _, output = tracker.detect(config, state, tuple(x[k] for x in found), with_responses=True)
+        _, output = tracker.detect(config, state, at(found, k), with_responses=True)
         assert output.responses is not None
         total = differentiable.total(config, output.responses)
         judged = jnp.concatenate([output.responses, total[None]])
@@ -158,8 +165,8 @@ def _followed(
         judged = judged / jax.lax.stop_gradient(jnp.max(judged, axis=(1, 2), keepdims=True))
         divergence = functools.partial(differentiable.divergence, config, fixed)
         apart.append(jax.vmap(divergence, (0, None))(judged, displacements[k]))
-        if k <= more[0].shape[0]:
-            learned = tracker.learn(config, fixed, learned, tuple(x[k - 1] for x in more))
+        if k <= count - 2:
+            learned = tracker.learn(config, fixed, learned, at(more, k - 1))
     return jnp.mean(jnp.stack(apart), axis=0)
 
 

@@ -160,12 +160,13 @@ class ContenderPrograms:
         available, first = available_memory(), self._devices[0]
         if first.platform != "cpu" or available is None:
             return None  # other devices report it themselves
-        ring = ring_of(usual_passes(first))
+        ring = ring_of(usual_passes(first, lanes))
         each = 0
         for bucket in work.buckets:
             blank = tracker.blank(self._network, self._config, bucket)
-            lane = empty(self._network, self._config, blank, 1, ring)
-            each = max(each, sum(leaf.nbytes for leaf in jax.tree.leaves(lane)))
+            lane = empty(self._network, self._config, blank, 1)
+            images = ring * 3 * bucket.image[0] * bucket.image[1]
+            each = max(each, images + sum(leaf.nbytes for leaf in jax.tree.leaves(lane)))
         needed = 3 * lanes * each  # the donated lanes, the results of a pass, and a copy
         if needed < 0.7 * available:
             return None

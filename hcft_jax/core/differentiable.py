@@ -154,7 +154,9 @@ def windows(
     grid = (int(target.transform.grid[0]), int(target.transform.grid[1]))
     maps = tracker.map_sizes(params, config)
     return [
-        spectrum.matrices(grid, maps, target.transform.shape, spectrum.cosine(order))
+        spectrum.matrices(
+            grid, maps, target.transform.shape, spectrum.cosine(order), target.transform.precision
+        )
         for order in range(orders)
     ]
 

@@ -1,6 +1,7 @@
 """From an image and a position to the network's input: search window, crop, resize."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ CELL = 4  # pixels per cell of the response grid
 PADDED = 2.8  # search window, in target sizes
 PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
 PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
+MOST_TAPS = 4  # of an axis, beyond which matrix products are faster
 LEAST_GRID = 3  # cells: a symmetric Hann window of two is zero everywhere
 
 Pair = tuple[Any, Any]  # (height, width): numbers, or traced float64
@@ -109,14 +111,30 @@ def crop(geometry: Geometry, size: tuple[int, int], padded: tuple[int, int] | No
     return Crop(image, window, vertical, horizontal)
 
 
-def patch(image: jax.Array, position: jax.Array, crop: Crop) -> jax.Array:
+@functools.partial(jax.tree_util.register_dataclass, data_fields=["store", "slot"], meta_fields=[])
+@dataclass(frozen=True)
+class Stored:
+    """An image that lies among others, each with its pixels row by row from a slot's beginning."""
+
+    store: jax.Array  # uint8 [N, S]: N slots of S bytes, at least 3 H W
+    slot: jax.Array  # int32 []
+
+
+Image = jax.Array | Stored
+
+
+def patch(
+    image: Image, position: jax.Array, crop: Crop, *, sparse: bool | None = None
+) -> jax.Array:
     """Return the search window around a position, resized.
 
     Args:
         image: RGB ``[>= H, >= W, 3]`` in [0, 255], uint8 or float; pixels below and to the right
-            of the H x W are padding, and are not used.
+            of the H x W are padding, and are not used. Or one that is stored.
         position: (row, column), 0-based pixels, ``[2]``.
         crop: the window's operator.
+        sparse: whether only the pixels that a value of the patch depends on are read for it, two
+            or a few an axis, instead of two matrix products. None: as is fastest on the device.
 
     Returns:
         ``[height, width, 3]`` in [0, 255], of the operator's dtype (float32). Pixels outside the
@@ -132,11 +150,57 @@ def patch(image: jax.Array, position: jax.Array, crop: Crop) -> jax.Array:
         )
         for axis, operator in enumerate((crop.vertical, crop.horizontal))
     )
-    cropped = image[rows][:, columns].astype(crop.vertical.dtype)
+    pixels = functools.partial(_pixels, image, crop.image[1])
+    count = max(_taps(operator.shape) for operator in (crop.vertical, crop.horizontal))
+    if sparse is None:
+        sparse = jax.default_backend() != "cpu" and count <= MOST_TAPS
+    if sparse:
+        return _sparse(pixels, (rows, columns), crop)
     return jnp.einsum(
         "iy,yxc,jx->ijc",
         crop.vertical,
-        cropped,
+        pixels(rows, columns).astype(crop.vertical.dtype),
         crop.horizontal,
         precision=jax.lax.Precision.HIGHEST,
     )
+
+
+def _pixels(image: Image, width: jax.Array, rows: jax.Array, columns: jax.Array) -> jax.Array:
+    """Return the pixels at each of the rows and columns, [rows, columns, 3]."""
+    if not isinstance(image, Stored):
+        return image[rows][:, columns]
+    first = 3 * (rows[:, None] * width + columns[None, :])
+    return image.store[image.slot, first[:, :, None] + jnp.arange(3, dtype=jnp.int32)[None, None]]
+
+
+def _sparse(
+    pixels: Callable[[jax.Array, jax.Array], jax.Array], places: Pair, crop: Crop
+) -> jax.Array:
+    """Return the patch as a sum over pairs of taps: one gather each, which compilers fuse."""
+    (above, vertical), (left, horizontal) = (
+        _tapped(operator, place)
+        for operator, place in zip((crop.vertical, crop.horizontal), places, strict=True)
+    )
+    terms = (
+        pixels(row, column).astype(weight.dtype) * (weight[:, None] * other[None, :])[:, :, None]
+        for row, weight in zip(above, vertical, strict=True)
+        for column, other in zip(left, horizontal, strict=True)
+    )
+    return functools.reduce(jnp.add, terms)
+
+
+def _tapped(operator: Array, places: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Return the pixels that each output depends on, and their weights: [taps, outputs] each."""
+    operator = jnp.asarray(operator)
+    first = jnp.argmax(operator > 0, axis=1).astype(jnp.int32)
+    count = _taps(operator.shape)
+    taps = first[None, :] + jnp.arange(count, dtype=jnp.int32)[:, None]
+    inside = taps < operator.shape[1]
+    taps = jnp.where(inside, taps, 0)
+    weights = jnp.take_along_axis(operator, taps.T, axis=1).T
+    return places[taps], jnp.where(inside, weights, 0.0)
+
+
+def _taps(shape: tuple[int, ...]) -> int:
+    """Return the most pixels that an output depends on: two where it grows, else what it covers."""
+    return max(2, -(-shape[1] // shape[0]) + 1)

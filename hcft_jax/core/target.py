@@ -22,6 +22,12 @@ from hcft_jax.core.spectrum import FFT, Transform
 from hcft_jax.util.errors import InputError
 
 LEAST_RUNG = 32  # cells: below that a smaller grid saves next to nothing of a frame
+PRECISIONS = {
+    "float32": jax.lax.Precision.HIGHEST,
+    "tf32": jax.lax.Precision.HIGH,
+    "bfloat16": jax.lax.Precision.HIGH,
+}
+"""The precision of the spectral products, by the network's."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,7 @@ def fixed(
     *,
     dft: str = "matmul",
     bucket: Bucket | None = None,
+    precision: str = "float32",
 ) -> Target:
     """Return the operators of a track, in NumPy, or traced where the geometry is.
 
@@ -189,6 +196,8 @@ def fixed(
         maps: (height, width) of the network's maps.
         dft: as in ``TrackerConfig``.
         bucket: the sizes to pad to; needed for traced sizes. None: no padding.
+        precision: as in ``TrackerConfig``. Spectra lose less than features by a lower one, and
+            have TF32's where features have less.
 
     Raises:
         ValueError: the target does not fit into the bucket, or ``dft="fft"`` with a bucket.
@@ -198,7 +207,8 @@ def fixed(
         raise ValueError(f"{geometry} cannot be put into {bucket} with dft={dft!r}")
     transform: Transform = FFT(geometry.grid)
     if dft != "fft":
-        transform = spectrum.matrices(geometry.grid, maps, bucket.grid if bucket else None)
+        padded = bucket.grid if bucket else None
+        transform = spectrum.matrices(geometry.grid, maps, padded, precision=PRECISIONS[precision])
     return Target(
         size=xp.stack(size).astype(xp.float32),
         cell=np.array(geometry.cell, np.float32),
@@ -214,6 +224,7 @@ def placed_and_fixed(
     patch: tuple[int, int],
     maps: Collection[tuple[int, int]],
     bucket: Bucket,
+    precision: str = "float32",
 ) -> tuple[Target, Any]:
     """Return what a traced box fixes, and its position: ``place`` and ``fixed`` in one program.
 
@@ -226,12 +237,14 @@ def placed_and_fixed(
         patch: (height, width) of the network's input.
         maps: (height, width) of the network's maps.
         bucket: the sizes to pad to.
+        precision: as for ``fixed``.
     """
     x, y, w, h = box.astype(jnp.float64)
     height, width = image.astype(jnp.float64)
     window = sampling.search_window((h, w), (height, width))
     grid = (jnp.floor(window[0] / CELL), jnp.floor(window[1] / CELL))
-    target = fixed(Geometry((height, width), window, grid), (h, w), patch, maps, bucket=bucket)
+    geometry = Geometry((height, width), window, grid)
+    target = fixed(geometry, (h, w), patch, maps, bucket=bucket, precision=precision)
     return target, centre((x, y, w, h))
 
 

@@ -6,6 +6,7 @@ positions are 0-based (``hcft_jax.util.boxes``).
 """
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import jax
@@ -16,12 +17,12 @@ import numpy.typing as npt
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import filters, sampling, search, spectrum
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.filters import Filter
-from hcft_jax.core.sampling import CELL, LEAST_GRID, Geometry
+from hcft_jax.core.filters import Filter, Parts
+from hcft_jax.core.sampling import CELL, LEAST_GRID, Geometry, Image
 from hcft_jax.core.target import Bucket, Target, fixed, place
 from hcft_jax.util.errors import InputError
 
-Spectra = tuple[jax.Array, ...]  # [2, gh, gw // 2 + 1, D] per filter, deepest layer first
+Spectra = tuple[Parts, ...]  # per filter, deepest layer first
 
 
 @functools.partial(
@@ -114,14 +115,18 @@ def begin(
     _, _, w, h = np.asarray(box, np.float64)
     maps = map_sizes(params, config)
     side = (config.input_side(params),) * 2
-    return fixed(geometry, (h, w), side, maps, dft=config.dft, bucket=bucket), position
+    target = fixed(
+        geometry, (h, w), side, maps, dft=config.dft, bucket=bucket, precision=config.precision
+    )
+    return target, position
 
 
 def blank(params: Params, config: TrackerConfig, bucket: Bucket) -> Target:
     """Return a target of the bucket's shapes that nothing is tracked with."""
     least = Geometry(bucket.image, (CELL * LEAST_GRID,) * 2, (LEAST_GRID,) * 2)
     side = (config.input_side(params),) * 2
-    return fixed(least, (1.0, 1.0), side, map_sizes(params, config), bucket=bucket)
+    maps = map_sizes(params, config)
+    return fixed(least, (1.0, 1.0), side, maps, bucket=bucket, precision=config.precision)
 
 
 def map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
@@ -190,7 +195,7 @@ def step(
 
 
 def observe(
-    params: Params, config: TrackerConfig, target: Target, image: jax.Array, position: jax.Array
+    params: Params, config: TrackerConfig, target: Target, image: Image, position: jax.Array
 ) -> Spectra:
     """Return the spectra of the search window around a position (Eq. 1): patch, features, DFT.
 
@@ -198,7 +203,7 @@ def observe(
         params: the network's parameters.
         config: the tracker's constants.
         target: the operators.
-        image: RGB ``[H, W, 3]`` in [0, 255].
+        image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored.
         position: (row, column) in pixels, ``[2]``.
     """
     patch = sampling.patch(image, position, target.crop)
@@ -212,15 +217,21 @@ def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[st
 
 
 def spectra(config: TrackerConfig, target: Target, maps: dict[str, jax.Array]) -> Spectra:
-    """Return the spectra ``[2, gh, gw // 2 + 1, D]`` of a search window's features, per filter."""
-    parts = tuple(target.transform.spectrum(maps[name]) for name in config.deepest_first)
-    return (jnp.concatenate(parts, axis=-1),) if config.hypercolumn else parts
+    """Return the spectra of a search window's features, per filter.
+
+    Args:
+        config: the tracker's constants.
+        target: the operators.
+        maps: by ``features``, ``[fh, fw, D]`` by layer.
+    """
+    parts = tuple(target.transform.observe(maps[name]) for name in config.deepest_first)
+    return (parts,) if config.hypercolumn else tuple((part,) for part in parts)
 
 
 def label(config: TrackerConfig, target: Target) -> jax.Array:
     """Return Y, the spectrum of the Gaussian label that filters are trained on.
 
-    Its shape is ``[2, gh, gw // 2 + 1]``.
+    Its shape is ``[2, gh // 2 + 1, gw]``.
     """
     size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
     return target.transform.label(spectrum.deviation(size, config.sigma, cell))
@@ -234,14 +245,14 @@ def detect(
     Args:
         config: the tracker's constants.
         state: after the previous frame.
-        z: by ``observe`` at ``state.position``, ``[2, gh, gw // 2 + 1, D]`` per filter.
+        z: by ``observe`` at ``state.position``.
         with_responses: also return every layer's response map, in the ``Output``.
     """
     transform = state.target.transform
     y = label(config, state.target)
     responses = [
-        filters.respond(f, spectra, y, transform, config.lambda_, config.update)
-        for f, spectra in zip(state.filters, z, strict=True)
+        filters.respond(f, parts, y, transform, config.lambda_, config.update)
+        for f, parts in zip(state.filters, z, strict=True)
     ]
     radius = None if config.search == "sum" else config.radius
     total, peak = search.combine(responses, config.response_weights, radius, transform.grid)
@@ -263,15 +274,20 @@ def train(config: TrackerConfig, target: Target, x: Spectra) -> tuple[Filter, ..
     """Return the filters of one frame, from its spectra (Eq. 2, 3)."""
     y = label(config, target)
     return tuple(
-        filters.train(spectra, y, target.transform, config.lambda_, config.update) for spectra in x
+        filters.train(parts, y, target.transform, config.lambda_, config.update) for parts in x
     )
 
 
 def average(
-    config: TrackerConfig, old: tuple[Filter, ...], new: tuple[Filter, ...]
+    old: tuple[Filter, ...], new: tuple[Filter, ...], rates: Iterable[jax.Array | float]
 ) -> tuple[Filter, ...]:
-    """Return the running average of filters (Eq. 6)."""
-    rates = config.learning_rates
+    """Return the running average of filters (Eq. 6).
+
+    Args:
+        old: the filters so far.
+        new: those of a frame.
+        rates: eta of each: 1 replaces the old one, 0 keeps it.
+    """
     return tuple(filters.update(o, n, eta) for o, n, eta in zip(old, new, rates, strict=True))
 
 
@@ -284,9 +300,9 @@ def learn(
         config: the tracker's constants.
         target: the operators.
         old: the filters so far, deepest layer first.
-        x: by ``observe`` at the new position, ``[2, gh, gw // 2 + 1, D]`` per filter.
+        x: by ``observe`` at the new position.
     """
-    return average(config, old, train(config, target, x))
+    return average(old, train(config, target, x), config.learning_rates)
 
 
 @functools.partial(jax.jit, static_argnames="with_responses", donate_argnames="state")

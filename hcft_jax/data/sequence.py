@@ -107,3 +107,11 @@ class _Part:
 
     def label(self, index: int) -> str:
         return self.whole.label(self.first + index)
+
+
+def original(source: FrameSource, index: int) -> tuple[FrameSource, int]:
+    """Return the source that a frame comes from, and its index there: not a part of it."""
+    while isinstance(source, _Part):
+        index += source.first
+        source = source.whole
+    return source, index

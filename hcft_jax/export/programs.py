@@ -103,7 +103,7 @@ def _programs(
     image = jax.ShapeDtypeStruct((*bucket.image, 3), np.uint8)
 
     def fixed(box: jax.Array, size: jax.Array) -> Any:
-        return placed_and_fixed(box, size, side, maps, bucket)
+        return placed_and_fixed(box, size, side, maps, bucket, tracker_config.precision)
 
     def begin(box: jax.Array, size: jax.Array) -> tuple[list[jax.Array], jax.Array]:
         target, position = fixed(box, size)

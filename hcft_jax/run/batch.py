@@ -1,17 +1,14 @@
 """Many sequences at once, on the host: lanes are fed, and refilled when a sequence ends.
 
-The device's side is ``hcft_jax.run.lanes``. Here frames are decoded ahead in threads, sent while
-the device works on those it has, and the boxes are collected. The results of a call to the device
-are read after it has been given the next call, so that it never waits for the host.
+The device's side is ``hcft_jax.run.lanes``, and frames come from ``hcft_jax.run.feed``. The results
+of a call to the device are read after it has been given the next call, so that it never waits for
+the host.
 """
 
 import collections
 import contextlib
-import functools
-import heapq
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,14 +22,15 @@ from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, Target
 from hcft_jax.core.tracker import Params
-from hcft_jax.data import frames
 from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.run.feed import Feed, Held
 from hcft_jax.run.lanes import Pass, batches, empty, programs
 from hcft_jax.util.errors import InputError
 
 Floats = npt.NDArray[np.float32]
 _CALLS = 2  # calls that the device has been given at any time
-_PACKERS = 4  # threads that copy frames into packets
+_PATCHES = 64  # of a call, at least, on an accelerator: fewer take less time than a call does
+_KEPT = 0.25  # of an accelerator's memory: for frames that a later track may ask for
 
 
 @dataclass(frozen=True)
@@ -52,39 +50,45 @@ class _Running:
     """A track in a lane, as the host knows it."""
 
     index: int
-    frames: Generator[Frame, None, None]
-    held: Frame | None  # decoded, not sent yet
+    sequence: Sequence
+    first: Frame | None  # decoded, not sent yet
+    size: tuple[int, int]  # of the frames
     total: int  # number of frames, or of those before a frame that cannot be read
     target: Target
     position: Floats  # in the first frame
     boxes: Floats
     peak: Floats
     psr: Floats
-    loaded: int = 0  # frames sent
+    ahead: collections.deque[Held] = field(default_factory=collections.deque)  # from ``done`` on
+    loaded: int = 0  # frames that are on the device, in their order
     done: int = 0  # of these, finished on the device as last heard
     detected: int = 1  # of these, with a known box
     error: InputError | None = None
     started: float = field(default_factory=time.perf_counter)
 
-    def read(self) -> Frame | None:
-        """Return the next frame to send, if there is one."""
-        if self.held is not None:
-            frame, self.held = self.held, None
-            return frame
-        try:
-            return next(self.frames, None)
-        except InputError as error:
-            self.total, self.error = self.loaded, error
-            return None
+    @property
+    def requested(self) -> int:
+        """The number of frames that the feed has been asked for."""
+        return self.done + len(self.ahead)
 
-    def hear(self, found: Pass, lane: int, done: int) -> int:
+    def arrived(self) -> None:
+        """Count the frames that are on the device; the first broken one ends the track."""
+        while self.loaded < self.requested:
+            held = self.ahead[self.loaded - self.done]
+            if not held.sent:
+                return
+            if held.error is not None:
+                self.total, self.error = self.loaded, held.error
+                return
+            self.loaded += 1
+
+    def hear(self, found: Pass, lane: int) -> int:
         """Take the results of a call to the device for its lane; return the number of new boxes."""
         new = np.asarray(found.detected)[:, lane]
         at = np.asarray(found.frame)[new, lane]
         for own, heard in ((self.boxes, found.box), (self.peak, found.peak), (self.psr, found.psr)):
             own[at] = np.asarray(heard)[new, lane]
         self.detected += len(at)
-        self.done = done
         return len(at)
 
     def track(self) -> LaneTrack:
@@ -119,7 +123,7 @@ def track_many(
         bucket: sizes that hold all of them.
         lanes: number of tracks at once, a multiple of the number of devices.
         passes: number of network passes between two exchanges with the host. None: 2 on a CPU,
-            where each takes long, and 8 elsewhere.
+            where each takes long, and elsewhere 8, or more where the lanes are few.
         devices: to spread the lanes over. None: the first one.
         batched: whether the lanes of a device are one batch, or take turns. None: they take turns
             on a CPU, where that is faster.
@@ -138,64 +142,21 @@ def track_many(
     if rest or not each:
         raise ValueError(f"{lanes} lanes cannot be spread evenly over {len(devices)} devices")
     mesh = Mesh(np.array(devices), ("lanes",))
-    passes = passes or usual_passes(devices[0])
+    passes = passes or usual_passes(devices[0], each)
     batched = batches(devices[0]) if batched is None else batched
-    load, advance = programs(mesh, passes, batched=batched)
-    params = jax.device_put(params, NamedSharding(mesh, P()))
-    ring = ring_of(passes)
-    size = max(1, each * passes // 4)  # of a packet: few calls, and the last one not half empty
-    nobody = np.full(len(devices), each, np.int32)
-    blank, nowhere = tracker.blank(params, config, bucket), np.zeros(2, np.float32)
-    state = jax.device_put(
-        empty(params, config, blank, lanes, ring), NamedSharding(mesh, P("lanes"))
-    )
-    running: list[_Running | None] = [None] * lanes
-    coming = enumerate(sequences)
-    calls: collections.deque[tuple[list[_Running | None], Any, Any]] = collections.deque()
-    with contextlib.ExitStack() as stack:
-        threads = stack.enter_context(ThreadPoolExecutor(thread_name_prefix="frames"))
-        packers = stack.enter_context(ThreadPoolExecutor(_PACKERS, thread_name_prefix="packing"))
-        stack.callback(_close, running)
-        packet = functools.partial(_packet, packers, running, bucket, len(devices), size, ring)
-        # nothing to load and nothing to do: compiles
-        state = load(state, *packet(), nobody, blank, nowhere)
-        state, *_ = advance(params, config, state, np.zeros(lanes, np.int32))
-        while True:
-            for lane, track in enumerate(running):
-                if track is not None and track.detected >= track.total:
-                    running[lane] = None
-                    track.frames.close()
-                    yield track.track()
-            for lane in range(lanes):
-                while running[lane] is None and (given := next(coming, None)) is not None:
-                    try:
-                        begun = _begin(*given, params, config, bucket, threads, 2 * passes)
-                    except InputError as error:
-                        yield _none(given[0], error)
-                        continue
-                    running[lane] = begun
-                    start = nobody.copy()
-                    start[lane // each] = lane % each
-                    state = load(state, *packet(), start, begun.target, begun.position)
-            while any(_wants(r, ring) for r in running if r):
-                state = load(state, *packet(), nobody, blank, nowhere)
-            if any(running):
-                available = np.array([r.loaded if r else 0 for r in running], np.int32)
-                state, found, done = advance(params, config, state, available)
-                calls.append((list(running), found, done))
-            if not calls:
-                return
-            if len(calls) == _CALLS or not any(running):
-                asked, found, done = calls.popleft()
-                found, done = jax.device_get((found, done))
-                for lane, known in enumerate(asked):
-                    if known and known is running[lane]:  # it has not ended since
-                        progress(known.index, known.hear(found, lane, int(done[lane])))
+    lanes_ = _Lanes(params, config, bucket, mesh, each, passes, batched)
+    with contextlib.closing(lanes_):
+        yield from lanes_.track(enumerate(sequences), progress)
 
 
-def usual_passes(on: jax.Device) -> int:
-    """Return the number of passes between two exchanges with the host: few where they take long."""
-    return 2 if on.platform == "cpu" else 8
+def usual_passes(on: jax.Device, lanes: int = 1) -> int:
+    """Return the number of passes between two exchanges with the host: few where they take long.
+
+    Args:
+        on: the device.
+        lanes: that it has.
+    """
+    return 2 if on.platform == "cpu" else max(8, min(_PATCHES // lanes, 32))
 
 
 def ring_of(passes: int) -> int:
@@ -203,83 +164,169 @@ def ring_of(passes: int) -> int:
     return (_CALLS + 1) * passes
 
 
+class _Lanes:
+    """The lanes of some devices, with what the host knows about them."""
+
+    def __init__(
+        self,
+        params: Params,
+        config: TrackerConfig,
+        bucket: Bucket,
+        mesh: Mesh,
+        each: int,
+        passes: int,
+        batched: bool,
+    ) -> None:
+        self._host_params, self._config, self._bucket = params, config, bucket
+        self._each, self._passes = each, passes
+        devices = mesh.devices.size
+        lanes = devices * each
+        self._begin, self._advance = programs(mesh, passes, batched=batched)
+        self._params = jax.device_put(params, NamedSharding(mesh, P()))
+        blank = tracker.blank(params, config, bucket)
+        split = NamedSharding(mesh, P("lanes"))
+        self._state = jax.device_put(empty(params, config, blank, lanes), split)
+        self._ring = ring_of(passes)
+        slots = each * self._ring + _spare(mesh.devices.flat[0], bucket.image)
+        self._feed = Feed(mesh, bucket.image, slots, max(1, each * passes // 4))
+        self._slots = np.zeros((lanes, self._ring), np.int32)
+        self._running: list[_Running | None] = [None] * lanes
+        self._calls: collections.deque[tuple[list[_Running | None], Any, Any]] = collections.deque()
+        # nothing to begin and nothing to do: compiles
+        self._nobody = np.full(devices, each, np.int32)
+        nowhere = np.zeros(2, np.float32)
+        self._state = self._begin(self._state, self._nobody, blank, nowhere)
+        self._call(np.zeros(lanes, np.int32))
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._feed.close()
+
+    def track(
+        self, coming: Iterator[tuple[int, Sequence]], progress: Callable[[int, int], Any]
+    ) -> Iterator[LaneTrack]:
+        """Track all that comes; yield each track as it ends."""
+        while True:
+            yield from self._ended()
+            yield from self._begun(coming)
+            if not any(self._running) and not self._calls:
+                return
+            self._receive()
+            if any(self._running):
+                available = [track.loaded if track else 0 for track in self._running]
+                found, done = self._call(np.array(available, np.int32))
+                self._calls.append((list(self._running), found, done))
+            if len(self._calls) == _CALLS or not any(self._running):
+                self._hear(progress)
+
+    def _call(self, available: npt.NDArray[np.int32]) -> tuple[Pass, jax.Array]:
+        self._state, found, done = self._advance(
+            self._params,
+            self._config,
+            self._state,
+            self._feed.store,
+            available,
+            self._slots.copy(),  # which may be read later, while this one changes
+        )
+        return found, done
+
+    def _ended(self) -> Iterator[LaneTrack]:
+        """Yield the tracks that are finished; their lanes are free."""
+        for lane, track in enumerate(self._running):
+            if track is not None and track.detected >= track.total:
+                self._running[lane] = None
+                for held in track.ahead:
+                    self._feed.release(held)
+                yield track.track()
+
+    def _begun(self, coming: Iterator[tuple[int, Sequence]]) -> Iterator[LaneTrack]:
+        """Give free lanes the tracks that come next; yield those that cannot begin."""
+        for lane in range(len(self._running)):
+            while self._running[lane] is None and (given := next(coming, None)) is not None:
+                index, sequence = given
+                try:
+                    track = _begin(index, sequence, self._host_params, self._config, self._bucket)
+                except InputError as error:
+                    yield _none(index, error)
+                    continue
+                self._running[lane] = track
+                starting = self._nobody.copy()
+                starting[lane // self._each] = lane % self._each
+                self._state = self._begin(self._state, starting, track.target, track.position)
+
+    def _request(self) -> None:
+        """Ask for frames while there is room, those lanes first that have the fewest ahead."""
+        for level in range(1, self._ring + 1):
+            for lane, track in enumerate(self._running):
+                if track is None or len(track.ahead) >= level or track.requested >= track.total:
+                    continue
+                number = track.requested
+                first = track.first if number == 0 else None
+                held = self._feed.request(
+                    lane // self._each, track.sequence.frames, number, track.size, first
+                )
+                if held is None:
+                    return
+                track.first = None
+                track.ahead.append(held)
+                self._slots[lane, number % self._ring] = held.slot
+
+    def _receive(self) -> None:
+        """Have the device receive frames; wait for some if most lanes would soon be without."""
+        while True:
+            self._request()
+            self._feed.send()
+            running = [track for track in self._running if track is not None]
+            for track in running:
+                track.arrived()
+            used = len(self._calls) * self._passes  # at most, by the calls that are under way
+            short = [t for t in running if t.loaded < min(t.total, t.done + used + 1)]
+            if 2 * len(short) <= len(running):
+                return
+            self._feed.flush()
+            self._feed.send(wait=True)
+
+    def _hear(self, progress: Callable[[int, int], Any]) -> None:
+        """Take the results of the oldest call."""
+        asked, found, done = self._calls.popleft()
+        found, done = jax.device_get((found, done))
+        for lane, track in enumerate(asked):
+            if track and track is self._running[lane]:  # it has not ended since
+                progress(track.index, track.hear(found, lane))
+                while track.done < int(done[lane]):
+                    self._feed.release(track.ahead.popleft())
+                    track.done += 1
+
+
+def _spare(device: jax.Device, image: tuple[int, int]) -> int:
+    """Return how many frames may stay on a device for later tracks.
+
+    None on a CPU: its memory is the host's, which keeps decoded frames (``hcft_jax.data.kept``).
+    """
+    memory = None if device.platform == "cpu" else device.memory_stats()
+    if not memory:
+        return 0
+    free = memory["bytes_limit"] - memory["bytes_in_use"]
+    return int(_KEPT * free) // (3 * image[0] * image[1])
+
+
 def _begin(
-    index: int,
-    sequence: Sequence,
-    params: Params,
-    config: TrackerConfig,
-    bucket: Bucket,
-    threads: ThreadPoolExecutor,
-    ahead: int,
+    index: int, sequence: Sequence, params: Params, config: TrackerConfig, bucket: Bucket
 ) -> _Running:
     """Begin a track with a sequence's first frame and box.
 
     Raises:
         InputError: the frame or the box cannot be used.
     """
-    stream = frames.stream(sequence.frames, threads=threads, ahead=ahead)
-    first = next(stream)
-    target, position = tracker.begin(
-        params, config, sequence.boxes[0], (first.shape[0], first.shape[1]), bucket
-    )
+    first = sequence.frames.read(0)
+    size = first.shape[0], first.shape[1]
+    target, position = tracker.begin(params, config, sequence.boxes[0], size, bucket)
     boxes = np.full((len(sequence), 4), np.nan, np.float32)
     boxes[0] = [*(position - 0.5 * np.asarray(target.size))[::-1], *np.asarray(target.size)[::-1]]
     peak, psr = np.full((2, len(sequence)), np.nan, np.float32)
-    return _Running(index, stream, first, len(sequence), target, position, boxes, peak, psr)
-
-
-def _close(running: list[_Running | None]) -> None:
-    for track in running:
-        if track is not None:
-            track.frames.close()
+    return _Running(index, sequence, first, size, len(sequence), target, position, boxes, peak, psr)
 
 
 def _none(index: int, error: InputError) -> LaneTrack:
     nothing = np.zeros(0, np.float32)
     return LaneTrack(index, np.zeros((0, 4), np.float32), nothing, nothing, 0.0, error)
-
-
-def _wants(track: _Running, ring: int) -> bool:
-    """Return whether there are frames to send, and room for them."""
-    return track.loaded < min(track.total, track.done + ring)
-
-
-def _packet(
-    packers: ThreadPoolExecutor,
-    running: list[_Running | None],
-    bucket: Bucket,
-    devices: int,
-    size: int,
-    ring: int,
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-    """Return frames ``[devices * size, H, W, 3]`` and where they go, ``[devices * size, 2]``.
-
-    Lanes take turns, those with the fewest frames ahead first.
-    """
-    each = len(running) // devices
-    images = np.empty((devices * size, *bucket.image, 3), np.uint8)  # paddings are not looked at
-    where = np.full((devices * size, 2), each, np.int32)  # a lane that does not exist
-    taken: list[tuple[int, Frame]] = []
-    for number in range(devices):
-        lanes = range(number * each, (number + 1) * each)
-        here = ((lane % each, t) for lane in lanes if (t := running[lane]) and _wants(t, ring))
-        waiting = [(track.loaded - track.done, lane, track) for lane, track in here]
-        heapq.heapify(waiting)
-        slot = number * size
-        while waiting and slot < (number + 1) * size:
-            _, lane, track = heapq.heappop(waiting)
-            frame = track.read()
-            if frame is None:
-                continue
-            taken.append((slot, frame))
-            where[slot] = lane, track.loaded
-            slot, track.loaded = slot + 1, track.loaded + 1
-            if _wants(track, ring):
-                heapq.heappush(waiting, (track.loaded - track.done, lane, track))
-
-    def put(some: list[tuple[int, Frame]]) -> None:
-        for slot, frame in some:
-            images[slot, : frame.shape[0], : frame.shape[1]] = frame
-
-    list(packers.map(put, (taken[k::_PACKERS] for k in range(_PACKERS))))
-    return images, where

@@ -9,10 +9,11 @@ of ``tracker.step``.
 On accelerators the lanes are a batch. On a CPU, where a batch of patches takes as long as one after
 the other and the maps of one patch fit into the caches, they take turns.
 
-Frames lie in a ring on the device, a few per lane. ``advance`` runs a fixed number of passes over
-the frames in it; meanwhile the host (``hcft_jax.run.batch``) decodes and sends more (``load``), and
-gives a lane whose sequence has ended the next one. Everything that depends on a target's size is
-data (``hcft_jax.core.target``), so the targets of a bucket need these two executables only.
+Frames lie in a store on the device (``hcft_jax.run.feed``), a few ahead of each lane. ``advance``
+runs a fixed number of passes over them; meanwhile the host (``hcft_jax.run.batch``) decodes and
+sends more, and gives a lane whose sequence has ended the next one (``begin``). Everything that
+depends on a target's size is data (``hcft_jax.core.target``), so the targets of a bucket need these
+two executables only.
 """
 
 import functools
@@ -27,23 +28,21 @@ from jax.sharding import PartitionSpec as P
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.filters import Filter
+from hcft_jax.core.sampling import Stored
 from hcft_jax.core.target import Target
-from hcft_jax.core.tracker import State
+from hcft_jax.core.tracker import Output, State
 
 
 class Lane(NamedTuple):
-    """A track under way; in ``Lanes`` every array has a leading axis of L lanes."""
+    """A track under way; ``Lanes`` are the same with a leading axis of L lanes in every array."""
 
     state: State
     frame: jax.Array  # int32 []: how many frames are done
     learning: jax.Array  # bool []: detected in the current frame, but not yet learned from it
 
 
-class Lanes(NamedTuple):
-    """L tracks under way."""
-
-    images: jax.Array  # uint8 [L, C, H, W, 3]: frame t of a lane is at t modulo C
-    lane: Lane
+Lanes = Lane
 
 
 class Pass(NamedTuple):
@@ -56,7 +55,7 @@ class Pass(NamedTuple):
     psr: jax.Array  # []
 
 
-def empty(params: Params, config: TrackerConfig, target: Target, lanes: int, ring: int) -> Lanes:
+def empty(params: Params, config: TrackerConfig, target: Target, lanes: int) -> Lanes:
     """Return lanes without a track, on the host.
 
     Args:
@@ -64,21 +63,19 @@ def empty(params: Params, config: TrackerConfig, target: Target, lanes: int, rin
         config: the tracker's constants.
         target: any target that is padded to the bucket.
         lanes: number of lanes.
-        ring: number of frames per lane on the device.
     """
     image = jax.ShapeDtypeStruct((*target.image, 3), np.uint8)
     position = jax.ShapeDtypeStruct((2,), np.float32)
     state = jax.eval_shape(tracker.start, params, config, target, image, position)
     number, flag = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct((), np.bool_)
-    ringed = jax.ShapeDtypeStruct((ring, *image.shape), image.dtype)
-    shapes: Any = Lanes(ringed, Lane(state, number, flag))  # type: ignore[arg-type]
+    shapes: Any = Lane(state, number, flag)  # type: ignore[arg-type]
     return cast(Lanes, jax.tree.map(lambda a: np.zeros((lanes, *a.shape), a.dtype), shapes))
 
 
 class Programs(NamedTuple):
-    """``load`` and ``advance``, compiled for some devices."""
+    """``begin`` and ``advance``, compiled for some devices."""
 
-    load: Callable[..., Lanes]
+    begin: Callable[..., Lanes]
     advance: Callable[..., tuple[Lanes, Pass, jax.Array]]
 
 
@@ -88,62 +85,47 @@ def programs(mesh: jax.sharding.Mesh, passes: int, *, batched: bool) -> Programs
 
     ``batched`` says whether the lanes of a device are one batch, or take turns.
 
-    ``load(lanes, frames, where, starting, target, position)`` puts frames into the rings and starts
-    a track; ``lanes`` is donated, ``frames``, ``where`` and ``starting`` are split like the lanes:
+    ``begin(lanes, starting, target, position)`` starts a track; ``lanes`` is donated. starting:
+    int32 ``[1]`` per device, the lane (on its device) of the track, or one that does not exist;
+    target, position: of that track.
 
-    * frames: RGB ``[K, H, W, 3]``, padded to the bucket;
-    * where: int32 ``[K, 2]``, the lane (on its device) and the number of the frame in its sequence;
-      a lane that does not exist marks an unused row;
-    * starting: int32 ``[1]`` per device, the lane of a track that starts, or one that does not
-      exist;
-    * target, position: of that track.
-
-    ``advance(params, config, lanes, available)`` runs the network ``passes`` times for each of L
-    lanes; ``lanes`` is donated. available: int32 ``[L]``, how many frames of each lane's
-    sequence have been loaded. Returns the lanes, the results of each pass (``Pass`` with a leading
-    axis of passes), and how many frames of each lane are done, ``[L]``.
+    ``advance(params, config, lanes, store, available, slots)`` runs the network ``passes`` times
+    for each of L lanes; ``lanes`` is donated. store: frames, by ``hcft_jax.run.feed``. available:
+    int32 ``[L]``, how many frames of each lane's sequence are in it. slots: int32 ``[L, C]``, where
+    (on the lane's device) frame t of each lane lies, at t modulo C. Returns the lanes, the results
+    of each pass (``Pass`` with a leading axis of passes), and how many frames of each lane are
+    done, ``[L]``.
     """
     split, same = P("lanes"), P()
-    load = jax.shard_map(
-        _load,
-        mesh=mesh,
-        in_specs=(split, split, split, split, same, same),
-        out_specs=split,
-        check_vma=False,
+    begin = jax.shard_map(
+        _begin, mesh=mesh, in_specs=(split, split, same, same), out_specs=split, check_vma=False
     )
     advance = jax.shard_map(
         functools.partial(_advance, passes, batched),
         mesh=mesh,
-        in_specs=(same, same, split, split),
+        in_specs=(same, same, split, split, split, split),
         out_specs=(split, P(None, "lanes"), split),
         check_vma=False,
     )
-    return Programs(jax.jit(load, donate_argnums=0), jax.jit(advance, donate_argnums=2))
+    return Programs(jax.jit(begin, donate_argnums=0), jax.jit(advance, donate_argnums=2))
 
 
-def _load(
-    lanes: Lanes,
-    frames: jax.Array,
-    where: jax.Array,
-    starting: jax.Array,
-    target: Target,
-    position: jax.Array,
-) -> Lanes:
-    slot = where[:, 1] % lanes.images.shape[1]
-    (state, frame, learning), new = lanes.lane, starting[0]
-    return Lanes(
-        images=lanes.images.at[where[:, 0], slot].set(frames, mode="drop"),
-        lane=Lane(
-            state=State(
-                position=state.position.at[new].set(position, mode="drop"),
-                filters=state.filters,
-                target=jax.tree.map(
-                    lambda all_, one: all_.at[new].set(one, mode="drop"), state.target, target
-                ),
-            ),
-            frame=frame.at[new].set(0, mode="drop"),
-            learning=learning.at[new].set(True, mode="drop"),
+def _begin(lanes: Lanes, starting: jax.Array, target: Target, position: jax.Array) -> Lanes:
+    new = starting[0]
+
+    def put(all_: jax.Array, one: Any) -> jax.Array:
+        return all_.at[new].set(one, mode="drop")
+
+    state, frame, learning = lanes
+    return Lane(
+        state=State(
+            position=put(state.position, position),
+            # of a track before nothing may be left: not a number stays that at any learning rate
+            filters=jax.tree.map(lambda all_: put(all_, 0.0), state.filters),
+            target=jax.tree.map(put, state.target, target),
         ),
+        frame=put(frame, 0),
+        learning=put(learning, True),
     )
 
 
@@ -153,21 +135,23 @@ def _advance(
     params: Params,
     config: TrackerConfig,
     lanes: Lanes,
+    store: jax.Array,
     available: jax.Array,
+    slots: jax.Array,
 ) -> tuple[Lanes, Pass, jax.Array]:
-    images, number = lanes.images, jnp.arange(len(available))
+    store = store.reshape(store.shape[0], -1)
 
-    def turn(lane: Lane, number: jax.Array, available: jax.Array) -> tuple[Lane, Pass]:
-        image = images[number, lane.frame % images.shape[1]]
-        return _pass(params, config, lane, image, lane.frame < available)
+    def turn(lane: Lane, available: jax.Array, slots: jax.Array) -> tuple[Lane, Pass]:
+        image = Stored(store, slots[lane.frame % slots.shape[0]])
+        return _pass(params, config, lane, image, lane.frame < available, batched=batched)
 
     # a batch is idle when all of its lanes are
     every = _unless_idle(over(turn, True)) if batched else over(_unless_idle(turn), False)
 
-    lane, seen = jax.lax.scan(
-        lambda lane, _: every(lane, number, available), lanes.lane, None, length=passes
+    lanes, seen = jax.lax.scan(
+        lambda lane, _: every(lane, available, slots), lanes, None, length=passes
     )
-    return Lanes(images, lane), seen, jnp.copy(lane.frame)
+    return lanes, seen, jnp.copy(lanes.frame)
 
 
 def batches(device: jax.Device) -> bool:
@@ -185,38 +169,62 @@ def over(function: Callable[..., Any], batched: bool | None = None) -> Callable[
 def _unless_idle(turn: Callable[..., tuple[Lane, Pass]]) -> Callable[..., tuple[Lane, Pass]]:
     """Take the turn of a lane, or of a batch, only if there is a frame for any."""
 
-    def maybe(lane: Lane, number: jax.Array, available: jax.Array) -> tuple[Lane, Pass]:
-        _, shapes = jax.eval_shape(turn, lane, number, available)
-        nothing = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+    def maybe(lane: Lane, available: jax.Array, slots: jax.Array) -> tuple[Lane, Pass]:
+        _, nothing = _zeros(turn, lane, available, slots)
         return jax.lax.cond(
             jnp.any(lane.frame < available),
-            lambda: turn(lane, number, available),
+            lambda: turn(lane, available, slots),
             lambda: (lane, nothing),
         )
 
     return maybe
 
 
+def _zeros(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return zeros of the shapes of what a function returns."""
+    shapes = jax.eval_shape(function, *arguments)
+    return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+
+
 def _pass(
-    params: Params, config: TrackerConfig, lane: Lane, image: jax.Array, active: jax.Array
+    params: Params,
+    config: TrackerConfig,
+    lane: Lane,
+    image: Stored,
+    active: jax.Array,
+    *,
+    batched: bool,
 ) -> tuple[Lane, Pass]:
-    """Use one patch of a lane's current frame; a lane that is not active stays as it is."""
+    """Use one patch of a lane's current frame; a lane that is not active stays as it is.
+
+    In a batch, lanes that only detect, or only learn, do the other as well and drop it.
+    """
     state, frame, learning = lane
     target = state.target
     x = tracker.observe(params, config, target, image, state.position)
-    position, output = tracker.detect(config, state, x)
+
+    def detect() -> tuple[jax.Array, Output]:
+        return tracker.detect(config, state, x)
+
+    def learn(rates: list[jax.Array]) -> tuple[Filter, ...]:
+        return tracker.average(state.filters, tracker.train(config, target, x), rates)
+
+    def detect_if_due() -> tuple[jax.Array, Output]:
+        _, nothing = _zeros(detect)
+        return jax.lax.cond(learning, lambda: (state.position, nothing), detect)
+
+    position, output = detect() if batched else detect_if_due()
     detected = active & ~learning
     moved = detected & jnp.any(position != state.position)
     learns = active & ~moved
-
-    new = tracker.train(config, target, x)
-    average = tracker.average(config, state.filters, new)
-    filters = jax.tree.map(
-        lambda old, averaged, first: jnp.where(learns, jnp.where(frame == 0, first, averaged), old),
-        state.filters,
-        average,
-        new,
-    )
+    # a rate of 1 takes the first frame's filters, and one of 0 keeps what there is
+    rates = [
+        jnp.where(learns, jnp.where(frame == 0, 1.0, eta), 0.0) for eta in config.learning_rates
+    ]
+    if batched:
+        filters = learn(rates)
+    else:
+        filters = jax.lax.cond(learns, learn, lambda _: state.filters, rates)
     after = Lane(
         State(jnp.where(detected, position, state.position), filters, target),
         frame=frame + learns.astype(jnp.int32),

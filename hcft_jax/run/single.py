@@ -11,6 +11,7 @@ Between detecting and learning the host asks whether the target moved. The boxes
 ``hcft_jax.core.tracker``.
 """
 
+import functools
 from dataclasses import replace
 
 import jax
@@ -23,9 +24,11 @@ from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.target import Target, common_bucket, place
-from hcft_jax.core.tracker import Output, Spectra, State
+from hcft_jax.core.tracker import Output, State
 from hcft_jax.util import compilation
 
+Filters = tuple[Filter, ...]
+Maps = dict[str, jax.Array]  # by layer
 Image = npt.NDArray[np.uint8] | npt.NDArray[np.float32] | jax.Array
 
 
@@ -49,10 +52,14 @@ def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike
     geometry, _ = place(box, size, config.grid)
     bucket = None if config.dft == "fft" else common_bucket([geometry])
     target, position = jax.device_put(tracker.begin(params, config, box, size, bucket))
-    general = _general(target)
-    x = _spectra(config, general, _look(params, config, target, image, position))
-    state = State(position, _train(config, general, x), target)
-    compilation.once("single", lambda: step(params, config, state, image), config, state, image)
+    maps = _look(params, config, target, image, position)
+    state = State(position, _train(config, _general(target), maps), target)
+    followed = config, _general(target), state.filters, maps  # what a target that moved takes more
+
+    def every() -> object:
+        return step(params, config, state, image), _learn(*followed)
+
+    compilation.once("single", every, config, state, image)
     return jax.block_until_ready(state)
 
 
@@ -70,38 +77,45 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
     """
     target, general = state.target, _general(state.target)
     image = jax.device_put(image)  # once, although it is cropped twice where the target moved
-    x = _spectra(config, general, _look(params, config, target, image, state.position))
-    position, *found = _detect(config, replace(state, target=general), x)
+    maps = _look(params, config, target, image, state.position)
+    position, filters, *found = _follow(config, replace(state, target=general), maps)
     output, moved = jax.device_get(found)
     if moved:
-        x = _spectra(config, general, _look(params, config, target, image, position))
-    learned = State(position, _learn(config, general, state.filters, x), target)
+        maps = _look(params, config, target, image, position)
+        filters = _learn(config, general, state.filters, maps)
     # the caller may now write into the image, and a device that fails does so in this call
-    return jax.block_until_ready(learned), output
+    return jax.block_until_ready(State(position, filters, target)), output
 
 
 _patch = jax.jit(sampling.patch)
-_spectra = jax.jit(tracker.spectra)
-_train = jax.jit(tracker.train)
 
 
 @jax.jit
-def _detect(config: TrackerConfig, state: State, z: Spectra) -> tuple[jax.Array, Output, jax.Array]:
-    """Return the new position, the output, and whether the target moved."""
+def _train(config: TrackerConfig, target: Target, maps: Maps) -> Filters:
+    return tracker.train(config, target, tracker.spectra(config, target, maps))
+
+
+@jax.jit
+def _follow(
+    config: TrackerConfig, state: State, maps: Maps
+) -> tuple[jax.Array, Filters, Output, jax.Array]:
+    """Return the new position, the filters where it is the old one, the output, and whether not."""
+    target, old = state.target, state.filters
+    z = tracker.spectra(config, target, maps)
     position, output = tracker.detect(config, state, z)
-    return position, output, jnp.any(position != state.position)
+    moved = jnp.any(position != state.position)
+    stayed = functools.partial(tracker.learn, config, target, old, z)
+    return position, jax.lax.cond(moved, lambda: old, stayed), output, moved
 
 
 @jax.jit
-def _learn(
-    config: TrackerConfig, target: Target, old: tuple[Filter, ...], x: Spectra
-) -> tuple[Filter, ...]:
-    return tracker.learn(config, target, old, x)
+def _learn(config: TrackerConfig, target: Target, old: Filters, maps: Maps) -> Filters:
+    return tracker.learn(config, target, old, tracker.spectra(config, target, maps))
 
 
 def _look(
     params: Params, config: TrackerConfig, target: Target, image: Image, position: jax.Array
-) -> dict[str, jax.Array]:
+) -> Maps:
     """Return the configured layers' maps of the search window around a position."""
     return tracker.features(params, config, _patch(image, position, target.crop))
 

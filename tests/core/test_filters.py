@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hcft_jax.core import filters, search, spectrum
-from hcft_jax.core.filters import Filter
-from hcft_jax.core.spectrum import FFT
+from hcft_jax.core.filters import Filter, Parts
+from hcft_jax.core.spectrum import FFT, Full
 from tests import reference
 
 GRIDS = [(6, 5), (5, 6), (7, 7)]
@@ -15,8 +15,15 @@ LAMBDA = 0.05
 UPDATES = ["paper", "cf2"]
 
 
-def transformed(features: np.ndarray) -> jnp.ndarray:
-    return spectrum.split(jnp.fft.rfft2(jnp.asarray(features, jnp.float32), axes=(0, 1)))
+def half(values: np.ndarray) -> jnp.ndarray:
+    """The spectrum of one channel, [2, gh // 2 + 1, gw]."""
+    return spectrum.split(jnp.fft.rfft2(jnp.asarray(values, jnp.float32), axes=(1, 0)))
+
+
+def transformed(features: np.ndarray) -> Parts:
+    """The spectra of a filter that sees one layer."""
+    x = jnp.fft.rfft2(jnp.asarray(features, jnp.float32), axes=(1, 0))
+    return (Full(jnp.stack([x.real, x.imag], axis=1)),)
 
 
 def shifts(channel: np.ndarray) -> np.ndarray:
@@ -50,11 +57,11 @@ def test_the_filter_is_ridge_regression_over_all_circular_shifts(
     w = np.linalg.solve(rows.T @ rows + ridge, rows.T @ label.ravel())
     expected = np.concatenate([shifts(z[..., d]) for d in range(z.shape[2])], axis=1) @ w
 
-    def respond(x: jnp.ndarray, z: jnp.ndarray, y: jnp.ndarray) -> jnp.ndarray:
+    def respond(x: Parts, z: Parts, y: jnp.ndarray) -> jnp.ndarray:
         trained = filters.train(x, y, FFT(grid), LAMBDA, update)
         return filters.respond(trained, z, y, FFT(grid), LAMBDA, update)
 
-    y = transformed(label[..., None])[..., 0]
+    y = half(label)
     response = np.fft.ifftshift(maybe_jit(respond)(transformed(x), transformed(z), y))
     np.testing.assert_allclose(response, expected.reshape(grid), atol=1e-5)
 
@@ -63,7 +70,7 @@ def test_the_filter_is_ridge_regression_over_all_circular_shifts(
 @pytest.mark.parametrize("grid", GRIDS)
 def test_a_target_moved_by_m_n_cells_is_found_at_m_n(grid: tuple[int, int], update: str) -> None:
     x, _, label = sample(grid, channels=8)
-    y = transformed(label[..., None])[..., 0]
+    y = half(label)
     trained = filters.train(transformed(x), y, FFT(grid), 1e-4, update)
     for m in range(-(grid[0] // 2), (grid[0] + 1) // 2):
         for n in range(-(grid[1] // 2), (grid[1] + 1) // 2):
@@ -75,10 +82,10 @@ def test_a_target_moved_by_m_n_cells_is_found_at_m_n(grid: tuple[int, int], upda
 
 @pytest.mark.parametrize("eta", [0.0, 0.3, 1.0])
 def test_update_is_the_running_average(eta: float) -> None:
-    old = Filter(jnp.full((2, 3), 2.0), jnp.full(4, 5.0))
-    new = Filter(jnp.full((2, 3), 8.0), jnp.full(4, -5.0))
+    old = Filter((Full(jnp.full((2, 3), 2.0)),), jnp.full(4, 5.0))
+    new = Filter((Full(jnp.full((2, 3), 8.0)),), jnp.full(4, -5.0))
     average = filters.update(old, new, eta)
-    np.testing.assert_allclose(average.model, np.full((2, 3), (1 - eta) * 2 + eta * 8))
+    np.testing.assert_allclose(average.model[0].values, np.full((2, 3), (1 - eta) * 2 + eta * 8))
     np.testing.assert_allclose(average.scale, np.full(4, (1 - eta) * 5 - eta * 5), atol=1e-6)
 
 
@@ -94,14 +101,10 @@ def test_papers_update_is_equation_6_per_channel() -> None:
         new = y[..., None] * np.conj(spectra), (np.abs(spectra) ** 2).sum(axis=2)
         numerator = (1 - weight) * numerator + weight * new[0]
         denominator = (1 - weight) * denominator + weight * new[1]
-        trained = filters.train(
-            transformed(features), transformed(label[..., None])[..., 0], FFT(grid), LAMBDA, "paper"
-        )
+        trained = filters.train(transformed(features), half(label), FFT(grid), LAMBDA, "paper")
         state = trained if state is None else filters.update(state, trained, eta)
     w = numerator / (denominator + LAMBDA * x.size)[..., None]
     expected = np.real(np.fft.ifft2((w * np.fft.fft2(x, axes=(0, 1))).sum(axis=2)))
     assert state is not None
-    response = filters.respond(
-        state, transformed(x), transformed(label[..., None])[..., 0], FFT(grid), LAMBDA, "paper"
-    )
+    response = filters.respond(state, transformed(x), half(label), FFT(grid), LAMBDA, "paper")
     np.testing.assert_allclose(np.fft.ifftshift(response), expected, atol=1e-5)

@@ -1,3 +1,4 @@
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -44,6 +45,7 @@ def test_a_target_too_thin_for_a_grid_is_refused(target: tuple[float, float]) ->
         sampling.geometry(target, (240, 320))
 
 
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
 @pytest.mark.parametrize("pad", [0, 5])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 @pytest.mark.parametrize(
@@ -56,17 +58,43 @@ def test_patch_is_the_search_window_with_repeated_edges(
     position: tuple[float, float],
     dtype: type,
     pad: int,
+    sparse: bool,
 ) -> None:
     image: npt.NDArray[Any] = np.random.default_rng(1).integers(0, 256, (80, 100, 3)).astype(dtype)
     window, size = (31, 60), (48, 48)  # one axis grows, the other shrinks
     padded = np.pad(image, ((0, pad), (0, 2 * pad), (0, 0)), constant_values=77)
     geometry = sampling.Geometry((80, 100), window, (7, 15))
     crop = sampling.crop(geometry, size, (31 + pad, 60 + pad))
-    patch = maybe_jit(sampling.patch)(
+    patch = maybe_jit(functools.partial(sampling.patch, sparse=sparse))(
         jnp.asarray(padded), jnp.array(position, jnp.float32), jax.tree.map(jnp.asarray, crop)
     )
     expected = reference.subwindow(image, np.array(position) + 1, window)
     np.testing.assert_allclose(patch, reference.resample(expected, size), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("window", [(9, 200), (97, 48), (150, 40)])
+def test_sparse_and_dense_patches_are_equal(window: tuple[int, int]) -> None:
+    image = jnp.asarray(np.random.default_rng(2).integers(0, 256, (80, 100, 3)).astype(np.uint8))
+    crop = sampling.crop(sampling.Geometry((80, 100), window, (7, 15)), (48, 48), (160, 210))
+    crop = jax.tree.map(jnp.asarray, crop)
+    position = jnp.array([33.0, 71.0])
+    dense, sparse = (sampling.patch(image, position, crop, sparse=s) for s in (False, True))
+    np.testing.assert_allclose(sparse, dense, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("sparse", [True, False], ids=["sparse", "dense"])
+def test_a_stored_image_has_the_patch_of_the_image_itself(sparse: bool) -> None:
+    images = np.random.default_rng(3).integers(0, 256, (3, 80, 100, 3)).astype(np.uint8)
+    store = np.full((3, 80 * 100 * 3 + 17), 99, np.uint8)
+    store[:, : 80 * 100 * 3] = images.reshape(3, -1)
+    crop = sampling.crop(sampling.Geometry((80, 100), (31, 60), (7, 15)), (48, 48))
+    crop, position = jax.tree.map(jnp.asarray, crop), jnp.array([70.0, 3.0])
+    for slot, image in enumerate(images):
+        stored = sampling.Stored(jnp.asarray(store), jnp.asarray(slot, jnp.int32))
+        np.testing.assert_array_equal(
+            sampling.patch(stored, position, crop, sparse=sparse),
+            sampling.patch(jnp.asarray(image), position, crop, sparse=sparse),
+        )
 
 
 def test_a_window_that_does_not_fit_is_refused() -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +31,23 @@ every = pytest.mark.parametrize(
 )
 
 
+both = pytest.mark.parametrize("wide", [True, False], ids=["many channels", "few"])
+
+
+def drawn(seed: int, wide: bool) -> np.ndarray:
+    """Features whose spectrum matrices leave partial, or complete."""
+    channels = 2 * MAP[1] + 1 if wide else 5
+    return np.random.default_rng(seed).uniform(0, 9, (*MAP, channels))
+
+
+def windowed(features: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """The half spectrum [gh // 2 + 1, gw, D], step by step in float64."""
+    window = np.outer(reference.hann(grid[0]), reference.hann(grid[1]))[..., None]
+    return np.fft.rfft2(reference.resample(features, grid) * window, axes=(1, 0))
+
+
 def check(x: jax.Array, expected: np.ndarray, atol: float) -> None:
-    """The half spectrum is the expected one, and zero in the padding."""
+    """A half spectrum ``[2, ...]`` is the expected one, and zero in the padding."""
     expected = np.stack([expected.real, expected.imag])
     inside = tuple(map(slice, expected.shape))
     np.testing.assert_allclose(x[inside], expected, atol=atol)
@@ -59,19 +75,60 @@ def test_label_is_the_authors_gaussian(
 
     y = maybe_jit(label)(transforms(grid)[which], jnp.array(target))
     expected = reference.gaussian_label(target, grid)
-    check(y, np.fft.rfft2(expected), 2e-6 * expected.sum())
+    check(y, np.fft.rfft2(expected, axes=(1, 0)), 2e-6 * expected.sum())
 
 
 @every
+@both
 def test_spectrum_is_grid_window_and_fft_one_after_the_other(
-    maybe_jit: Callable[..., Callable[..., jax.Array]], grid: tuple[int, int], which: int
+    maybe_jit: Callable[..., Callable[..., jax.Array]],
+    grid: tuple[int, int],
+    which: int,
+    wide: bool,
 ) -> None:
-    features = np.random.default_rng(2).uniform(0, 9, (*MAP, 5))
-    compute = maybe_jit(lambda transform, h: transform.spectrum(h))
+    features = drawn(2, wide)
+    compute = maybe_jit(lambda transform, h: transform.complete(transform.observe(h)).values)
     x = compute(transforms(grid)[which], jnp.asarray(features, jnp.float32))
-    window = np.outer(reference.hann(grid[0]), reference.hann(grid[1]))[..., None]
-    expected = np.fft.rfft2(reference.resample(features, grid) * window, axes=(0, 1))
-    check(x, expected, 2e-6 * np.abs(expected).max())
+    expected = windowed(features, grid)
+    check(jnp.swapaxes(x, 0, 1), expected, 2e-6 * np.abs(expected).max())
+
+
+@every
+@both
+def test_sums_over_channels_are_those_of_the_spectra(
+    maybe_jit: Callable[..., Callable[..., Any]],
+    grid: tuple[int, int],
+    which: int,
+    wide: bool,
+) -> None:
+    def compute(
+        transform: spectrum.Transform, z: jax.Array, m: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        z_, m_ = transform.observe(z), transform.observe(m)
+        return transform.correlate(z_, m_), transform.energy(z_)
+
+    features = drawn(4, wide), drawn(5, wide)
+    given = (jnp.asarray(f, jnp.float32) for f in features)
+    correlation, energy = maybe_jit(compute)(transforms(grid)[which], *given)
+    z, m = (windowed(f, grid) for f in features)
+    expected = (z * m.conj()).sum(axis=2)
+    check(correlation, expected, 2e-6 * np.abs(expected).max())
+    expected = (np.abs(z) ** 2).sum(axis=2)
+    check(jnp.stack([energy, jnp.zeros_like(energy)]), expected, 2e-6 * expected.max())
+
+
+@pytest.mark.parametrize(("wide", "form"), [(True, spectrum.Partial), (False, spectrum.Full)])
+def test_only_maps_of_many_channels_stay_partial(wide: bool, form: type) -> None:
+    x = transforms((9, 7))[1].observe(jnp.asarray(drawn(2, wide), jnp.float32))
+    assert type(x) is form
+
+
+def test_a_sum_may_take_spectra_of_both_forms() -> None:
+    transform = transforms((9, 7))[1]
+    z, m = (transform.observe(jnp.asarray(drawn(seed, True), jnp.float32)) for seed in (4, 5))
+    expected = transform.correlate(z, m)
+    mixed = transform.correlate(transform.complete(z), m)
+    np.testing.assert_allclose(mixed, expected, atol=2e-6 * np.abs(expected).max())
 
 
 @every
@@ -80,8 +137,8 @@ def test_inverse_undoes_the_transform_and_centres(
 ) -> None:
     values = np.random.default_rng(3).normal(size=grid)
     transform = transforms(grid)[which]
-    x = np.zeros((2, transform.shape[0], transform.shape[1] // 2 + 1), np.float32)
-    half = spectrum.split(np.fft.rfft2(values))
+    x = np.zeros((2, transform.shape[0] // 2 + 1, transform.shape[1]), np.float32)
+    half = spectrum.split(np.fft.rfft2(values, axes=(1, 0)))
     x[tuple(map(slice, half.shape))] = half
     result = np.array(maybe_jit(lambda t, x: t.inverse(x))(transform, jnp.asarray(x)))
     np.testing.assert_allclose(

@@ -10,7 +10,7 @@ import pytest
 
 from hcft_jax.backbones import vgg
 from hcft_jax.backbones.alexnet import ONE_TOWER
-from hcft_jax.core import tracker
+from hcft_jax.core import filters, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.core.tracker import Params
@@ -23,6 +23,7 @@ from hcft_jax.weights import lookup
 from tests import reference
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=48)
+DEEP: dict[str, Any] = {"layers": ("conv3_2", "conv2_2"), "input_size": 48}  # spectra stay partial
 ALEX = TrackerConfig(
     backbone="alexnet", layers=("conv5", "conv4", "conv3"), gamma=(1.0, 0.5, 0.02), input_size=67
 )
@@ -51,7 +52,7 @@ def relative(actual: Any, expected: np.ndarray) -> float:
 
 def halves(spectrum: np.ndarray) -> np.ndarray:
     """A whole complex spectrum as the package keeps it."""
-    half = spectrum[:, : spectrum.shape[1] // 2 + 1]
+    half = spectrum[: spectrum.shape[0] // 2 + 1]
     return np.stack([half.real, half.imag])
 
 
@@ -82,19 +83,27 @@ def assert_agreement(
         for i, name in enumerate(config.response_names):
             assert relative(output.responses[i], expected[name]) < 1e-4
             learned = state.filters[i]
-            assert relative(learned.model, halves(truth.model[name])) < 1e-4
+            (model,) = map(state.target.transform.complete, learned.model)
+            expected_model = np.swapaxes(halves(truth.model[name]), 0, 1)
+            assert relative(model.values, expected_model) < 1e-4
             scale = truth.scale[name]
-            half = scale[:, : scale.shape[1] // 2 + 1]
+            half = scale[: scale.shape[0] // 2 + 1]
             scale = halves(scale) if config.update == "cf2" else half
             assert relative(learned.scale, scale) < 1e-4
 
 
 @pytest.mark.parametrize("update", ["cf2", "paper"])
 @pytest.mark.parametrize("dft", ["matmul", "fft"])
+@pytest.mark.parametrize("config", [CF2, replace(CF2, **DEEP)], ids=["few channels", "many"])
 def test_every_part_agrees_with_the_float64_transcription(
-    params: Params, sequence: Sequence, images: np.ndarray, update: str, dft: str
+    params: Params,
+    sequence: Sequence,
+    images: np.ndarray,
+    config: TrackerConfig,
+    update: str,
+    dft: str,
 ) -> None:
-    config = replace(CF2, update=update, dft=dft, eta=0.1)
+    config = replace(config, update=update, dft=dft, eta=0.1)
     box = to_file(np.round(sequence.boxes[0]))
     gamma = dict(zip(config.layers, config.gamma, strict=True))
     truth = reference.Tracker.start(
@@ -106,10 +115,11 @@ def test_every_part_agrees_with_the_float64_transcription(
 
 
 @pytest.mark.parametrize("update", ["cf2", "paper"])
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, **DEEP)], ids=["few channels", "many"])
 def test_padding_changes_nothing(
-    params: Params, sequence: Sequence, images: np.ndarray, update: str
+    params: Params, sequence: Sequence, images: np.ndarray, config: TrackerConfig, update: str
 ) -> None:
-    config = replace(SMALL, update=update)
+    config = replace(config, update=update)
     exact, outputs = follow(params, config, images, sequence.boxes[0])
     bucket = Bucket(image=(104, 136), grid=(24, 32))
     state = tracker.init(params, config, images[0], sequence.boxes[0], bucket=bucket)
@@ -262,7 +272,7 @@ def test_a_hypercolumn_is_one_filter_on_all_channels(
     config = replace(SMALL, hypercolumn=True)
     state, outputs = follow(params, config, images, sequence.boxes[0])
     (learned,) = state.filters
-    assert learned.model.shape[-1] == vgg.WIDTHS[1] + vgg.WIDTHS[2]
+    assert filters.channels(learned.model) == vgg.WIDTHS[1] + vgg.WIDTHS[2]
     assert outputs[0].responses is not None
     assert outputs[0].responses.shape == (1, *state.target.transform.shape)
     assert np.abs(np.asarray(outputs[-1].box) - sequence.boxes[-1])[:2].max() < 5
@@ -375,15 +385,17 @@ def test_constants_out_of_range_are_refused(params: Params, images: np.ndarray) 
 def test_each_layer_may_have_its_own_learning_rate(
     params: Params, images: np.ndarray, sequence: Sequence
 ) -> None:
-    def filters(eta: float | tuple[float, ...]) -> Any:
+    def learned(eta: float | tuple[float, ...]) -> Any:
         state, _ = follow(params, replace(SMALL, eta=eta), images[:3], sequence.boxes[0])
         return jax.tree.map(np.asarray, state.filters)
 
     # in the order of the configuration's layers; filters are deepest first
-    slow, fast, own = filters(0.1), filters(0.4), filters((0.1, 0.4))
+    slow, fast, own = learned(0.1), learned(0.4), learned((0.1, 0.4))
     swapped = replace(SMALL, layers=SMALL.layers[::-1], gamma=SMALL.gamma[::-1], eta=(0.4, 0.1))
     state, _ = follow(params, swapped, images[:3], sequence.boxes[0])
     for found in (own, jax.tree.map(np.asarray, state.filters)):
-        np.testing.assert_allclose(found[0].model, slow[0].model, rtol=1e-5, atol=1e-3)
-        np.testing.assert_allclose(found[1].model, fast[1].model, rtol=1e-5, atol=1e-3)
-    assert np.abs(own[1].model - slow[1].model).max() > 1.0
+        for index, single in enumerate((slow, fast)):
+            pairs = zip(found[index].model, single[index].model, strict=True)
+            for part, expected in pairs:
+                np.testing.assert_allclose(part.values, expected.values, rtol=1e-5, atol=1e-3)
+    assert np.abs(own[1].model[0].values - slow[1].model[0].values).max() > 1.0
