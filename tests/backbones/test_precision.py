@@ -154,15 +154,3 @@ def test_each_kernel_is_placed_as_it_is_multiplied(precision: str) -> None:
             kernel = np.asarray(made[layer]["kernel"], np.float32)[:, :, : shape[2]]
             high = params[layer]["kernel"].astype(jnp.bfloat16).astype(np.float32)
             np.testing.assert_array_equal(kernel, high)
-
-
-def test_a_gradient_flows_through_the_parts() -> None:
-    network, params = registry.get("compact"), drawn("compact")
-    layer = network.layers[0]
-
-    def total(image: jax.Array, precision: str) -> jax.Array:
-        return jnp.square(network.maps(params, image, (layer,), precision)[layer])[:, ::2].sum()
-
-    image = jnp.asarray(np.random.default_rng(1).uniform(0, 255, (24, 24, 3)), jnp.float32)
-    gradient = jax.jit(jax.grad(total), static_argnums=1)
-    assert apart(gradient(image, "bfloat16x3"), gradient(image, "float32")) < 1e-4

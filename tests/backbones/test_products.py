@@ -75,3 +75,15 @@ def test_a_convolution_of_parts_is_near(
     )
     assert np.abs(near - full).max() < 1e-5 * np.abs(full).max()
     assert np.abs(rounded - full).max() > 1e-3 * np.abs(full).max()
+
+
+def test_gradients_of_a_product_of_parts_are_not_rounded(x: jax.Array, kernel: jax.Array) -> None:
+    weights = jnp.asarray(np.random.default_rng(2).normal(0, 1, (2, 9, 8, 4)), jnp.float32)
+
+    def total(x: jax.Array, kernel: jax.Array, precision: str) -> jax.Array:
+        return (weights * convolution(x, kernel, PRECISIONS[precision])).sum()
+
+    gradients = jax.grad(total, argnums=(0, 1))
+    full, near = (gradients(x, kernel, name) for name in ("float32", "bfloat16x3"))
+    for one, other in zip(full, near, strict=True):
+        assert float(jnp.abs(one - other).max()) < 1e-5 * float(jnp.abs(one).max())
