@@ -35,7 +35,8 @@ import numpy as np
 from absl import app, flags
 
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import PRECISIONS, Backbone
+from hcft_jax.backbones.backbone import Backbone
+from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence

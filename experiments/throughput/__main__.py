@@ -11,8 +11,9 @@ These programs are timed in turn, round by round (``rows`` of the file): ``plain
 straightforward compiled tracker (two passes per frame, jnp.fft, each target its own executables);
 ``exact``, this package's tracker, one sequence after the other and in lanes; ``torch_plain`` and
 ``torch_tuned``, the same method in PyTorch, where that is installed
-(``pip install 'hcft_jax[torch]'``). Frames per second count every frame, with decoding and without
-compiling. The boxes of all of them are compared with those of ``plain`` in every frame.
+(``pip install 'hcft_jax[torch]'``), on a GPU once with convolutions in float32 and once in TF32
+(``torch_plain_tf32``, ``torch_tuned_tf32``). Frames per second count every frame, with decoding and
+without compiling. The boxes of all of them are compared with those of ``plain`` in every frame.
 
 The same file has cold and warm starts, the machine's ceilings (a large matmul, copy, transfer), the
 bare network against PyTorch's, and the stages of a frame timed separately. On request it has

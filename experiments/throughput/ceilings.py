@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hcft_jax.backbones.backbone import PRECISIONS
+from hcft_jax.backbones.products import PRECISIONS
 
 from .timing import in_turn, spread
 
@@ -57,7 +57,6 @@ def measure(repeats: int, sizes: dict[str, int] | None = None) -> dict[str, Any]
 
 def _matmul(x: jax.Array, precision: str) -> Callable[[], Any]:
     how = PRECISIONS[precision]
-    # bfloat16 operands, which accelerators multiply faster; a CPU gets the same
-    operand = x.astype(jnp.bfloat16) if precision == "bfloat16" else x
-    product = jax.jit(lambda a: jnp.matmul(a, a, precision=how))
-    return lambda: product(operand)
+    sides = how.left(x), how.right(x, len(x))  # as the network multiplies them
+    product = jax.jit(lambda a, b: jnp.matmul(a, b, precision=how.xla))
+    return lambda: product(*sides)

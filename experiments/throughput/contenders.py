@@ -33,7 +33,7 @@ Chunks = Iterable[npt.NDArray[np.float32]]  # [n, 4], the boxes of one sequence
 class Contender:
     """A program and its settings."""
 
-    name: str  # plain, exact, torch_plain, torch_tuned
+    name: str  # plain, exact, torch_plain, torch_tuned, torch_plain_tf32, torch_tuned_tf32
     program: str  # how it tracks, in words
     lanes: int
     precision: str
@@ -177,7 +177,8 @@ class ContenderPrograms:
         """Return a tracker in PyTorch, which tracks one sequence after the other."""
         run = _one_by_one(lambda s: [competitor.track(s.frames, s.boxes[0])])
         what = competitor.description
-        return Contender(competitor.name, what, 1, "float32", run, competitor.device)
+        precision = competitor.precision
+        return Contender(competitor.name, what, 1, precision, run, competitor.device)
 
 
 def _one_by_one(track: Callable[[Sequence], Chunks]) -> Callable[[Workload], Boxes]:

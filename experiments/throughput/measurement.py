@@ -80,7 +80,8 @@ class Measurement:
         """The trackers in PyTorch; none, and a note, where there cannot be any."""
         try:
             return [
-                torch_hcft.build(self._network, self._config, tuned=tuned)
+                torch_hcft.build(self._network, self._config, tuned=tuned, precision=precision)
+                for precision in torch_hcft.precisions()
                 for tuned in (False, True)
             ]
         except InputError:
@@ -101,7 +102,7 @@ class Measurement:
             self._plan.batches,
             max(7, self._plan.calls),
             self._plan.budget,
-            self._competitors,
+            [other for other in self._competitors if other.precision == "float32"],
         )
 
     def stages(self) -> None:

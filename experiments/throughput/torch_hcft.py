@@ -10,12 +10,16 @@ coarse-to-fine search (Eq. 5), two passes of the network per frame. It knows onl
 * ``Tuned`` has channels last, ``inference_mode``, one matrix per axis for resizing and window, and
   ``torch.compile`` for the network where that is faster (tried when it is built).
 
+On a GPU each can have its convolutions in float32 or in TF32, which PyTorch takes unless it is told
+otherwise; all else is float32. Its switches are global: they are set around each call and put back.
+
 PyTorch is an extra (``pip install 'hcft_jax[torch]'``); without it ``build`` raises ImportError.
 """
 
+import contextlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -36,13 +40,30 @@ Array = npt.NDArray[Any]
 _TRIALS = 5  # timed calls of the compiled and of the uncompiled network
 
 
-def build(params: Params, config: TrackerConfig, *, tuned: bool) -> "Plain":
+_SWITCH = {"float32": "ieee", "tf32": "tf32"}  # PyTorch's names of them
+
+
+def precisions() -> tuple[str, ...]:
+    """Return the precisions of convolutions that differ on this machine.
+
+    Raises:
+        ImportError: PyTorch is not installed.
+    """
+    import torch
+
+    return tuple(_SWITCH) if torch.cuda.is_available() else ("float32",)
+
+
+def build(
+    params: Params, config: TrackerConfig, *, tuned: bool, precision: str = "float32"
+) -> "Plain":
     """Build the tracker on a GPU where PyTorch has one, else on all cores.
 
     Args:
         params: VGG-19's parameters, on the host, not prepared.
-        config: the tracker's constants.
+        config: the tracker's constants; its precision has no effect.
         tuned: ``Tuned`` or ``Plain``.
+        precision: of the network's convolutions, float32 or tf32.
 
     Raises:
         ImportError: PyTorch is not installed.
@@ -54,10 +75,27 @@ def build(params: Params, config: TrackerConfig, *, tuned: bool) -> "Plain":
     if known != ("paper", "paper", False, "vgg19", None):
         raise ValueError("the PyTorch competitor is the paper's tracker on VGG-19, nothing else")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    # full float32: cuDNN's convolutions would be TF32 by default
-    torch.backends.cudnn.conv.fp32_precision = "ieee"
-    torch.backends.cudnn.benchmark = tuned
-    return (Tuned if tuned else Plain)(params, config)
+    return (Tuned if tuned else Plain)(params, config, precision)
+
+
+@contextlib.contextmanager
+def _switched(precision: str, *, tuned: bool) -> Iterator[None]:
+    """Have PyTorch compute as a row claims, and put its switches back afterwards.
+
+    Args:
+        precision: of convolutions. Matrix products are float32 by default, and a set switch of
+            theirs would make ``torch.compile`` fail (PyTorch 2.9).
+        tuned: whether cuDNN tries its algorithms.
+    """
+    import torch
+
+    cudnn = torch.backends.cudnn
+    before = cudnn.conv.fp32_precision, cudnn.benchmark
+    try:
+        cudnn.conv.fp32_precision, cudnn.benchmark = _SWITCH[precision], tuned
+        yield
+    finally:
+        cudnn.conv.fp32_precision, cudnn.benchmark = before
 
 
 class TorchNetwork:
@@ -110,11 +148,15 @@ class Plain:
     name = "torch_plain"
     description = "NCHW, no_grad"
     layout_name = "contiguous_format"
+    tuned = False
 
-    def __init__(self, params: Params, config: TrackerConfig) -> None:
+    def __init__(self, params: Params, config: TrackerConfig, precision: str) -> None:
         import torch
 
         self._torch = torch
+        self.precision = precision
+        if precision != "float32":  # of two trackers in one table
+            self.name = f"{self.name}_{precision}"
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._layout = getattr(torch, self.layout_name)
         self._config = config
@@ -126,7 +168,7 @@ class Plain:
 
     def track(self, source: FrameSource, box: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the boxes ``[T, 4]`` (x, y, w, h), 0-based pixels."""
-        with self._torch.no_grad():
+        with self._as_claimed(), self._torch.no_grad():
             return self._track(source, box)
 
     def pass_of(self, patches: Array) -> Callable[[], Any]:
@@ -134,12 +176,15 @@ class Plain:
         x = self._tensor(patches.transpose(0, 3, 1, 2)).contiguous(memory_format=self._layout)
 
         def call() -> None:
-            with self._torch.inference_mode():
+            with self._as_claimed(), self._torch.inference_mode():
                 self._network(x)
                 if self.device == "cuda":
                     self._torch.cuda.synchronize()
 
         return call
+
+    def _as_claimed(self) -> contextlib.AbstractContextManager[None]:
+        return _switched(self.precision, tuned=self.tuned)
 
     def _track(self, source: FrameSource, box: npt.ArrayLike) -> npt.NDArray[np.float32]:
         stream = frames.stream(source, ahead=8)
@@ -250,15 +295,16 @@ class Tuned(Plain):
 
     name = "torch_tuned"
     layout_name = "channels_last"
+    tuned = True
 
-    def __init__(self, params: Params, config: TrackerConfig) -> None:
-        super().__init__(params, config)
+    def __init__(self, params: Params, config: TrackerConfig, precision: str) -> None:
+        super().__init__(params, config, precision)
         self._network, how = self._fastest(self._network)
         self.description = f"channels_last, inference_mode, {how}"
 
     def track(self, source: FrameSource, box: npt.ArrayLike) -> npt.NDArray[np.float32]:
         """Return the boxes ``[T, 4]`` (x, y, w, h), 0-based pixels."""
-        with self._torch.inference_mode():
+        with self._as_claimed(), self._torch.inference_mode():
             return self._track(source, box)
 
     def _fastest(self, network: Callable[[Any], list[Any]]) -> tuple[Any, str]:
@@ -275,7 +321,7 @@ class Tuned(Plain):
                 times.append(time.perf_counter() - started)
             return min(times)
 
-        with torch.inference_mode():
+        with self._as_claimed(), torch.inference_mode():
             try:
                 compiled = torch.compile(network)
                 compiled(x)

@@ -40,8 +40,9 @@ from hcft_jax.backbones.backbone import (
     Params,
     Release,
     Shape,
-    convolution,
+    kernel_of,
 )
+from hcft_jax.backbones.products import FLOAT32, Precision, convolution
 
 LAYERS: tuple[str, ...] = ("conv1", "conv2", "conv3", "conv4", "conv5")
 """The five layer names, shallow to deep."""
@@ -137,12 +138,12 @@ class GroupedConvolution(nn.Module):
     groups: int
     stride: int
     padding: int
-    precision: jax.lax.Precision
+    precision: Precision
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
         """Map ``[B, H, W, C]`` to ``[B, h, w, shape[3]]``."""
-        kernel = self.param("kernel", nn.initializers.lecun_normal(), self.shape)
+        kernel = kernel_of(self, self.shape)
         bias = self.param("bias", nn.initializers.zeros, (self.shape[3],))
         parts = [
             convolution(part, weights, self.precision, self.stride, [(self.padding,) * 2] * 2)
@@ -177,7 +178,7 @@ class AlexNet(nn.Module):
 
     layers: tuple[str, ...]
     architecture: Architecture
-    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST
+    precision: Precision = FLOAT32
 
     @nn.compact
     def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
@@ -230,7 +231,7 @@ def features(
     params: Params,
     image: jax.Array,
     layers: Sequence[str],
-    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
+    precision: Precision = FLOAT32,
 ) -> dict[str, jax.Array]:
     """Apply ``AlexNet(layers, ...)`` as a pure function of its parameters and an image."""
     arrays = {name: value for name, value in params.items() if name != "architecture"}

@@ -23,47 +23,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hcft_jax.backbones.products import PRECISIONS, Precision
 from hcft_jax.util.errors import InputError
 
 Params = dict[str, Any]
-PRECISIONS = {
-    "float32": jax.lax.Precision.HIGHEST,
-    "tf32": jax.lax.Precision.HIGH,
-    "bfloat16": jax.lax.Precision.DEFAULT,
-}
-"""The precision of a network's products, by the name of the mode."""
-
-
-def operand(x: jax.Array, precision: jax.lax.Precision) -> jax.Array:
-    """Return one side of a product, rounded to bfloat16 where that is the precision."""
-    if precision != jax.lax.Precision.DEFAULT:
-        return x
-    if jax.default_backend() == "cpu":  # a CPU multiplies the same numbers faster as float32
-        # XLA (jax 0.10.2) computes wrong values where it fuses a pooling with the rounding
-        x = jax.lax.optimization_barrier(x)
-        return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
-    return x.astype(jnp.bfloat16)
-
-
-def convolution(
-    x: jax.Array,
-    kernel: jax.Array,
-    precision: jax.lax.Precision,
-    stride: int = 1,
-    padding: str | list[tuple[int, int]] = "SAME",
-) -> jax.Array:
-    """Convolve maps ``[..., H, W, C]`` with a kernel ``[h, w, C, K]``: ``[..., H', W', K]``."""
-    y = jax.lax.conv_general_dilated(
-        operand(x, precision).reshape(-1, *x.shape[-3:]),
-        operand(kernel, precision),
-        (stride, stride),
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        precision=precision,
-    )
-    return y.reshape(*x.shape[:-3], *y.shape[1:])
-
-
 Shape = tuple[int, int, int, int]
 
 
@@ -103,10 +66,10 @@ class Backbone:
     name: str  # in settings, in files' metadata, and of the file in the cache
     title: str  # in messages
     layers: tuple[str, ...]  # shallow to deep
-    features: Callable[[Params, jax.Array, Sequence[str], jax.lax.Precision], dict[str, jax.Array]]
+    features: Callable[[Params, jax.Array, Sequence[str], Precision], dict[str, jax.Array]]
     """Maps parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision
-    to ``{name: [..., h, w, C]}``, each map after its ReLU, if any. Both sides of each product go
-    through ``operand``."""
+    to ``{name: [..., h, w, C]}``, each map after its ReLU, if any. Its products are those of
+    ``products``."""
     shapes: Callable[[Any], dict[str, Shape]]
     """Maps an architecture to the shape of each layer's kernel (HWIO)."""
     side: Callable[[str, int], int]
@@ -147,14 +110,15 @@ class Backbone:
             params: The network's parameters.
             precision: A key of ``PRECISIONS``, the one that ``maps`` will use.
         """
-        if precision == "bfloat16":
-            rounded = {
-                name: {k: operand(jnp.asarray(v), PRECISIONS[precision]) for k, v in of.items()}
-                for name, of in params.items()
-                if name in self.layers
+        how = PRECISIONS[precision]
+        if how.parts:
+            shapes = self.shapes(params.get("architecture", self.architecture))
+            params = params | {
+                name: _rounded(params[name], shape, how)
+                for name, shape in shapes.items()
+                if name in params
             }
-            params = params | rounded
-        if jax.default_backend() == "cpu":
+        if how.parts < 2 and jax.default_backend() == "cpu":
             params = self.prepared(params)
         return jax.device_put(params)
 
@@ -201,6 +165,26 @@ class Backbone:
         return type(self.architecture)(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         )
+
+
+def _rounded(layer: Mapping[str, Any], shape: Shape, precision: Precision) -> dict[str, Any]:
+    """Return a layer's arrays as the precision multiplies them; a bias has no parts."""
+    arrays = {name: precision.rounded(jnp.asarray(values)) for name, values in layer.items()}
+    return arrays | {"kernel": precision.right(arrays["kernel"], shape[2])}
+
+
+def kernel_of(module: nn.Module, shape: Shape) -> jax.Array:
+    """Return the kernel of a Linen module, as it is or in parts (see ``Precision.right``).
+
+    Args:
+        module: The module that has the parameter ``kernel``.
+        shape: The shape of the kernel itself (HWIO).
+    """
+    if module.is_initializing():
+        return module.param("kernel", nn.initializers.lecun_normal(), shape)
+    # Linen's param() would accept only one of the two shapes
+    kernel: jax.Array = module.get_variable("params", "kernel")
+    return kernel
 
 
 class Normalization(nn.Module):

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 
 from hcft_jax.backbones import winograd
-from hcft_jax.backbones.backbone import Backbone, Params, Shape, convolution, operand
+from hcft_jax.backbones.backbone import Backbone, Params, Shape
+from hcft_jax.backbones.products import FLOAT32, Precision, convolution
 
 WIDTHS = {1: 32, 2: 64, 3: 96}  # channels of a block
 DEPTHS = {1: 1, 2: 2, 3: 3}  # convolutions of a block; those after the first one are residual
@@ -47,7 +48,7 @@ def features(
     params: Params,
     image: jax.Array,
     layers: Sequence[str],
-    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
+    precision: Precision = FLOAT32,
 ) -> dict[str, jax.Array]:
     """Return the wanted levels of an RGB image ``[..., H, W, 3]`` in [0, 255].
 
@@ -63,7 +64,7 @@ def features(
 
     def convolved(name: str, x: jax.Array, stride: int = 1) -> jax.Array:
         if "winograd" in params[name]:
-            y = winograd.convolve(operand(x, precision), params[name]["winograd"])
+            y = winograd.convolve(precision.rounded(x), params[name]["winograd"])
         else:
             y = convolution(x, params[name]["kernel"], precision, stride)
         return y + jnp.broadcast_to(params[name]["bias"].astype(y.dtype), y.shape)

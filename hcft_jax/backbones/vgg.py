@@ -23,9 +23,9 @@ from hcft_jax.backbones.backbone import (
     Normalization,
     Params,
     Release,
-    convolution,
-    operand,
+    kernel_of,
 )
+from hcft_jax.backbones.products import FLOAT32, Precision, convolution
 
 WIDTHS = {1: 64, 2: 128, 3: 256, 4: 512, 5: 512}
 _DEPTHS = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4}
@@ -50,7 +50,7 @@ class Convolution(nn.Module):
     """A 3 x 3 convolution, zero-padded; by Winograd's algorithm if its kernel is ``prepared``."""
 
     width: int
-    precision: jax.lax.Precision
+    precision: Precision
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -58,10 +58,9 @@ class Convolution(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         if self.has_variable("params", "winograd"):
             transformed: jax.Array = self.get_variable("params", "winograd")
-            y = winograd.convolve(operand(x, self.precision), transformed)
+            y = winograd.convolve(self.precision.rounded(x), transformed)
         else:
-            shape = (3, 3, x.shape[-1], self.width)
-            kernel = self.param("kernel", nn.initializers.lecun_normal(), shape)
+            kernel = kernel_of(self, (3, 3, x.shape[-1], self.width))
             y = convolution(x, kernel, self.precision)
         return y + jnp.broadcast_to(bias.astype(y.dtype), y.shape)
 
@@ -75,7 +74,7 @@ class VGG19(nn.Module):
     """
 
     layers: tuple[str, ...]
-    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST
+    precision: Precision = FLOAT32
 
     @nn.compact
     def __call__(self, image: jax.Array) -> dict[str, jax.Array]:
@@ -118,7 +117,7 @@ def features(
     params: Params,
     image: jax.Array,
     layers: Sequence[str],
-    precision: jax.lax.Precision = jax.lax.Precision.HIGHEST,
+    precision: Precision = FLOAT32,
 ) -> dict[str, jax.Array]:
     """Apply ``VGG19(layers)`` as a pure function of its parameters and an image.
 

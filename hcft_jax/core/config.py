@@ -13,7 +13,8 @@ from typing import Any
 import jax
 
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import PRECISIONS, Backbone, Params
+from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core.sampling import LEAST_GRID
 from hcft_jax.util.errors import SettingError
 from hcft_jax.util.names import listed, near
@@ -77,7 +78,8 @@ class TrackerConfig:
     )
     precision: str = static(
         "float32",
-        "of the network: full float32; tf32 where the device has it (else float32); bfloat16",
+        "of the network's products: full float32; bfloat16x3, each as three products of bfloat16 "
+        "parts, near float32; tf32 where the device has it (else float32); bfloat16",
         choices=tuple(PRECISIONS),
     )
     dft: str = static(

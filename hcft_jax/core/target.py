@@ -22,12 +22,13 @@ from hcft_jax.core.spectrum import FFT, Transform
 from hcft_jax.util.errors import InputError
 
 LEAST_RUNG = 32  # cells: below that a smaller grid saves next to nothing of a frame
-PRECISIONS = {
+SPECTRAL = {
     "float32": jax.lax.Precision.HIGHEST,
+    "bfloat16x3": jax.lax.Precision.HIGHEST,
     "tf32": jax.lax.Precision.HIGH,
     "bfloat16": jax.lax.Precision.HIGH,
 }
-"""The precision of the spectral products, by the network's."""
+"""The precision of the products with features and spectra, by the network's: at least TF32's."""
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,7 @@ def fixed(
         maps: (height, width) of the network's maps.
         dft: as in ``TrackerConfig``.
         bucket: the sizes to pad to; needed for traced sizes. None: no padding.
-        precision: as in ``TrackerConfig``. Spectra lose less than features by a lower one, and
-            have TF32's where features have less.
+        precision: as in ``TrackerConfig``; that of the spectral products follows (``SPECTRAL``).
 
     Raises:
         ValueError: the target does not fit into the bucket, or ``dft="fft"`` with a bucket.
@@ -208,7 +208,7 @@ def fixed(
     transform: Transform = FFT(geometry.grid)
     if dft != "fft":
         padded = bucket.grid if bucket else None
-        transform = spectrum.matrices(geometry.grid, maps, padded, precision=PRECISIONS[precision])
+        transform = spectrum.matrices(geometry.grid, maps, padded, precision=SPECTRAL[precision])
     return Target(
         size=xp.stack(size).astype(xp.float32),
         cell=np.array(geometry.cell, np.float32),

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hcft_jax.backbones import registry
+from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, placed_and_fixed
@@ -51,8 +52,8 @@ def write(
         platforms: JAX's names: cpu, cuda, rocm, tpu.
 
     Raises:
-        InputError: ``dft="fft"``, a set ``grid``, bfloat16, no flatbuffers, or a folder that
-            cannot be written to.
+        InputError: ``dft="fft"``, a set ``grid``, bfloat16 or bfloat16x3, no flatbuffers, or a
+            folder that cannot be written to.
     """
     if importlib.util.find_spec("flatbuffers") is None:
         raise InputError("jax.export needs flatbuffers: pip install 'hcft_jax[export]'")
@@ -60,7 +61,8 @@ def write(
         raise SettingError("dft", "only matmul has sizes that are data, not fft")
     if tracker_config.grid is not None:
         raise SettingError("grid", "exported programs have cells of 4 px; leave it out")
-    if tracker_config.precision == "bfloat16":  # each platform does it in its own way
+    # each platform does bfloat16 in its own way; kernels in parts would be files of thrice the size
+    if PRECISIONS[tracker_config.precision].parts:
         raise SettingError("precision", "exported programs compute in float32 or tf32")
     params = weights.params
     if tuple(platforms) == ("cpu",):  # else the form that all platforms take

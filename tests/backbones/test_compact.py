@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from hcft_jax.backbones import compact, registry
-from hcft_jax.backbones.backbone import PRECISIONS, Params
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.experiment.settings import load

@@ -1,5 +1,8 @@
 """Precisions of a network, on a CPU: what is rounded, and that nothing else is."""
 
+import functools
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,8 +10,9 @@ import pytest
 import scipy.signal
 
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import PRECISIONS, Params, operand
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.weights import lookup
+from tests import reference
 
 LAYERS = ("conv1_1", "conv3_2")
 VGG = registry.get("vgg19")
@@ -26,6 +30,31 @@ def plain() -> Params:
 
 def maps(params: Params, image: np.ndarray, precision: str) -> dict[str, jax.Array]:
     return VGG.maps(VGG.placed(params, precision), jnp.asarray(image), LAYERS, precision)
+
+
+@functools.cache
+def drawn(name: str) -> Params:
+    """Untrained parameters with biases."""
+    generator = np.random.default_rng(3)
+    params = lookup.random(name).params
+    shapes = registry.get(name).shapes(registry.get(name).architecture)
+    return params | {
+        layer: {
+            "kernel": np.asarray(params[layer]["kernel"]),
+            "bias": generator.normal(0, 0.5, shape[3]).astype(np.float32),
+        }
+        for layer, shape in shapes.items()
+    }
+
+
+@functools.cache
+def placed(name: str, precision: str) -> Params:
+    return registry.get(name).placed(drawn(name), precision)
+
+
+def apart(seen: jax.Array, expected: jax.Array | np.ndarray) -> float:
+    """Return the largest difference, relative to the largest value."""
+    return float(np.abs(np.float64(seen) - np.float64(expected)).max() / np.abs(expected).max())
 
 
 def test_bfloat16_rounds_both_sides_of_a_product(plain: Params, image: np.ndarray) -> None:
@@ -67,8 +96,61 @@ def test_a_cpu_computes_tf32_in_full(plain: Params, image: np.ndarray) -> None:
         np.testing.assert_array_equal(exact[name], other[name])
 
 
-@pytest.mark.parametrize("name", PRECISIONS)
-def test_rounding_twice_is_rounding_once(name: str, image: np.ndarray) -> None:
-    once = operand(jnp.asarray(image), PRECISIONS[name])
-    np.testing.assert_array_equal(operand(once, PRECISIONS[name]), once)
-    assert (np.asarray(once) == image).all() == (name != "bfloat16")
+def test_three_products_of_parts_are_near_float64(image: np.ndarray, maybe_jit: Any) -> None:
+    def run(params: Params, image: jax.Array) -> dict[str, jax.Array]:
+        return VGG.maps(params, image, LAYERS, "bfloat16x3")
+
+    exact = reference.vgg(drawn("vgg19"), image, LAYERS)
+    seen = maybe_jit(run)(placed("vgg19", "bfloat16x3"), jnp.asarray(image))
+    for name in LAYERS:
+        assert seen[name].dtype == jnp.float32
+        assert apart(seen[name], exact[name]) < 2e-5
+
+
+@pytest.mark.parametrize(
+    ("name", "layers"),
+    [
+        ("vgg19", ("conv2_1", "conv3_2")),
+        ("alexnet", ("conv1", "conv2", "conv5")),
+        ("compact", registry.get("compact").layers),
+    ],
+)
+def test_three_products_of_parts_are_much_nearer_float32_than_bfloat16(
+    name: str, layers: tuple[str, ...]
+) -> None:
+    patch = np.random.default_rng(1).uniform(0, 255, (2, 64, 67, 3)).astype(np.float32)
+    full, near, rounded = (
+        jax.jit(registry.get(name).maps, static_argnums=(2, 3))(
+            placed(name, precision), patch, layers, precision
+        )
+        for precision in ("float32", "bfloat16x3", "bfloat16")
+    )
+    for layer in layers:
+        assert apart(near[layer], full[layer]) < 2e-5
+        assert apart(near[layer], full[layer]) < 0.02 * apart(rounded[layer], full[layer])
+
+
+@pytest.mark.parametrize("name", ["alexnet", "compact"])
+def test_parts_of_kernels_are_made_once(name: str) -> None:
+    network, params = registry.get(name), drawn(name)
+    made = placed(name, "bfloat16x3")
+    for layer, shape in network.shapes(network.architecture).items():
+        assert made[layer]["kernel"].shape == (*shape[:2], 3 * shape[2], shape[3])
+        np.testing.assert_array_equal(made[layer]["bias"], params[layer]["bias"])
+    patch = np.random.default_rng(1).uniform(0, 255, (64, 67, 3)).astype(np.float32)
+    again, once = (
+        jax.jit(network.maps, static_argnums=(2, 3))(of, patch, network.layers[:2], "bfloat16x3")
+        for of in (params, made)
+    )
+    for layer in once:
+        np.testing.assert_allclose(again[layer], once[layer], atol=1e-6 * once[layer].max())
+
+
+@pytest.mark.parametrize("precision", ["bfloat16x3", "bfloat16"])
+def test_each_kernel_is_placed_as_it_is_multiplied(precision: str) -> None:
+    params, made = drawn("compact"), placed("compact", precision)
+    for layer, shape in registry.get("compact").shapes(None).items():
+        if "kernel" in made[layer]:  # not prepared for Winograd's algorithm
+            kernel = np.asarray(made[layer]["kernel"], np.float32)[:, :, : shape[2]]
+            high = params[layer]["kernel"].astype(jnp.bfloat16).astype(np.float32)
+            np.testing.assert_array_equal(kernel, high)

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import Backbone, Params, operand
+from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.products import Precision, convolution
 from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
@@ -19,22 +20,13 @@ from hcft_jax.weights import lookup, selftest
 
 
 def edges(
-    params: Params, image: jax.Array, layers: Any, precision: jax.lax.Precision
+    params: Params, image: jax.Array, layers: Any, precision: Precision
 ) -> dict[str, jax.Array]:
     """One convolution of stride 2."""
     mean, std = (jnp.broadcast_to(params["normalization"][k], image.shape) for k in ("mean", "std"))
-    x = ((image - mean) / std).reshape(-1, *image.shape[-3:])
-    maps = jax.nn.relu(
-        jax.lax.conv_general_dilated(
-            operand(x, precision),
-            operand(params["edges"]["kernel"], precision),
-            (2, 2),
-            "VALID",
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            precision=precision,
-        )
-    )
-    return {"edges": maps.reshape(*image.shape[:-3], *maps.shape[1:])}
+    kernel = params["edges"]["kernel"]
+    maps = convolution((image - mean) / std, kernel, precision, stride=2, padding="VALID")
+    return {"edges": jax.nn.relu(maps)}
 
 
 EDGES = Backbone(

@@ -112,8 +112,9 @@ def test_bad_sizes_and_settings_are_one_line(tmp_path: Path) -> None:
     bucket = programs.largest((64, 64), (9, 9))
     with pytest.raises(InputError, match="dft: only matmul"):
         programs.write(tmp_path, TrackerConfig(dft="fft"), lookup.random(), bucket)
-    with pytest.raises(InputError, match="precision: exported programs"):
-        programs.write(tmp_path, TrackerConfig(precision="bfloat16"), lookup.random(), bucket)
+    for precision in ("bfloat16", "bfloat16x3"):
+        with pytest.raises(InputError, match="precision: exported programs"):
+            programs.write(tmp_path, TrackerConfig(precision=precision), lookup.random(), bucket)
     assert not list(tmp_path.iterdir())
 
 

@@ -84,8 +84,8 @@ def test_another_bucket_and_another_image_compile_no_network(params: Params) -> 
     single.init(params, SMALL, image, STARTS[0])
     before = compilation.total()
     single.init(params, SMALL, image, (20, 20, 80, 80))
-    # the crop, the spectra, training, detection, learning
-    assert (compilation.total() - before).executables == 5
+    # the crop, training, detection, learning
+    assert (compilation.total() - before).executables == 4
     before = compilation.total()
     single.init(params, SMALL, image[:-1], (20, 20, 80, 80))
     assert (compilation.total() - before).executables == 1  # the crop

@@ -24,7 +24,7 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
     def absent(*_: Any, **__: Any) -> None:
         raise ImportError("it is not installed")
 
-    monkeypatch.setattr(torch_hcft, "build", absent)
+    monkeypatch.setattr(torch_hcft, "precisions", absent)
     monkeypatch.setattr(measurement, "STAGED", (96, 128))
     monkeypatch.setattr(measurement, "STAGED_TARGET", 24.0)
 

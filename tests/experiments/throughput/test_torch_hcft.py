@@ -55,6 +55,46 @@ def test_boxes_on_a_real_sequence_are_ours(tuned: bool) -> None:
     np.testing.assert_array_equal(theirs, ours)
 
 
+def switches() -> tuple[str, bool]:
+    """Return PyTorch's precision of convolutions and whether cuDNN tries its algorithms."""
+    return torch.backends.cudnn.conv.fp32_precision, torch.backends.cudnn.benchmark
+
+
+@pytest.mark.parametrize("tuned", [False, True], ids=["plain", "tuned"])
+@pytest.mark.parametrize(("precision", "switch"), [("float32", "ieee"), ("tf32", "tf32")])
+def test_convolutions_are_as_the_row_claims(
+    monkeypatch: pytest.MonkeyPatch, tuned: bool, precision: str, switch: str
+) -> None:
+    seen: set[tuple[str, bool]] = set()
+    convolve = torch.nn.functional.conv2d
+
+    def noted(*args: object, **options: object) -> object:
+        seen.add(switches())
+        return convolve(*args, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "conv2d", noted)
+    before = switches()
+    rival = torch_hcft.build(lookup.random().params, SMALL, tuned=tuned, precision=precision)
+    # one that is built later has other switches
+    torch_hcft.build(lookup.random().params, SMALL, tuned=not tuned)
+    seen.clear()
+    sequence = synthetic(
+        Synthetic(frames=3, height=96, width=112, target=(20.0, 20.0), motion=12.0)
+    )
+    rival.track(sequence.frames, sequence.boxes[0])
+    rival.pass_of(np.zeros((1, 32, 32, 3), np.float32))()
+    assert seen == {(switch, tuned)}
+    assert switches() == before
+    assert rival.name.endswith("_tf32") == (precision == "tf32")
+
+
+def test_without_a_gpu_there_is_nothing_but_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert torch_hcft.precisions() == ("float32",)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert torch_hcft.precisions() == ("float32", "tf32")
+
+
 @pytest.mark.parametrize("change", [{"update": "cf2"}, {"search": "sum"}, {"hypercolumn": True}])
 def test_other_settings_are_refused(change: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="paper"):
