@@ -4,6 +4,8 @@ Frames lie on the device in a store of equal slots, each as it is: row by row, w
 packet is a piece of host memory that is used again and again; the bytes of its frames are cut into
 blocks, and a block says where in the store it belongs. So whatever the sizes of the frames are,
 one small program moves packets into the store, and nothing but the frames' own bytes is sent.
+Where the device is the host's processor, the store is the host's memory: frames are then decoded
+straight into their slots, and nothing is sent at all.
 
 A frame that several tracks ask for (the twelve boxes of SRE, the twenty starts of TRE) is decoded
 and sent once for all of them. It stays in its slot after the last of them until the slot is needed,
@@ -32,7 +34,7 @@ from hcft_jax.util.errors import InputError
 BLOCK = 2**15  # bytes of a packet that go to one place
 PACKET = 2**25  # bytes of a packet for one device, unless one frame is larger
 PACKETS = 4  # of them: one being filled, some being decoded, one on its way
-_ALIGNED = 64  # bytes: what lets a CPU's program read a packet where it lies
+_ALIGNED = 64  # bytes, as XLA wants it
 
 Bytes = npt.NDArray[np.uint8]
 
@@ -74,9 +76,9 @@ class _Job:
 
 @dataclass(eq=False)
 class _Packet:
-    """Memory for the frames of one transfer, and where they go."""
+    """The frames of one transfer, and where they go."""
 
-    memory: Bytes  # [devices * blocks, BLOCK]
+    memory: Bytes  # [devices * blocks, BLOCK]; empty where frames lie in the store at once
     where: npt.NDArray[np.int32]  # [devices * blocks, 2]: slot and the number of the block in it
     used: list[int]  # blocks, by device
     jobs: list[_Job] = field(default_factory=list)
@@ -99,6 +101,8 @@ class Feed:
         slots: int,
         packet: int,
         threads: int | None = None,
+        *,
+        direct: bool | None = None,
     ) -> None:
         """Make the store and the packets, and compile what moves one into the other.
 
@@ -108,15 +112,25 @@ class Feed:
             slots: the number of frames on each device.
             packet: how many such frames are worth a transfer; fewer where they are large.
             threads: that decode. None: as many as there are cores.
+            direct: whether frames are decoded into the store. None: where that can be.
         """
         self._devices = mesh.devices.size
         self._in_slot = -(-3 * image[0] * image[1] // BLOCK)
         self._blocks = max(self._in_slot, min(packet * self._in_slot, PACKET // BLOCK))
         self._split = NamedSharding(mesh, P("lanes"))
         self._load = program(mesh)
+        self._slots = slots
         shape = self._devices * slots, self._in_slot, BLOCK
-        self.store: jax.Array = jax.device_put(np.zeros(shape, np.uint8), self._split)
+        if direct is None:
+            direct = all(device.platform == "cpu" for device in mesh.devices.flat)
+        # the store as the host writes to it; a call to the device under way never looks at the
+        # slots that are written to: those of frames that no track needs any more
+        self._direct = _aligned(shape) if direct else None
+        zeros = np.zeros(shape, np.uint8) if self._direct is None else self._direct
+        self.store: jax.Array = jax.device_put(zeros, self._split, may_alias=direct)
         """uint8 ``[devices * slots, blocks, BLOCK]``, split over the devices."""
+        if self._direct is not None and not _same_memory(self._direct, self.store):
+            self._direct = None
         self._free = [list(range(slots)) for _ in range(self._devices)]
         self._held: dict[Any, Held] = {}
         # frames that nobody uses, by device, the one that was used last at the end
@@ -131,7 +145,7 @@ class Feed:
         self._changed = threading.Condition()
         self._threads = threads or cores()
         self._pool = ThreadPoolExecutor(self._threads, "frames")
-        self._move(packets[0])  # compiles; all blocks go nowhere
+        self._move(packets[0])  # compiles, where there is anything to; all blocks go nowhere
 
     def close(self) -> None:
         """Stop the threads; frames that are being decoded are finished."""
@@ -174,9 +188,12 @@ class Feed:
         packet.used[device] += count
         held = Held(device, slot, key, whole)
         self._held[key] = held
-        packet.where[first : first + count, 0] = held.slot
-        packet.where[first : first + count, 1] = np.arange(count)
-        into = packet.memory[first : first + count].reshape(-1)
+        if self._direct is not None:
+            into = self._direct[device * self._slots + slot].reshape(-1)
+        else:
+            packet.where[first : first + count, 0] = held.slot
+            packet.where[first : first + count, 1] = np.arange(count)
+            into = packet.memory[first : first + count].reshape(-1)
         packet.jobs.append(_Job(held, source, index, size, given, into))
         return held
 
@@ -209,10 +226,10 @@ class Feed:
             self._under_way -= 1
             if packet.failure is not None:
                 raise packet.failure
-            self._move(packet)
             for job in packet.jobs:
                 job.held.sent = True
             packet.jobs = []
+            self._move(packet)
         if wait and not ready and self._moving:
             self._moving[0][1].block_until_ready()
 
@@ -236,7 +253,7 @@ class Feed:
         if not last:
             return
         try:
-            packet.sent = self._put(packet)
+            packet.sent = None if self._direct is not None else self._put(packet)
         except BaseException as error:
             packet.failure = error
         with self._changed:
@@ -244,30 +261,33 @@ class Feed:
             self._changed.notify()
 
     def _put(self, packet: _Packet) -> Any:
-        """Begin the transfer of a packet; a CPU's program reads it where it lies."""
+        """Begin the transfer of a packet."""
         return jax.device_put((packet.memory, packet.where.copy()), self._split, may_alias=True)
 
     def _move(self, packet: _Packet) -> None:
+        """Put a packet's frames into their slots."""
+        if self._direct is not None:
+            self._clear(packet)
+            return
         blocks, where = packet.sent or self._put(packet)
         self.store, moved = self._load(self.store, blocks, where)
         packet.sent = None
         self._moving.append((packet, moved))
 
+    def _clear(self, packet: _Packet) -> None:
+        packet.where[:] = self._nowhere
+        packet.used = [0] * self._devices
+        self._empty.append(packet)
+
     def _packet(self) -> _Packet:
-        count = self._devices * self._blocks
-        whole = np.zeros(count * BLOCK + _ALIGNED, np.uint8)
-        first = -whole.ctypes.data % _ALIGNED
-        memory = whole[first : first + count * BLOCK].reshape(count, BLOCK)
+        count = 0 if self._direct is not None else self._devices * self._blocks
         where = np.full((count, 2), self._nowhere, np.int32)
-        return _Packet(memory, where, [0] * self._devices)
+        return _Packet(_aligned((count, BLOCK)), where, [0] * self._devices)
 
     def _next(self) -> _Packet | None:
         """Return an empty packet, if the device has read any."""
         while self._moving and self._moving[0][1].is_ready():  # type: ignore[attr-defined]
-            packet, _ = self._moving.popleft()
-            packet.where[:] = self._nowhere
-            packet.used = [0] * self._devices
-            self._empty.append(packet)
+            self._clear(self._moving.popleft()[0])
         return self._empty.pop() if self._empty else None
 
     def _slot(self, device: int) -> int | None:
@@ -286,6 +306,22 @@ class Feed:
         self._idle[held.device].pop(held.key, None)
         del self._held[held.key]
         self._free[held.device].append(held.slot)
+
+
+def _aligned(shape: tuple[int, ...]) -> Bytes:
+    """Return memory that a CPU's program may read where it lies."""
+    size = int(np.prod(shape))
+    whole = np.zeros(size + _ALIGNED, np.uint8)
+    first = -whole.ctypes.data % _ALIGNED
+    return whole[first : first + size].reshape(shape)
+
+
+def _same_memory(one: Bytes, other: jax.Array) -> bool:
+    """Return whether an array on devices is an array of the host, seen from there."""
+    return all(
+        shard.data.unsafe_buffer_pointer() == one[shard.index].ctypes.data
+        for shard in other.addressable_shards
+    )
 
 
 def cores() -> int:

@@ -37,13 +37,13 @@ class Drawn:
         return rng.integers(0, 256, (*self.size, 3), np.uint8)
 
 
-@pytest.fixture
-def feed() -> Iterator[Callable[..., Feed]]:
+@pytest.fixture(params=[True, False], ids=["direct", "packets"])
+def feed(request: pytest.FixtureRequest) -> Iterator[Callable[..., Feed]]:
     made: list[Feed] = []
 
     def make(slots: int = 8, packet: int = 2, devices: int = 1) -> Feed:
         mesh = Mesh(np.array(jax.devices()[:devices]), ("lanes",))
-        made.append(Feed(mesh, LARGEST, slots, packet, threads=2))
+        made.append(Feed(mesh, LARGEST, slots, packet, threads=2, direct=request.param))
         return made[-1]
 
     yield make
