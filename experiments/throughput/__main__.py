@@ -4,6 +4,7 @@
     python -m hcft_jax.experiments.throughput --output=OUT.json --table=BENCHMARKS.md
     python -m hcft_jax.experiments.throughput --output=OUT.json --data_dir=OTB --frames=40
     python -m hcft_jax.experiments.throughput --parts=frame,video --output=COSTS.json
+    python -m hcft_jax.experiments.throughput --feed --output=FEED.json
     python -m hcft_jax.experiments.throughput --growth --backbone=compact --output=GROWTH.json
     python -m hcft_jax.experiments.throughput --results=OUT.json,GROWTH.json --table=BENCHMARKS.md
 
@@ -17,10 +18,11 @@ without compiling. The boxes of all of them are compared with those of ``plain``
 
 The same file has cold and warm starts, the machine's ceilings (a large matmul, copy, transfer), the
 bare network against PyTorch's, and the stages of a frame timed separately. On request it has
-``frame``, a moved and an unmoved frame next to the network passes that they contain, and ``video``,
-the time that ``hcft_jax.Tracker`` adds to the compiled step and the time of several targets in one
-video. The file is written anew after each part, so the finished parts are kept when a later part
-fails. ``--growth`` measures and plots the cost against lanes, length, image size and layers.
+``frame``, a moved and an unmoved frame next to the network passes that they contain, ``video``, the
+time that ``hcft_jax.Tracker`` adds to the compiled step and the time of several targets in one
+video, and ``feed``, what the host delivers to a device that does nothing. The file is written anew
+after each part, so the finished parts are kept when a later part fails. ``--growth`` measures and
+plots the cost against lanes, length, image size and layers.
 
 Without --data_dir sequences are drawn and written as JPEG. A GPU is measured by the same commands.
 """
@@ -50,7 +52,7 @@ from .measurement import FULL, GPU, QUICK, Measurement, Plan
 from .workload import Workload
 
 PARTS = ("startup", "ceilings", "network", "stages", "rows")  # measured without --parts
-MORE = ("frame", "video")
+MORE = ("frame", "video", "feed")
 
 
 def run(given: flags.FlagValues, words: list[str]) -> None:
@@ -74,7 +76,8 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     ).validate()
     found = lookup.find(given.weights, config.backbone)
     precisions = choices(given.precisions)
-    wanted = {"growth"} if given.growth else parts(given.parts)
+    alone = {name for name in ("growth", "feed") if getattr(given, name)}
+    wanted = alone or parts(given.parts)
     result: dict[str, Any] = {"rows": [], "notes": []}
 
     def say(part: str) -> None:
@@ -113,6 +116,7 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
         "frame": lambda: measurement.frame(frame_cost.drawn(given.scale)),
         "video": video,
         "rows": rows,
+        "feed": measurement.feed,
         "growth": lambda: grow(given, result, config, found.params, devices),
     }
     for part, measure in measures.items():
@@ -239,6 +243,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     names = f"the parts to measure: {', '.join((*PARTS, *MORE))}"
     define(flags.DEFINE_multi_string, "parts", list(PARTS), names)
     define(flags.DEFINE_bool, "growth", False, "instead: cost against lanes, length, image, layers")
+    define(flags.DEFINE_bool, "feed", False, "instead: frames for a device that does nothing")
     define(many, "results", None, "measure nothing: the .json of one or several runs, for --table")
     define(text, "table", None, "Markdown file whose marked sections are replaced")
     define(text, "weights", None, "as for hcft_jax.main")

@@ -76,9 +76,7 @@ class Checks:
         self.say(f"compiling: {compiled.executables} executables, {compiled.seconds:.1f} s")
         from_files = self._tracked(many, lanes)
         self.say(f"{lanes} lanes, {precision}, from files: {from_files:.0f} frames/s")
-        held = [dataclasses.replace(s, frames=feeding.in_memory(s.frames)) for s in many.sequences]
-        in_memory = dataclasses.replace(many, sequences=tuple(held))
-        rate = self._tracked(in_memory, lanes)
+        rate = self._tracked(many.in_memory(), lanes)
         self.say(f"{lanes} lanes, {precision}, frames in memory: {rate:.0f} frames/s")
         alone = {}
         for bucket, indices in many.groups():
@@ -163,10 +161,10 @@ class Checks:
 
     def feed(self) -> None:
         """Print the frames per second that the host delivers to a device that does nothing."""
-        sequence = self._files.sequences[0]
+        sequence, held = self._files.sequences[0], self._files.in_memory().sequences[0]
         size = self._files.geometries[0].image
         lanes, frames = self._given.lanes, 40 * self._given.lanes
-        sources = {"memory": feeding.in_memory(sequence.frames), "files": sequence.frames}
+        sources = {"memory": held.frames, "files": sequence.frames}
         for name, source in sources.items():
             feeding.delivered(source, size, lanes, frames)
             rate = feeding.delivered(source, size, lanes, frames)

@@ -130,8 +130,14 @@ class ContenderPrograms:
         run = _one_by_one(track)
         return Contender("exact", "track_sequence", 1, precision, run, self._device)
 
-    def laned(self, lanes: int, precision: str) -> Contender:
-        """Return ``track_many``, which tracks bucket by bucket."""
+    def laned(self, lanes: int, precision: str, frames: str = "") -> Contender:
+        """Return ``track_many``, which tracks bucket by bucket.
+
+        Args:
+            lanes: tracks at once.
+            precision: of the network.
+            frames: where they are, if not in files.
+        """
         config = dataclasses.replace(self._config, precision=precision)
 
         def run(work: Workload) -> Boxes:
@@ -153,7 +159,8 @@ class ContenderPrograms:
                     boxes[order[track.index]] = track.boxes
             return [boxes[i] for i in range(len(work.sequences))]
 
-        return Contender("exact", "track_many", lanes, precision, run, self._device)
+        program = f"track_many, frames {frames}" if frames else "track_many"
+        return Contender("exact", program, lanes, precision, run, self._device)
 
     def fits(self, work: Workload, lanes: int) -> str | None:
         """Return why the host, as the device, lacks memory for the lanes; None if it does not."""

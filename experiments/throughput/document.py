@@ -191,6 +191,19 @@ def _video(run: Mapping[str, Any]) -> str:
     return text + "\n" + markdown(Table("Ratios, frame by frame", header, ratios))
 
 
+def _feed(run: Mapping[str, Any]) -> str:
+    of = run["feed"]
+    header = ["image", "from memory, frames/s", "from files, frames/s", "decoding alone, frames/s"]
+    header += ["from files / decoding alone"]
+    names = ("from_memory", "from_files", "decoding", "ratio")
+    rows = [
+        ["x".join(map(str, row["image"])), *(_spread(**row[name]) for name in names)]
+        for row in of["rows"]
+    ]
+    title = f"Frames for {of['lanes']} lanes of a device that does nothing; {of['cores']} cores"
+    return markdown(Table(title, header, rows))
+
+
 def _start(run: Mapping[str, Any]) -> str:
     header = ["start", "whole process, s", "import", "weights", "to the first boxes", "compiling"]
     header += ["executables", "of them cached"]
@@ -251,6 +264,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "ceilings": ("ceilings", _ceilings),
     "frame": ("frame", _frame),
     "video": ("video", _video),
+    "feed": ("feed", _feed),
     "startup": ("startup", _start),
     "growth": ("growth", _growth),
 }

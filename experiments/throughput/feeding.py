@@ -28,6 +28,7 @@ from hcft_jax.run.feed import Feed, Held, cores
 from hcft_jax.run.lanes import batches, empty, programs
 
 from . import timing, workload
+from .workload import InMemory
 
 IMAGES = ((96, 128), (240, 320), (480, 640), (720, 1280))  # height and width, pixels
 _DISTINCT = 8  # frames of each image size
@@ -55,31 +56,8 @@ class Endless:
         return self.source.label(index % len(self.source))
 
 
-@dataclass(frozen=True)
-class InMemory:
-    """A FrameSource of frames that are decoded already."""
-
-    frames: tuple[Frame, ...]
-
-    def __len__(self) -> int:
-        return len(self.frames)
-
-    def read(self, index: int) -> Frame:
-        """Return a frame."""
-        return self.frames[index]
-
-    def label(self, index: int) -> str:
-        """Return which frame it is."""
-        return f"frame {index}"
-
-
-def in_memory(source: FrameSource) -> InMemory:
-    """Return a source whose frames have been read."""
-    return InMemory(tuple(source.read(index) for index in range(len(source))))
-
-
 def measure(
-    folder: Path, lanes: int, frames: int, repeats: int, images: Many[tuple[int, int]] = IMAGES
+    folder: Path, lanes: int, frames: int, repeats: int, images: Many[tuple[int, int]]
 ) -> dict[str, Any]:
     """Measure the frames per second that reach a device, for each size of image.
 
@@ -98,7 +76,7 @@ def measure(
     rows = []
     for size in images:
         files = workload.jpeg(folder / f"{size[1]}x{size[0]}", size, _DISTINCT).frames
-        memory = in_memory(files)
+        memory = InMemory(tuple(map(files.read, range(len(files)))))
         calls = {
             "from_memory": functools.partial(delivered, memory, size, lanes, frames),
             "from_files": functools.partial(delivered, files, size, lanes, frames),

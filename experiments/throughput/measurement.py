@@ -20,7 +20,17 @@ from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights.native import Weights
 
-from . import ceilings, contenders, frame_cost, networks, stages, torch_hcft, video_cost, workload
+from . import (
+    ceilings,
+    contenders,
+    feeding,
+    frame_cost,
+    networks,
+    stages,
+    torch_hcft,
+    video_cost,
+    workload,
+)
 from .contenders import Contender, ContenderPrograms, TimedContender
 from .workload import Workload
 
@@ -41,11 +51,12 @@ class Plan:
     repeats: int  # rounds of the contenders
     calls: int  # repeats of short things
     budget: float  # seconds after which no new round begins
+    fed: int  # frames of each lane in a run of the feed
     modes_at: int | None = None  # lanes with which each precision is timed; None: with all
 
 
-QUICK = Plan(2, 9, 5, (1, 4), (4,), (1, 4), 3, 5, 40.0, 4)
-FULL = Plan(10, 25, 9, (1, 2, 4, 8, 16, 32, 64, 128), (1, 8), (1, 2, 4, 8), 5, 9, 3600.0, 8)
+QUICK = Plan(2, 9, 5, (1, 4), (4,), (1, 4), 3, 5, 40.0, 100, 4)
+FULL = Plan(10, 25, 9, (1, 2, 4, 8, 16, 32, 64, 128), (1, 8), (1, 2, 4, 8), 5, 9, 3600.0, 30, 8)
 # where a frame takes a tenth of a millisecond
 GPU = dataclasses.replace(FULL, frames=513, least=257, staged=(1, 8, 64, 128), modes_at=None)
 
@@ -149,6 +160,14 @@ class Measurement:
         """Measure the tracker as an object, and several targets of a video."""
         self.result["video"] = video_cost.measure(self._config, self._weights, sequence, starts)
 
+    def feed(self) -> None:
+        """Measure the frames per second that the host delivers to a device that does nothing."""
+        lanes = max(self._plan.lanes)
+        with tempfile.TemporaryDirectory() as folder:
+            self.result["feed"] = feeding.measure(
+                Path(folder), lanes, self._plan.fed * lanes, self._plan.calls, feeding.IMAGES
+            )
+
     def rows(self, whole: Workload, devices: list[jax.Device]) -> None:
         """Measure all contenders on a workload."""
         programs = ContenderPrograms(self._network, self._config, devices=devices)
@@ -163,6 +182,9 @@ class Measurement:
                 self.result["notes"].append(f"{lanes} lanes: {reason}")
                 continue
             entries += [(programs.laned(lanes, p), many) for p in self._modes(lanes)]
+            if lanes == self._plan.lanes[-1] and lanes > 1:
+                held = many.in_memory()
+                entries += [(programs.laned(lanes, self._precisions[0], "in memory"), held)]
         entries += [(programs.outside(other), whole) for other in self._competitors]
         plan, notes = self._plan, self.result["notes"]
         measured = list(contenders.compete(entries, plan.repeats, plan.budget, notes))

@@ -9,11 +9,29 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
 from hcft_jax.data import datasets, otb
-from hcft_jax.data.sequence import Sequence
+from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 
 SIZES = ((480, 640), (360, 640), (288, 352), (240, 320))  # of images: the usual ones of OTB
 TARGETS = ((96.0, 64.0), (60.0, 60.0), (40.0, 80.0), (125.0, 122.0), (72.0, 30.0))
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """A FrameSource of frames that are decoded already."""
+
+    frames: tuple[Frame, ...]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def read(self, index: int) -> Frame:
+        """Return a frame."""
+        return self.frames[index]
+
+    def label(self, index: int) -> str:
+        """Return which frame it is."""
+        return f"frame {index}"
 
 
 @dataclass(frozen=True)
@@ -44,6 +62,14 @@ class Workload:
     def shortened(self, frames: int) -> "Workload":
         """Return the same sequences, of which only the first ``frames`` frames are kept."""
         return dataclasses.replace(self, sequences=tuple(beginning(self.sequences, frames)))
+
+    def in_memory(self) -> "Workload":
+        """Return the same sequences, whose frames are decoded already."""
+        held = [
+            dataclasses.replace(s, frames=InMemory(tuple(map(s.frames.read, range(len(s))))))
+            for s in self.sequences
+        ]
+        return dataclasses.replace(self, sequences=tuple(held))
 
     def describe(self) -> dict[str, object]:
         """Return names, lengths and sizes (width x height) as plain data."""

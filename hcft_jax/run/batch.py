@@ -110,6 +110,7 @@ def track_many(
     passes: int | None = None,
     devices: list[jax.Device] | None = None,
     batched: bool | None = None,
+    frame_memory: int | None = None,
     progress: Callable[[int, int], Any] = lambda index, frames: None,
 ) -> Iterator[LaneTrack]:
     """Track sequences from their first boxes, ``lanes`` of them at any time.
@@ -127,6 +128,9 @@ def track_many(
         devices: to spread the lanes over. None: the first one.
         batched: whether the lanes of a device are one batch, or take turns. None: they take turns
             on a CPU, where that is faster.
+        frame_memory: bytes of an accelerator for frames that no track needs any more, and a later
+            one may ask for. None: a quarter of what is free. (A CPU needs none: the host keeps
+            frames, ``hcft_jax.data.kept``.)
         progress: called with the index of a sequence and how many frames of it have been tracked
             since the last call.
 
@@ -144,7 +148,8 @@ def track_many(
     mesh = Mesh(np.array(devices), ("lanes",))
     passes = passes or usual_passes(devices[0], each)
     batched = batches(devices[0]) if batched is None else batched
-    lanes_ = _Lanes(params, config, bucket, mesh, each, passes, batched)
+    spare = _spare(devices[0], bucket.image, frame_memory)
+    lanes_ = _Lanes(params, config, bucket, mesh, each, passes, batched, spare)
     with contextlib.closing(lanes_):
         yield from lanes_.track(enumerate(sequences), progress)
 
@@ -176,6 +181,7 @@ class _Lanes:
         each: int,
         passes: int,
         batched: bool,
+        spare: int,
     ) -> None:
         self._host_params, self._config, self._bucket = params, config, bucket
         self._each, self._passes = each, passes
@@ -187,7 +193,7 @@ class _Lanes:
         split = NamedSharding(mesh, P("lanes"))
         self._state = jax.device_put(empty(params, config, blank, lanes), split)
         self._ring = ring_of(passes)
-        slots = each * self._ring + _spare(mesh.devices.flat[0], bucket.image)
+        slots = each * self._ring + spare
         self._feed = Feed(mesh, bucket.image, slots, max(1, each * passes // 4))
         self._slots = np.zeros((lanes, self._ring), np.int32)
         self._running: list[_Running | None] = [None] * lanes
@@ -298,16 +304,14 @@ class _Lanes:
                     track.done += 1
 
 
-def _spare(device: jax.Device, image: tuple[int, int]) -> int:
-    """Return how many frames may stay on a device for later tracks.
-
-    None on a CPU: its memory is the host's, which keeps decoded frames (``hcft_jax.data.kept``).
-    """
-    memory = None if device.platform == "cpu" else device.memory_stats()
-    if not memory:
+def _spare(device: jax.Device, image: tuple[int, int], memory: int | None) -> int:
+    """Return how many frames may stay on a device beyond those that tracks need."""
+    known = None if device.platform == "cpu" else device.memory_stats()
+    if known is None:
         return 0
-    free = memory["bytes_limit"] - memory["bytes_in_use"]
-    return int(_KEPT * free) // (3 * image[0] * image[1])
+    if memory is None:
+        memory = int(_KEPT * (known["bytes_limit"] - known["bytes_in_use"]))
+    return memory // (3 * image[0] * image[1])
 
 
 def _begin(

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from jax.sharding import Mesh, NamedSharding
@@ -126,11 +127,14 @@ class Feed:
         # the store as the host writes to it; a call to the device under way never looks at the
         # slots that are written to: those of frames that no track needs any more
         self._direct = _aligned(shape) if direct else None
-        zeros = np.zeros(shape, np.uint8) if self._direct is None else self._direct
-        self.store: jax.Array = jax.device_put(zeros, self._split, may_alias=direct)
+        self.store: jax.Array
         """uint8 ``[devices * slots, blocks, BLOCK]``, split over the devices."""
-        if self._direct is not None and not _same_memory(self._direct, self.store):
-            self._direct = None
+        if self._direct is None:
+            self.store = jnp.zeros(shape, jnp.uint8, device=self._split)
+        else:
+            self.store = jax.device_put(self._direct, self._split, may_alias=True)
+            if not _same_memory(self._direct, self.store):
+                self._direct = None
         self._free = [list(range(slots)) for _ in range(self._devices)]
         self._held: dict[Any, Held] = {}
         # frames that nobody uses, by device, the one that was used last at the end

@@ -1,5 +1,6 @@
 """Lanes against one sequence after the other."""
 
+import collections
 from collections.abc import Sequence as Many
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.core.tracker import Params
 from hcft_jax.data import datasets
-from hcft_jax.data.sequence import Sequence
+from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.batch import LaneTrack, track_many
 from hcft_jax.run.streaming import track_sequence
@@ -64,6 +65,36 @@ def test_lanes_give_the_boxes_of_one_after_the_other(
         assert track.error is None
         np.testing.assert_array_equal(track.boxes, alone(params, sequence))
         assert np.isfinite(track.psr[1:]).all()
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["batch", "turns"])
+def test_tracks_on_the_same_frames_read_each_once(params: Params, batched: bool) -> None:
+    class Counted:
+        def __init__(self, whole: FrameSource) -> None:
+            self.whole, self.reads = whole, collections.Counter[int]()
+
+        def __len__(self) -> int:
+            return len(self.whole)
+
+        def read(self, index: int) -> Frame:
+            self.reads[index] += 1
+            return self.whole.read(index)
+
+        def label(self, index: int) -> str:
+            return self.whole.label(index)
+
+    whole = drawn(3)
+    counted = Counted(whole.frames)
+    shared_ = replace(whole, frames=counted)
+    moved = replace(shared_, boxes=shared_.boxes + np.array([2.0, -1.0, 0.0, 0.0]))
+    sequences = [shared_, moved, shared_.part(0, 9)]
+    tracks = together(params, sequences, lanes=3, passes=4, batched=batched)
+    for track, sequence in zip(tracks, sequences, strict=True):
+        np.testing.assert_array_equal(track.boxes, alone(params, sequence))
+    # each was read once more by each track alone, and the first frame to begin each track
+    assert counted.reads[0] == 3 + 3
+    assert [counted.reads[i] for i in range(1, 10)] == [1 + 3] * 9
+    assert [counted.reads[i] for i in range(10, 16)] == [1 + 2] * 6
 
 
 @pytest.mark.parametrize("change", [{"update": "cf2", "search": "sum"}, {"hypercolumn": True}])
