@@ -35,6 +35,8 @@ from hcft_jax.weights import lookup
 from . import cost_model, feeding, stages, workload
 from .workload import Workload
 
+CHECKS = ("lanes", "stages", "oracle", "stream", "precisions", "feed")  # in their order
+
 
 class Checks:
     """The checks of one run, each of which prints its numbers."""
@@ -200,17 +202,13 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """Run the checks; return the exit status."""
     if given.data_dir is None:
         raise InputError("--data_dir: name a folder of sequences")
+    if unknown := set(given.checks) - set(CHECKS):
+        raise InputError(f"--checks: no {unknown.pop()!r}; there are {', '.join(CHECKS)}")
     checks = Checks(given)
-    for check in (
-        checks.machine,
-        checks.lanes,
-        checks.stages,
-        checks.oracle,
-        checks.stream,
-        checks.precisions,
-        checks.feed,
-    ):
-        check()
+    checks.machine()
+    for name in CHECKS:
+        if name in given.checks:
+            getattr(checks, name)()
     return 0
 
 
@@ -220,6 +218,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     number = functools.partial(flags.DEFINE_integer, flag_values=into)
     text("data_dir", None, "folder of sequences")
     flags.DEFINE_list("sequences", None, "names of those to use [all]", flag_values=into)
+    flags.DEFINE_list("checks", list(CHECKS), "those to make", flag_values=into)
     text("oracle", None, "folder of the authors' boxes, <Sequence>.txt")
     text("weights", None, "as for hcft_jax.main")
     text("backbone", TrackerConfig().backbone, "as for hcft_jax.main")

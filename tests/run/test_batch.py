@@ -120,7 +120,7 @@ def test_three_executables_serve_all_sizes(params: Params) -> None:
     before = compilation.total()
     together(params, [drawn(1), drawn(2), drawn(3), drawn(4)], lanes=2, passes=4)
     assert (compilation.total() - before).executables == 0
-    together(params, [drawn(1)], lanes=3, passes=4)
+    together(params, [drawn(1)], lanes=5, passes=4)
     assert (compilation.total() - before).executables == 3
 
 

@@ -19,4 +19,7 @@ def test_padding_is_not_drawn(params: Params) -> None:
         panels.append(LayersView(params, SMALL).panel(state, image).astype(np.int32))
     assert panels[0].std() > 20
     assert panels[0].shape == panels[1].shape
-    assert np.abs(panels[0] - panels[1]).max() <= 2  # rounding
+    # colours differ by rounding only; the frame's edges drawn into the picture would differ by more
+    apart = np.abs(panels[0] - panels[1])
+    assert apart.mean() < 0.5
+    assert apart.max() <= 8

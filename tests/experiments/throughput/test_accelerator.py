@@ -14,22 +14,37 @@ def command(*arguments: str) -> int:
     return accelerator.main(list(values(["accelerator", *arguments])), values)
 
 
-def test_every_number_is_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    workload.drawn(tmp_path, 2, 5, scale=0.2)
-    assert command(f"--data_dir={tmp_path}", "--backbone=compact", "--lanes=2") == 0
+FEW = {
+    "lanes": ["2 lanes, bfloat16, from files", "frames in memory", "the device is busy"],
+    "feed": ["feed from memory", "feed from files", "decoding alone"],
+    "oracle": ["no --oracle"],
+}
+MANY = FEW | {
+    "stages": ["the sum of the stages"],
+    "stream": ["one stream, track_sequence", "one stream, one lane"],
+    "precisions": ["network, bfloat16x3, batch of 2"],
+}
+
+
+@pytest.mark.parametrize(
+    "checks", [FEW, pytest.param(MANY, marks=pytest.mark.slow)], ids=["few", "all"]
+)
+def test_every_number_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], checks: dict[str, list[str]]
+) -> None:
+    assert set(MANY) == set(accelerator.CHECKS)
+    workload.drawn(tmp_path, 1, 5, scale=0.2)
+    arguments = [f"--data_dir={tmp_path}", "--backbone=compact", "--lanes=2"]
+    assert command(*arguments, f"--checks={','.join(checks)}") == 0
     said = capsys.readouterr().out
-    for text in (
-        "2 lanes, bfloat16, from files",
-        "2 lanes, bfloat16, frames in memory",
-        "the device is busy",
-        "the sum of the stages",
-        "no --oracle",
-        "one stream, track_sequence",
-        "one stream, one lane",
-        "network, bfloat16x3, batch of 2",
-        "feed from files",
-    ):
-        assert text in said
+    for texts in checks.values():
+        for text in texts:
+            assert text in said
+
+
+def test_an_unknown_check_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert command("--data_dir=X", "--checks=lane") != 0
+    assert "no 'lane'; there are lanes" in capsys.readouterr().err
 
 
 def test_data_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
