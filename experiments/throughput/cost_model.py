@@ -95,13 +95,13 @@ def stages(
     # two taps an axis: four products and sums for each value; the window is read once
     crop = 4 * 2.0 * 3 * side * side
     # a batch shares the weights, and what is between layers may stay on the chip: neither counts
-    moved = (_bytes(maps) + _bytes(patch)) * itemsize / 4
+    moved = (nbytes(maps) + nbytes(patch)) * itemsize / 4
     return [
-        Stage("crop", crop, 3 * window[0] * window[1] + _bytes(patch)),
-        Stage("network", _flops(tracker.features, network, config, patch), moved),
-        Stage("spectrum", _flops(observe, target, maps), _bytes((maps, x))),
-        Stage("filters", _flops(detect, target, filters, x), _bytes((x, filters))),
-        Stage("update", _flops(learn, target, filters, x), _bytes((x, filters, filters))),
+        Stage("crop", crop, 3 * window[0] * window[1] + nbytes(patch)),
+        Stage("network", flops(tracker.features, network, config, patch), moved),
+        Stage("spectrum", flops(observe, target, maps), nbytes((maps, x))),
+        Stage("filters", flops(detect, target, filters, x), nbytes((x, filters))),
+        Stage("update", flops(learn, target, filters, x), nbytes((x, filters, filters))),
     ]
 
 
@@ -135,10 +135,11 @@ def rows(costs: list[Stage], ceilings: Ceilings, measured: Mapping[str, float]) 
     return found
 
 
-def _flops(function: Any, *arguments: Any) -> float:
+def flops(function: Any, *arguments: Any) -> float:
     """Return the FLOPs of the program as it is written, before the compiler has changed it."""
     return float((jax.jit(function).lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
 
 
-def _bytes(tree: Any) -> int:
+def nbytes(tree: Any) -> int:
+    """Return the bytes of the arrays of a pytree, or of their shapes."""
     return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in jax.tree.leaves(tree))

@@ -11,6 +11,8 @@ from typing import Any
 
 import jax
 
+from hcft_jax.run.feed import cores
+
 PACKAGES = ("jax", "jaxlib", "numpy", "pillow", "simplejpeg", "torch")
 
 
@@ -22,7 +24,7 @@ def setting(words: Sequence[str]) -> dict[str, Any]:
         "hardware": {
             "device": f"{len(devices)} x {devices[0].device_kind} ({devices[0].platform})",
             "cpu": processor(),
-            "cores": len(os.sched_getaffinity(0)),
+            "cores": cores(),
             "memory_gib": memory / 2**30,
             "load": os.getloadavg()[0],
         },

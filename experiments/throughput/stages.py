@@ -10,7 +10,6 @@ arguments and results, the least amount that must move.
 """
 
 import functools
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,9 +25,11 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, Target
 from hcft_jax.core.tracker import Spectra, State
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.run.feed import cores
 from hcft_jax.run.lanes import over
 
 from . import timing
+from .cost_model import flops, nbytes
 
 DEVICE = ("crop", "network", "spectrum", "filters", "update")
 
@@ -103,25 +104,30 @@ def measure(
         "filters": lambda: respond_all(state, x),
         "update": learned,
     }
-    costs = {  # always as a batch, because only one turn of a loop would be counted
+    costs: dict[
+        str, tuple[Any, ...]
+    ] = {  # always as a batch, because only one turn of a loop would be counted
         "crop": (jax.vmap(crop), frames, positions, target),
         "network": (maps_of, direct, patches),
         "spectrum": (jax.vmap(spectra), target, maps),
         "filters": (jax.vmap(respond), state, x),
         "update": (jax.vmap(learn), target, own, x),
     }
-    amounts = {name: (_flops(*cost), _bytes(*cost)) for name, cost in costs.items()}
+    amounts = {
+        name: (flops(*cost), nbytes((cost[1:], jax.eval_shape(*cost))))
+        for name, cost in costs.items()
+    }
     times = timing.in_turn(calls, repeats)
     result: dict[str, Any] = {}
     for name, seconds in times.items():
         spread = timing.spread(seconds)
         result[name] = {"seconds": spread, "per_patch": spread["median"] / lanes}
         if name in amounts:
-            flops, moved = amounts[name]
+            products, moved = amounts[name]
             result[name] |= {
-                "flops": flops,
+                "flops": products,
                 "bytes": moved,
-                "flops_per_second": flops / spread["median"],
+                "flops_per_second": products / spread["median"],
                 "bytes_per_second": moved / spread["median"],
             }
     result["transfer"]["bytes"] = images.nbytes
@@ -132,37 +138,28 @@ def measure(
 def decode(sequence: Sequence, repeats: int) -> dict[str, Any]:
     """Measure the frames per second that one thread decodes, and those that all cores decode."""
     count = min(len(sequence), 8)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    threads_at_once = cores()
 
     def one() -> None:
         for index in range(count):
             sequence.frames.read(index)
 
     def all_cores() -> None:
-        list(threads.map(sequence.frames.read, [i % count for i in range(4 * (cores or 1))]))
+        list(threads.map(sequence.frames.read, [i % count for i in range(4 * threads_at_once)]))
 
-    with ThreadPoolExecutor(cores) as threads:
+    with ThreadPoolExecutor(threads_at_once) as threads:
         times = timing.in_turn({"one": one, "all": all_cores}, repeats)
     started = time.process_time()
     one()
     busy = time.process_time() - started
     return {
         "frames_per_second": timing.spread([count / s for s in times["one"]]),
-        "frames_per_second_all_cores": timing.spread([4 * (cores or 1) / s for s in times["all"]]),
+        "frames_per_second_all_cores": timing.spread(
+            [4 * threads_at_once / s for s in times["all"]]
+        ),
         "cpu_seconds": busy / count,
         "seconds": (alone := timing.spread([s / count for s in times["one"]])),
         "per_patch": alone["median"],
-        "cores": cores,
+        "cores": threads_at_once,
         "image": sequence.frames.read(0).shape[1::-1],
     }
-
-
-def _flops(function: Any, *arguments: Any) -> float:
-    """Return the FLOPs of the program as it is written, before the compiler has changed it."""
-    return float((jax.jit(function).lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
-
-
-def _bytes(function: Any, *arguments: Any) -> int:
-    results = jax.eval_shape(function, *arguments)
-    leaves = jax.tree.leaves((arguments, results))
-    return sum(int(np.prod(a.shape)) * a.dtype.itemsize for a in leaves)

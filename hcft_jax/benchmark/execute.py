@@ -234,7 +234,6 @@ class _Execution:
     def _through(self, bucket: Bucket, tasks: Sequence[Task]) -> Iterator[Done]:
         """Track runs whose targets a bucket holds; a lane's share of the time counts as a run's."""
         experiment, devices = tasks[0].experiment, jax.local_devices()
-        memory = experiment.frame_memory
         lanes = -(-min(experiment.lanes, len(tasks)) // len(devices)) * len(devices)
         underway: dict[int, Task] = {}
         sequences = self._taken(tasks, underway)
@@ -247,7 +246,7 @@ class _Execution:
                 bucket=bucket,
                 lanes=lanes,
                 devices=devices,
-                frame_memory=None if memory is None else int(memory * 2**30),
+                frame_memory=experiment.frame_bytes,
                 progress=lambda index, frames: self._progress.advance(underway[index], frames),
             ):
                 compiled, before = (compilation.total() - before).seconds, compilation.total()

@@ -26,9 +26,8 @@ from hcft_jax.util.memory import available_memory
 from hcft_jax.weights.native import Weights
 
 _MANY = 1000  # runs whose results take some seconds to read
-_GIB = 2**30
 _SHARE = 4  # of the memory that is available, one part is for frames
-_UNTOLD = 4 * _GIB  # taken for available where the system does not tell
+_UNTOLD = 4 * 2**30  # taken for available where the system does not tell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,9 +172,9 @@ def _reads(tasks: Sequence[Task]) -> npt.NDArray[np.int64]:
 
 def _frame_memory(experiments: Sequence[Experiment]) -> int:
     """Return the bytes that frames may take: the least that an experiment sets."""
-    set_ones = [e.frame_memory for e in experiments if e.frame_memory is not None]
+    set_ones = [e.frame_bytes for e in experiments if e.frame_bytes is not None]
     if set_ones:
-        return int(min(set_ones) * _GIB)
+        return min(set_ones)
     available = available_memory()
     return (_UNTOLD if available is None else available) // _SHARE
 

@@ -154,6 +154,11 @@ class Experiment:
         return self
 
     @property
+    def frame_bytes(self) -> int | None:
+        """The bytes of ``frame_memory``; None where it is not set."""
+        return None if self.frame_memory is None else int(self.frame_memory * 2**30)
+
+    @property
     def changes(self) -> dict[str, Any]:
         """The fields in which the tracker is not that of the configuration, in their order."""
         base = self.base or self.tracker

@@ -37,6 +37,18 @@ class Drawn:
         return rng.integers(0, 256, (*self.size, 3), np.uint8)
 
 
+class Slow(Drawn):
+    """Frames that can be read once the gate is open."""
+
+    def __init__(self, size: tuple[int, int], seed: int = 0) -> None:
+        super().__init__(size, seed)
+        self.gate = threading.Event()
+
+    def read(self, index: int) -> Frame:
+        assert self.gate.wait(60)
+        return super().read(index)
+
+
 @pytest.fixture(params=[True, False], ids=["direct", "packets"])
 def feed(request: pytest.FixtureRequest) -> Iterator[Callable[..., Feed]]:
     made: list[Feed] = []
@@ -128,20 +140,13 @@ def test_frames_that_nobody_uses_make_room_the_oldest_first(feed: Callable[..., 
 
 
 def test_a_slot_is_not_given_away_while_its_frame_is_under_way(feed: Callable[..., Feed]) -> None:
-    gate = threading.Event()
-
-    class Slow(Drawn):
-        def read(self, index: int) -> Frame:
-            assert gate.wait(60)
-            return super().read(index)
-
     own, slow, quick = feed(slots=1, packet=1), Slow((7, 9), 1), Drawn((7, 9), 2)
     first = own.request(0, slow, 0, slow.size)
     assert first is not None
     own.flush()
     own.release(first)
     assert own.request(0, quick, 0, quick.size) is None
-    gate.set()
+    slow.gate.set()
     settle(own, first)
     second = own.request(0, quick, 0, quick.size)
     settle(own, second)
@@ -149,13 +154,6 @@ def test_a_slot_is_not_given_away_while_its_frame_is_under_way(feed: Callable[..
 
 
 def test_requests_are_refused_while_all_packets_are_full(feed: Callable[..., Feed]) -> None:
-    gate = threading.Event()
-
-    class Slow(Drawn):
-        def read(self, index: int) -> Frame:
-            assert gate.wait(60)
-            return super().read(index)
-
     own, source = feed(slots=90, packet=1), Slow(LARGEST)
     held = []
     for index in range(90):
@@ -164,7 +162,7 @@ def test_requests_are_refused_while_all_packets_are_full(feed: Callable[..., Fee
             break
         held.append(one)
     assert 1 <= len(held) < 10
-    gate.set()
+    source.gate.set()
     settle(own, *held)
     assert own.request(0, source, 99, source.size) is not None
 
