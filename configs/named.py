@@ -13,6 +13,17 @@ from hcft_jax.experiment.settings import OwnVideo
 
 _ALEX = {"backbone": "alexnet", "layers": ("conv5", "conv4", "conv3")}
 
+_KCF = {
+    "backbone": "hog",
+    "layers": ("hog_4",),
+    "gamma": (1.0,),
+    "padding": 2.5,
+    "halved_from": 100.0,
+    "update": "cf2",
+    "eta": 0.02,
+}
+_GREY = {"backbone": "grey", "kernel": "gaussian", "bandwidth": 0.2, "eta": 0.075}
+
 NAMED: dict[str, dict[str, Any]] = {
     # The paper's equations: Eq. 5's coarse-to-fine search and Eq. 6's update.
     "hcft": {},
@@ -20,6 +31,45 @@ NAMED: dict[str, dict[str, Any]] = {
     "otb": {},
     # The authors' program, to the last pixel: averaged alpha, and the sum of all responses.
     "cf2": {"update": "cf2", "search": "sum"},
+    # The authors' newest program (2018): each response by its own maximum, other weights, and the
+    # target's size, to the last pixel.
+    "cf2_head": {
+        "update": "cf2",
+        "search": "sum",
+        "gamma": (1.0, 0.5, 0.25),
+        "normalized": True,
+        "scale": "dsst",
+    },
+    # The family that HCFT is judged against, each as its authors have it. KCF and DCF (Henriques et
+    # al., PAMI 2015) on fHOG, KCF on grey values, and CSK (Henriques et al., ECCV 2012).
+    "kcf": _KCF | {"kernel": "gaussian", "bandwidth": 0.5},
+    "dcf": _KCF,
+    "kcf_grey": _KCF | _GREY | {"layers": ("centred",)},
+    "csk": _KCF
+    | _GREY
+    | {
+        "layers": ("grey",),
+        "kernel": "csk",
+        "padding": 2.0,
+        "lambda_": 1e-2,
+        "sigma": 1 / 16,
+    },
+    # DSST (Danelljan et al., BMVC 2014). Its lambda of 0.01 is relative to sums over all cells and
+    # channels, where ours is relative to means: next to nothing either way.
+    "dsst": {
+        "backbone": "hog",
+        "layers": ("hog_1", "grey"),
+        "gamma": (1.0, 1.0),
+        "hypercolumn": True,
+        "padding": 2.0,
+        "lambda_": 1e-8,
+        "sigma": 1 / 16,
+        "eta": 0.025,
+        "scale": "dsst",
+        "scale_eta": 0.025,
+        "scale_margin": 0.0,
+        "window": "scaled",
+    },
     # The ablation of the paper's Figure 7: one layer, two, and one filter on the hypercolumn.
     "c5": {"layers": ("conv5_4",), "gamma": (1.0,)},
     "c4": {"layers": ("conv4_4",), "gamma": (1.0,)},

@@ -95,7 +95,8 @@ def frame_features(
         raise InputError(f"{title}: {error}" if title else str(error)) from error
     window = geometry.window
     crop = sampling.crop(geometry, (input_size, input_size))
-    patch = sampling.patch(jax.numpy.asarray(frame), jax.numpy.asarray(centre), crop)
+    view = sampling.View(jax.numpy.asarray(centre))
+    patch = sampling.patch(jax.numpy.asarray(frame), view, crop)
     top, left = (float(c) + 1 - size // 2 for c, size in zip(np.floor(centre), window, strict=True))
     around = (left, top, float(window[1]), float(window[0]))
     x, y, w, h = (float(v) for v in own)

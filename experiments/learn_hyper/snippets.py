@@ -104,7 +104,7 @@ def _starts(sequence: Sequence, config: TrackerConfig, frames: int) -> list[tupl
     for first in range(len(sequence) - frames):
         if valid[first : first + frames + 1].all():
             try:
-                geometry, _ = place(boxes[first], (height, width), config.grid)
+                geometry, _ = place(boxes[first], (height, width), config.layout)
             except InputError:  # the box is outside the image or too thin to track
                 continue
             found.append((first, geometry))

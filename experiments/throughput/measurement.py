@@ -121,7 +121,7 @@ class Measurement:
         with tempfile.TemporaryDirectory() as folder:
             drawn = workload.jpeg(Path(folder), STAGED, 8, target=STAGED_TARGET)
             _, _, w, h = drawn.boxes[0]
-            own = geometry((h, w), STAGED, self._config.grid)
+            own = geometry((h, w), STAGED, self._config.layout)
             bucket = Bucket(own.image, own.grid, own.window)
             batches = [
                 {

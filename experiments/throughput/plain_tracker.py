@@ -19,6 +19,7 @@ import numpy.typing as npt
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.sampling import View
 from hcft_jax.core.tracker import State
 from hcft_jax.data import frames
 from hcft_jax.data.sequence import Sequence
@@ -29,11 +30,11 @@ def step(
 ) -> tuple[State, jax.Array]:
     """Track one frame; return the state after it, and the box ``[4]`` (x, y, w, h) in pixels."""
     target = state.target
-    z = tracker.observe(params, config, target, image, state.position)
+    z = tracker.observe(params, config, target, image, View(state.position))
     position, output = tracker.detect(config, state, z)
     # the barrier keeps the compiler from seeing that both patches may be the same
     position = jax.lax.optimization_barrier(position)
-    x = tracker.observe(params, config, target, image, position)
+    x = tracker.observe(params, config, target, image, View(position))
     return State(position, tracker.learn(config, target, state.filters, x), target), output.box
 
 

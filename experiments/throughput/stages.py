@@ -22,6 +22,7 @@ import numpy as np
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.sampling import View
 from hcft_jax.core.target import Bucket, Target
 from hcft_jax.core.tracker import Spectra, State
 from hcft_jax.data.sequence import Sequence
@@ -71,7 +72,7 @@ def measure(
     direct = jax.device_put(network)
 
     def crop(image: jax.Array, position: jax.Array, target: Target) -> jax.Array:
-        return sampling.patch(image, position, target.crop)
+        return sampling.patch(image, View(position), target.crop)
 
     def respond(state: State, z: Spectra) -> Any:
         position, output = tracker.detect(config, state, z)

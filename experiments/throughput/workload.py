@@ -90,7 +90,7 @@ def gather(sequences: Many[Sequence], config: TrackerConfig, most: int) -> Workl
     """
     shapes = [sequence.frames.read(0).shape for sequence in sequences]
     geometries = [
-        place(sequence.boxes[0], (shape[0], shape[1]), config.grid)[0]
+        place(sequence.boxes[0], (shape[0], shape[1]), config.layout)[0]
         for sequence, shape in zip(sequences, shapes, strict=True)
     ]
     lengths = [float(len(sequence)) for sequence in sequences]

@@ -66,7 +66,7 @@ class Backbone:
     name: str  # in settings, in files' metadata, and of the file in the cache
     title: str  # in messages
     layers: tuple[str, ...]  # shallow to deep
-    features: Callable[[Params, jax.Array, Sequence[str], Precision], dict[str, jax.Array]]
+    features: Callable[[Params, jax.Array, Sequence[str], Any], dict[str, jax.Array]]
     """Maps parameters, an RGB image ``[..., H, W, 3]`` in [0, 255], names of layers and a precision
     to ``{name: [..., h, w, C]}``, each map after its ReLU, if any. Its products are those of
     ``products``."""
@@ -82,6 +82,9 @@ class Backbone:
     """Maps a file's description to its architecture; ValueError: it is not this network."""
     release: Release | None = None
     shipped: Path | None = None  # a native file that is part of the package
+    cells: Mapping[str, int] = field(default_factory=dict)
+    """Pixels of each layer's cells where there is no network: features are then made of the search
+    window as it is, and ``features`` takes its (height, width) in place of the precision."""
     chain: bool = True  # whether the layers are all convolutions, with a ReLU after each
     torch: Mapping[str, str] = field(default_factory=dict)  # layer to key in a state_dict
     torch_presets: tuple[str, ...] = ()  # which trainings have these keys
@@ -123,7 +126,12 @@ class Backbone:
         return jax.device_put(params)
 
     def maps(
-        self, params: Params, image: jax.Array, layers: Sequence[str], precision: str = "float32"
+        self,
+        params: Params,
+        image: jax.Array,
+        layers: Sequence[str],
+        precision: str = "float32",
+        size: Any = None,
     ) -> dict[str, jax.Array]:
         """Return the named layers' maps ``[..., h, w, C]`` of an image, in the image's dtype.
 
@@ -132,8 +140,11 @@ class Backbone:
             image: RGB ``[..., H, W, 3]`` in [0, 255].
             layers: Names of layers.
             precision: A key of ``PRECISIONS``.
+            size: int32 ``[..., 2]``, (height, width) of the image without padding, which only a
+                backbone with ``cells`` may have; None: it has none.
         """
-        maps = self.features(params, image, layers, PRECISIONS[precision])
+        how = size if self.cells else PRECISIONS[precision]
+        maps = self.features(params, image, layers, how)
         return {name: values.astype(image.dtype) for name, values in maps.items()}
 
     def least_input(self, layer: str) -> int:

@@ -1,13 +1,14 @@
 """The backbones by the names that the setting ``backbone`` takes."""
 
-from hcft_jax.backbones import alexnet, compact, vgg
+from hcft_jax.backbones import alexnet, compact, handmade, vgg
 from hcft_jax.backbones.backbone import Backbone
 from hcft_jax.util.errors import SettingError
 
 DEFAULT = vgg.BACKBONE.name
 
 BACKBONES: dict[str, Backbone] = {
-    b.name: b for b in (vgg.BACKBONE, alexnet.BACKBONE, compact.BACKBONE)
+    b.name: b
+    for b in (vgg.BACKBONE, alexnet.BACKBONE, compact.BACKBONE, handmade.HOG, handmade.GREY)
 }
 
 

@@ -306,5 +306,6 @@ def _geometry(task: Task, sizes: dict[int, tuple[int, int]]) -> Geometry | None:
     if id(task.whole) not in sizes:
         height, width, _ = task.whole.frames.read(0).shape
         sizes[id(task.whole)] = height, width
-    geometry, _ = place(task.box, sizes[id(task.whole)], task.experiment.tracker.grid)
+    config = task.experiment.tracker
+    geometry, _ = place(task.box, sizes[id(task.whole)], config.layout)
     return geometry

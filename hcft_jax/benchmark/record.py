@@ -157,7 +157,8 @@ def _responses(task: Task, tracked: Tracked) -> contextlib.AbstractContextManage
 
 def _geometry(task: Task, tracked: Tracked) -> sampling.Geometry:
     _, _, w, h = task.box
-    return sampling.geometry((h, w), tracked.images.shape[1:3], task.experiment.tracker.grid)
+    size = tracked.images.shape[1:3]
+    return sampling.geometry((h, w), (size[0], size[1]), task.experiment.tracker.layout)
 
 
 def _centres(tracked: Tracked, before: Floats) -> Floats:

@@ -15,13 +15,17 @@ import jax
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.backbones.products import PRECISIONS
-from hcft_jax.core.sampling import LEAST_GRID
+from hcft_jax.core.sampling import CELL, LEAST_GRID, Layout
 from hcft_jax.util.errors import SettingError
 from hcft_jax.util.names import listed, near
 
 
 def traced(default: Any, text: str, **more: Any) -> Any:
-    """Return a field that is a leaf of the pytree: a new value needs no new executable."""
+    """Return a field that is a leaf of the pytree: a new value needs no new executable.
+
+    ``later`` marks a field that came after results had been named: with its default, which leaves
+    the boxes as they were, it is not part of the name.
+    """
     return field(default=default, metadata={"help": text, "traced": True, **more})
 
 
@@ -64,6 +68,41 @@ class TrackerConfig:
     )
     temperature: float = traced(
         0.02, "of the soft search, > 0: cells count by the softmax of response / temperature"
+    )
+    normalized: bool = static(
+        False, "each layer's response divided by its own maximum before it is weighted", later=True
+    )
+    scale: str = static(
+        "none",
+        "none: the box keeps its size; dsst: a correlation filter over 33 scales follows it",
+        choices=("none", "dsst"),
+        later=True,
+    )
+    scale_eta: float = traced(0.01, "learning rate of the scale filter, in [0, 1]", later=True)
+    scale_margin: float = static(
+        8.0, "pixels that are added to a target's sides before its scales are sampled", later=True
+    )
+    padding: float | None = static(
+        None, "search window, in target sizes; by default the authors' rule", later=True
+    )
+    halved_from: float | None = static(
+        None,
+        "sqrt(w h) of a target in pixels from which images are halved, as KCF does",
+        later=True,
+    )
+    kernel: str = static(
+        "linear",
+        "of the correlation: linear; gaussian, as KCF has it, or csk, the same but for how it is "
+        "regularised; the latter two need update=cf2",
+        choices=("linear", "gaussian", "csk"),
+        later=True,
+    )
+    bandwidth: float = traced(0.5, "of the gaussian kernel, > 0", later=True)
+    window: str = static(
+        "first",
+        "size of the search window: first, as in the first frame, or scaled, as the target is",
+        choices=("first", "scaled"),
+        later=True,
     )
     hypercolumn: bool = static(
         False, "one filter on the concatenated layers; gamma then has no response to weigh"
@@ -115,9 +154,25 @@ class TrackerConfig:
             return self._sorted(self.eta)
         return (self.eta,) * len(self.response_names)
 
+    @property
+    def layout(self) -> Layout:
+        """What this says about the sizes of a target's track."""
+        return Layout(
+            grid=self.grid,
+            padding=self.padding,
+            halved_from=self.halved_from,
+            cell=self.network.cells.get(self.layers[0], CELL),
+            own=bool(self.network.cells),
+            margin=self.scale_margin if self.scale == "dsst" else None,
+        )
+
     def input_side(self, params: Params) -> int:
         """Return the side of the network's input in pixels: as set, or as it was trained with."""
         return self.input_size or self.network.input_size(params)
+
+    def input_shape(self, params: Params) -> tuple[int, int] | None:
+        """Return (height, width) of the network's input; None of a backbone without a network."""
+        return None if self.network.cells else (self.input_side(params),) * 2
 
     def _sorted(self, values: tuple[float, ...]) -> tuple[float, ...]:
         """Put values that are in the order of ``layers`` into that of ``deepest_first``."""
@@ -166,6 +221,17 @@ class TrackerConfig:
         _in_range("lambda", (self.lambda_,), 0.0, math.inf, above=True)
         _in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         _in_range("radius", (self.radius,), 0.0, math.inf)
+        _in_range("scale_eta", (self.scale_eta,), 0.0, 1.0)
+        _in_range("scale_margin", (self.scale_margin,), 0.0, math.inf)
+        _in_range("bandwidth", (self.bandwidth,), 0.0, math.inf, above=True)
+        _in_range("padding", (self.padding or 2.0,), 1.0, math.inf, above=True)
+        _in_range("halved_from", (self.halved_from or 1.0,), 0.0, math.inf, above=True)
+        if self.kernel != "linear" and self.update != "cf2":
+            text = f"{self.kernel} averages alpha, not a numerator; set update=cf2"
+            raise SettingError("kernel", text)
+        self._validate_own()
+        if self.window == "scaled" and self.scale == "none":
+            raise SettingError("window", "scaled needs a size that changes; set scale, too")
         if self.grid is not None and self.grid < LEAST_GRID:
             raise SettingError("grid", f"{self.grid} must be at least {LEAST_GRID} cells")
         deepest = self.deepest_first[0]
@@ -177,6 +243,17 @@ class TrackerConfig:
                 f"the target is; give at least {least}",
             )
         return self
+
+    def _validate_own(self) -> None:
+        """Check what only a backbone without a network needs, and what only one with it can."""
+        cells = {self.network.cells.get(name) for name in self.layers}
+        if len(cells) > 1:
+            raise SettingError("layers", f"{','.join(self.layers)} have cells of several sizes")
+        if self.network.cells and (self.grid or self.input_size):
+            which = "grid" if self.grid else "input_size"
+            raise SettingError(which, f"{self.backbone} has the window's own pixels; leave it out")
+        if self.halved_from is not None and not self.network.cells:
+            raise SettingError("halved_from", f"{self.backbone} sees a square; leave it out")
 
 
 def _in_range(

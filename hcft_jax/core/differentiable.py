@@ -33,6 +33,7 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.spectrum import Matrices
 from hcft_jax.core.target import Bucket, Target
 from hcft_jax.core.tracker import Output, State
+from hcft_jax.util.errors import SettingError
 
 LABEL = 0.05  # temperature of the softmax of labels, whose peak is 1
 
@@ -56,7 +57,12 @@ def unroll(params: Params, config: TrackerConfig, state: State, images: jax.Arra
         config: the tracker's constants.
         state: after the frame before, as by ``tracker.init`` or ``tracker.start``.
         images: RGB ``[K, H, W, 3]`` in [0, 255].
+
+    Raises:
+        SettingError: a scale that is followed; it is chosen among 33, which has no gradient.
     """
+    if config.scale != "none":
+        raise SettingError("scale", f"{config.scale} chooses a size, which has no gradient; none")
 
     @functools.partial(jax.checkpoint, prevent_cse=False)  # needless inside a scan
     def frame(state: State, image: jax.Array) -> tuple[State, tuple[Output, jax.Array]]:

@@ -3,12 +3,13 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from hcft_jax.backbones.handmade import brightness
 from hcft_jax.core import resize
 from hcft_jax.core.arrays import Array, namespace
 
@@ -23,6 +24,18 @@ Pair = tuple[Any, Any]  # (height, width): numbers, or traced float64
 
 
 @dataclass(frozen=True)
+class Layout:
+    """What a configuration says about sizes: the fields are those of ``TrackerConfig``."""
+
+    grid: int | None = None  # cells per side of every target's grid; None: as many as fit
+    padding: float | None = None  # search window, in target sizes; None: the authors' rule
+    halved_from: float | None = None  # sqrt(h w) of a target from which images are halved
+    cell: int = CELL  # pixels
+    own: bool = False  # whether features are made of the window's own pixels, not of a square
+    margin: float | None = None  # ``scale_margin``; None: the target's size is not followed
+
+
+@dataclass(frozen=True)
 class Geometry:
     """The sizes of one target's track, all (height, width): numbers, or traced float64."""
 
@@ -30,38 +43,65 @@ class Geometry:
     window: Pair  # search window, pixels
     grid: Pair  # cells: floor(window / 4), or as set
     cell: Pair = (CELL, CELL)  # pixels
+    patch: Pair | None = None  # pixels that features are made of; None: a network's square
+    sample: Pair = (0, 0)  # pixels of one sample of the target's scales, where they are followed
 
 
-def geometry(
-    target: tuple[float, float], image: tuple[int, int], grid: int | None = None
-) -> Geometry:
-    """Return the search window and the grid of a target (h, w) in an image (H, W).
+PAPER = Layout()
 
-    The window follows from the first frame and stays. ``grid`` lays so many cells per side over the
-    window instead of cells of 4 px.
+
+def geometry(target: Pair, image: Pair, layout: Layout = PAPER) -> Geometry:
+    """Return the sizes of a target (h, w) in an image (H, W), but for that of its samples.
+
+    The window follows from the first frame and stays.
+
+    Args:
+        target: (h, w) in pixels: numbers, or traced float64.
+        image: (H, W) in pixels.
+        layout: the configuration's.
 
     Raises:
-        ValueError: the target is too thin for a grid of three cells.
+        ValueError: the target is too thin for a grid of three cells (of traced sizes nothing can be
+            checked).
     """
-    height, width = (int(side) for side in search_window(target, image))
-    own = (height // CELL, width // CELL)
-    if min(own) < LEAST_GRID:
-        raise ValueError(
-            f"its search window of {width} x {height} px has a grid of {own[1]} x {own[0]} cells, "
-            f"and the tracker needs at least {LEAST_GRID} x {LEAST_GRID}"
-        )
-    if grid is None:
-        return Geometry(image, (height, width), own)
-    return Geometry(image, (height, width), (grid, grid), (height / grid, width / grid))
+    xp = namespace(*target)
+    zoom: Any = 1
+    if layout.halved_from is not None:
+        zoom = xp.where(target[0] * target[1] >= layout.halved_from**2, 2, 1)
+    shrunk = (
+        target
+        if layout.halved_from is None
+        else (xp.floor(target[0] / zoom), xp.floor(target[1] / zoom))
+    )
+    patch = search_window(shrunk, image, layout.padding)
+    window: Pair = (patch[0] * zoom, patch[1] * zoom)
+    grid: Pair = (xp.floor(patch[0] / layout.cell), xp.floor(patch[1] / layout.cell))
+    cell: Pair = (layout.cell * zoom,) * 2
+    if xp is np:
+        window, patch, grid = ((int(m), int(n)) for m, n in (window, patch, grid))
+        if min(grid) < LEAST_GRID:
+            raise ValueError(
+                f"its search window of {window[1]} x {window[0]} px has a grid of {grid[1]} x "
+                f"{grid[0]} cells, and the tracker needs at least {LEAST_GRID} x {LEAST_GRID}"
+            )
+    if layout.grid is not None:
+        cell = window[0] / layout.grid, window[1] / layout.grid
+        grid = layout.grid, layout.grid
+    return Geometry(image, window, grid, cell, patch if layout.own else None)
 
 
-def search_window(target: Pair, image: Pair) -> Pair:
+def search_window(target: Pair, image: Pair, times: float | None = None) -> Pair:
     """Return the search window's (height, width) in whole pixels, by the authors' rule.
 
     (github.com/jbhuang0604/CF2, commit 4b895b5)
+
+    Args:
+        target: (h, w) in pixels.
+        image: (H, W) in pixels.
+        times: how many target sizes it has instead.
     """
     floor = namespace(*target).floor
-    vertical, horizontal = padding(target, image)
+    vertical, horizontal = padding(target, image) if times is None else (times, times)
     return floor(target[0] * vertical), floor(target[1] * horizontal)
 
 
@@ -76,7 +116,7 @@ def padding(target: Pair, image: Pair) -> Pair:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["image", "window", "vertical", "horizontal"],
+    data_fields=["image", "window", "size", "vertical", "horizontal"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -85,6 +125,7 @@ class Crop:
 
     image: Array  # int32 [2]: (H, W) of the image without padding
     window: Array  # int32 [2]: (M, N) of the search window
+    size: Array  # int32 [2]: (height, width) of the patch without padding
     vertical: Array  # [height, P], zero from column M on
     horizontal: Array  # [width, Q], zero from column N on
 
@@ -94,7 +135,7 @@ def crop(geometry: Geometry, size: tuple[int, int], padded: tuple[int, int] | No
 
     Args:
         geometry: the target's.
-        size: (height, width) of the patch.
+        size: (height, width) of the patch, with padding where the target has a size of its own.
         padded: (P, Q), pixels of the windows that share an executable. None: the window's own.
 
     Raises:
@@ -103,35 +144,73 @@ def crop(geometry: Geometry, size: tuple[int, int], padded: tuple[int, int] | No
     xp, shape = namespace(*geometry.window), padded or geometry.window
     if xp is np and any(m > p for m, p in zip(geometry.window, shape, strict=True)):
         raise ValueError(f"a search window of {geometry.window} px does not fit into {padded}")
+    patch = geometry.patch or size
     vertical, horizontal = (
-        resize.matrix(m, n, (n, p)).astype(xp.float32)
-        for m, n, p in zip(geometry.window, size, shape, strict=True)
+        resize.matrix(m, n, (o, p)).astype(xp.float32)
+        for m, n, o, p in zip(geometry.window, patch, size, shape, strict=True)
     )
-    image, window = (xp.stack(pair).astype(xp.int32) for pair in (geometry.image, geometry.window))
-    return Crop(image, window, vertical, horizontal)
+    image, window, own = (
+        xp.stack([xp.asarray(side) for side in pair]).astype(xp.int32)
+        for pair in (geometry.image, geometry.window, patch)
+    )
+    return Crop(image, window, own, vertical, horizontal)
 
 
-@functools.partial(jax.tree_util.register_dataclass, data_fields=["store", "slot"], meta_fields=[])
+@functools.partial(
+    jax.tree_util.register_dataclass, data_fields=["store", "slot"], meta_fields=["shape"]
+)
 @dataclass(frozen=True)
 class Stored:
     """An image that lies among others, each with its pixels row by row from a slot's beginning."""
 
     store: jax.Array  # uint8 [N, S]: N slots of S bytes, at least 3 H W
     slot: jax.Array  # int32 []
+    shape: tuple[int, int]  # static: (height, width) of the largest that there may be
 
 
 Image = jax.Array | Stored
 
 
-def patch(
-    image: Image, position: jax.Array, crop: Crop, *, sparse: bool | None = None
-) -> jax.Array:
-    """Return the search window around a position, resized.
+def grey(image: Image, extent: Array) -> jax.Array:
+    """Return an image's brightness as MATLAB's ``rgb2gray`` has it, rounded to 8 bits.
+
+    Args:
+        image: as for ``patch``.
+        extent: int32 ``[2]``, (H, W) of the image without padding.
+
+    Returns:
+        ``[>= H, >= W]`` in [0, 255], float32, or float64 of an image of that; the padding's values
+        mean nothing.
+    """
+    pixels = _whole(image, extent)
+    return brightness(pixels.astype(jnp.promote_types(pixels.dtype, jnp.float32)))
+
+
+def _whole(image: Image, extent: Array) -> jax.Array:
+    """Return the pixels of an image, [>= H, >= W, 3]."""
+    if not isinstance(image, Stored):
+        return image
+    rows, columns = (
+        jnp.minimum(jnp.arange(n, dtype=jnp.int32), last - 1)
+        for n, last in zip(image.shape, jnp.asarray(extent), strict=True)
+    )
+    return _pixels(image, extent[1], rows, columns)
+
+
+class View(NamedTuple):
+    """Where a search window lies, and how large it is."""
+
+    position: jax.Array  # [2] (row, column) of its centre, 0-based pixels
+    factor: jax.Array | None = None  # of its size, []; None: always that of the first frame
+
+
+def patch(image: Image, view: View, crop: Crop, *, sparse: bool | None = None) -> jax.Array:
+    """Return a search window, resized.
 
     Args:
         image: RGB ``[>= H, >= W, 3]`` in [0, 255], uint8 or float; pixels below and to the right
             of the H x W are padding, and are not used. Or one that is stored.
-        position: (row, column), 0-based pixels, ``[2]``.
+        view: where the window lies. With a factor the window is ``floor(factor window)`` pixels.
         crop: the window's operator.
         sparse: whether only the pixels that a value of the patch depends on are read for it, two
             or a few an axis, instead of two matrix products. None: as is fastest on the device.
@@ -140,6 +219,9 @@ def patch(
         ``[height, width, 3]`` in [0, 255], of the operator's dtype (float32). Pixels outside the
         image repeat its edge and the resizing is the authors' (``hcft_jax.core.resize``).
     """
+    position = view.position
+    if view.factor is not None:
+        return _scaled(image, position, view.factor, crop)
     rows, columns = (
         jnp.clip(
             jnp.floor(position[axis]).astype(jnp.int32)
@@ -161,6 +243,26 @@ def patch(
         crop.vertical,
         pixels(rows, columns).astype(crop.vertical.dtype),
         crop.horizontal,
+        precision=jax.lax.Precision.HIGHEST,
+    )
+
+
+def _scaled(image: Image, position: jax.Array, factor: jax.Array, crop: Crop) -> jax.Array:
+    """Return the search window of another size: its operators follow from the factor."""
+    pixels = _whole(image, crop.image)
+    dtype = jnp.asarray(crop.vertical).dtype
+    operators = []
+    for axis, operator in enumerate((crop.vertical, crop.horizontal)):
+        window = jnp.maximum(jnp.floor(crop.window[axis] * factor), 1.0).astype(dtype)
+        size = crop.size[axis]
+        first = jnp.floor(position[axis]) + 1.0 - jnp.floor(window / 2)
+        shape = operator.shape[0], pixels.shape[axis]
+        operators.append(resize.cut(first, window, crop.image[axis], size, shape))
+    return jnp.einsum(
+        "iy,yxc,jx->ijc",
+        operators[0],
+        pixels.astype(dtype),
+        operators[1],
         precision=jax.lax.Precision.HIGHEST,
     )
 

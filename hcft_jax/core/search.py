@@ -21,6 +21,18 @@ def locate(response: jax.Array) -> jax.Array:
     return jnp.stack([index % response.shape[0], index // response.shape[0]]).astype(jnp.int32)
 
 
+def normalized(response: jax.Array, grid: Grid) -> jax.Array:
+    """Return a response divided by its own maximum.
+
+    Args:
+        response: ``[gh, gw]``, or larger, padded.
+        grid: (gh, gw); the maximum is sought inside it. Where it is not above 0, nothing is found,
+            and the response stays.
+    """
+    most = jnp.max(jnp.where(inside(response.shape, grid), response, -jnp.inf))
+    return response / jnp.where(most > 0, most, 1.0)
+
+
 def combine(
     responses: Sequence[jax.Array],
     gamma: Sequence[jax.Array | float],

@@ -114,6 +114,15 @@ class FFT:
         values = jax.lax.complex(spectrum[0], spectrum[1])
         return jnp.fft.fftshift(jnp.fft.irfft2(values, s=self.grid[::-1], axes=(1, 0)))
 
+    def forward(self, values: jax.Array) -> jax.Array:
+        """Return the one-channel spectrum of a map: undo ``inverse``."""
+        return split(jnp.fft.rfft2(jnp.fft.ifftshift(values), axes=(1, 0)))
+
+    @property
+    def centre(self) -> tuple[int, int]:
+        """(row, column) of index 0 in the maps of ``inverse``."""
+        return self.grid[0] // 2, self.grid[1] // 2
+
 
 @functools.partial(
     jax.tree_util.register_dataclass,
@@ -225,6 +234,22 @@ class Matrices:
         x = jnp.einsum("pcik,cjk->pji", self.back, spectrum, precision=_HIGHEST)
         return jnp.einsum("pji,pjl->li", x, self.forth, precision=_HIGHEST)
 
+    def forward(self, values: jax.Array) -> jax.Array:
+        """Return the one-channel spectrum of a map ``[G, K]``: undo ``inverse``."""
+        for axis, cells in enumerate(jnp.asarray(self.grid)):
+            place = jnp.arange(values.shape[axis], dtype=jnp.int32)
+            values = jnp.take(
+                values, jnp.where(place < cells, (place + cells // 2) % cells, place), axis
+            )
+        x = jnp.einsum("pji,ik->pjk", self.rows, values, precision=_HIGHEST)
+        return jnp.einsum("pqck,qjk->pjc", _product(self.columns), x, precision=_HIGHEST)
+
+    @property
+    def centre(self) -> tuple[jax.Array, jax.Array]:
+        """(row, column) of index 0 in the maps of ``inverse``."""
+        grid = jnp.asarray(self.grid)
+        return grid[0] // 2, grid[1] // 2
+
 
 Transform = FFT | Matrices
 
@@ -235,6 +260,8 @@ def matrices(
     padded: tuple[int, int] | None = None,
     window: Window = hann,
     precision: jax.lax.Precision = _HIGHEST,
+    *,
+    own: bool = False,
 ) -> Matrices:
     """Return the operators of a grid (gh, gw).
 
@@ -244,6 +271,7 @@ def matrices(
         padded: cells of the map that holds it, at least as many. None: as many.
         window: that features are multiplied with along an axis.
         precision: of the products with features and spectra of features.
+        own: whether maps have the grid's own cells, and are as large as ``padded``.
 
     Raises:
         ValueError: the padded grid is smaller than the grid.
@@ -259,7 +287,8 @@ def matrices(
     def along(dft: Array, axis: int, length: int) -> Array:
         cells, most = grid[axis], size[axis]
         weight = window(index(most, xp) / (cells - 1))[:, None]
-        return product(dft, weight * resize.matrix(length, cells, (most, length)))
+        size_in = cells if own else length
+        return product(dft, weight * resize.matrix(size_in, cells, (most, length)))
 
     heights, widths = (set(lengths) for lengths in zip(*maps, strict=True))
     first = {_key(n): xp.swapaxes(along(rows, 0, n), 0, 1) for n in heights}

@@ -4,6 +4,7 @@ The operators are made on the host, in NumPy, and are data for the tracker: targ
 share an executable if they are in the same ``Bucket``, which pads images, windows and grids.
 """
 
+import dataclasses
 import functools
 import math
 from collections.abc import Collection
@@ -15,12 +16,14 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.core import sampling, spectrum
+from hcft_jax.core import sampling, scale, spectrum
 from hcft_jax.core.arrays import Array, namespace
-from hcft_jax.core.sampling import CELL, Crop, Geometry, Pair
+from hcft_jax.core.sampling import CELL, PAPER, Crop, Geometry, Layout, Pair
+from hcft_jax.core.scale import Scales
 from hcft_jax.core.spectrum import FFT, Transform
 from hcft_jax.util.errors import InputError
 
+_SAMPLES = (0, 16, 24, 32, 48, scale.LONGEST)  # pixels of a side
 LEAST_RUNG = 32  # cells: below that a smaller grid saves next to nothing of a frame
 SPECTRAL = {
     "float32": jax.lax.Precision.HIGHEST,
@@ -38,6 +41,8 @@ class Bucket:
     image: tuple[int, int]  # pixels
     grid: tuple[int, int]  # cells
     window: tuple[int, int] = (0, 0)  # search window, pixels; (0, 0): the largest of such a grid
+    patch: tuple[int, int] | None = None  # pixels that features are made of; None: a square
+    sample: tuple[int, int] = (0, 0)  # of a target's scales, pixels; (0, 0): none follows them
 
     def __post_init__(self) -> None:
         if self.window == (0, 0):
@@ -46,10 +51,12 @@ class Bucket:
 
     def holds(self, geometry: Geometry) -> bool:
         """Return whether a target fits."""
-        return all(
+        return (self.patch is None) == (geometry.patch is None) and all(
             own <= most
-            for name in ("image", "grid", "window")
-            for own, most in zip(getattr(geometry, name), getattr(self, name), strict=True)
+            for name in ("image", "grid", "window", "patch", "sample")
+            for own, most in zip(
+                getattr(geometry, name) or (), getattr(self, name) or (), strict=True
+            )
         )
 
 
@@ -63,13 +70,13 @@ def buckets(
         weights: of the targets, such as their numbers of frames: each frame pays for the padding.
         most: number of buckets, each of which is compiled anew.
     """
-    image = _largest([g.image for g in geometries])
+    image, sample = (_largest([getattr(g, n) for g in geometries]) for n in ("image", "sample"))
     total: dict[tuple[int, int], float] = {}
-    windows: dict[tuple[int, int], tuple[int, int]] = {}
+    of_grid: dict[tuple[int, int], list[Geometry]] = {}
     for geometry, weight in zip(geometries, weights, strict=True):
         grid = geometry.grid
         total[grid] = total.get(grid, 0.0) + weight
-        windows[grid] = _largest([geometry.window, windows.get(grid, (0, 0))])
+        of_grid.setdefault(grid, []).append(geometry)
     grids = sorted(total, key=lambda grid: grid[0] * grid[1])
     # the cheapest way to divide the first n grids, in the order of their area
     ways: list[tuple[float, tuple[Bucket, ...]]] = [(0.0, ())]
@@ -83,8 +90,10 @@ def buckets(
                 weight += total[grids[first]]
                 cost = ways[first][0] + weight * size[0] * size[1]
                 if cost < best[0]:
-                    window = _largest([windows[grid] for grid in grids[first:last]])
-                    best = cost, (*ways[first][1], Bucket(image, size, window))
+                    own = [g for grid in grids[first:last] for g in of_grid[grid]]
+                    window, patches = _largest([g.window for g in own]), [g.patch for g in own]
+                    patch = _largest([p for p in patches if p]) if any(patches) else None
+                    best = cost, (*ways[first][1], Bucket(image, size, window, patch, sample))
             divided.append(best)
         ways = divided
     return sorted(ways[-1][1], key=lambda bucket: bucket.grid[0] * bucket.grid[1])
@@ -105,8 +114,22 @@ def common_bucket(geometries: Collection[Geometry]) -> Bucket:
         geometries: of the targets, at least one.
     """
     (own,) = buckets(geometries, [1.0] * len(geometries), 1)
-    window = Bucket(own.image, _rounded_up((own.window[0] // CELL, own.window[1] // CELL))).window
-    return Bucket(own.image, _rounded_up(own.grid), window)
+    height, width = (next(n for n in _SAMPLES if n >= side) for side in own.sample)
+    sample, grid = (height, width), _rounded_up(own.grid)
+    if own.patch is None:
+        cells = own.window[0] // CELL, own.window[1] // CELL
+        window = Bucket(own.image, _rounded_up(cells)).window
+        return Bucket(own.image, grid, window, None, sample)
+    cell, zoom = (max(n) for n in zip(*(_own(g) for g in geometries), strict=True))
+    patch = cell * grid[0] + cell - 1, cell * grid[1] + cell - 1
+    return Bucket(own.image, grid, (zoom * patch[0], zoom * patch[1]), patch, sample)
+
+
+def _own(geometry: Geometry) -> tuple[int, int]:
+    """Return a cell's side in pixels of the patch, and how many pixels of the image these are."""
+    assert geometry.patch is not None
+    zoom = geometry.window[0] // geometry.patch[0]
+    return geometry.cell[0] // zoom, zoom
 
 
 def rung(cells: float) -> int:
@@ -131,7 +154,7 @@ def _largest(sizes: Collection[tuple[int, int]]) -> tuple[int, int]:
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["size", "cell", "crop", "transform"],
+    data_fields=["size", "cell", "crop", "transform", "scales"],
     meta_fields=["image"],
 )
 @dataclass(frozen=True)
@@ -143,26 +166,32 @@ class Target:
     crop: Crop
     transform: Transform
     image: tuple[int, int]  # static: (height, width) of the images, with padding
+    scales: Scales | None = None  # None: the target keeps its size
 
 
 def place(
-    box: npt.ArrayLike, image: tuple[int, int], grid: int | None = None
+    box: npt.ArrayLike,
+    image: tuple[int, int],
+    layout: Layout = PAPER,
 ) -> tuple[Geometry, Any]:
     """Return the sizes that follow from a first box, and the position of its centre.
 
     Args:
         box: (x, y, w, h), 0-based pixels.
         image: (H, W) in pixels.
-        grid: as in ``TrackerConfig``.
+        layout: the configuration's.
 
     Raises:
         InputError: the box cannot be tracked (see ``checked_box``) or is too thin to.
     """
     x, y, w, h = checked_box(box, image)
     try:
-        geometry = sampling.geometry((h, w), image, grid)
+        geometry = sampling.geometry((h, w), image, layout)
     except ValueError as error:
         raise InputError(f"first box: {w:g} x {h:g} px is too thin to track: {error}") from None
+    if layout.margin is not None:
+        height, width = scale.sample_size((h, w), layout.margin)
+        geometry = dataclasses.replace(geometry, sample=(int(height), int(width)))
     return geometry, centre((x, y, w, h))
 
 
@@ -179,12 +208,13 @@ def centre(box: tuple[Any, Any, Any, Any]) -> Array:
 def fixed(
     geometry: Geometry,
     size: Pair,
-    patch: tuple[int, int],
+    patch: tuple[int, int] | None,
     maps: Collection[tuple[int, int]],
     *,
     dft: str = "matmul",
     bucket: Bucket | None = None,
     precision: str = "float32",
+    margin: float | None = None,
 ) -> Target:
     """Return the operators of a track, in NumPy, or traced where the geometry is.
 
@@ -193,11 +223,12 @@ def fixed(
     Args:
         geometry: of the target.
         size: (h, w) of the target in pixels.
-        patch: (height, width) of the network's input.
-        maps: (height, width) of the network's maps.
+        patch: (height, width) of the network's input; None: the geometry's own.
+        maps: (height, width) of the network's maps; without a network they have the grid's cells.
         dft: as in ``TrackerConfig``.
         bucket: the sizes to pad to; needed for traced sizes. None: no padding.
         precision: as in ``TrackerConfig``; that of the spectral products follows (``SPECTRAL``).
+        margin: as in ``TrackerConfig``; None: the target's size is not followed.
 
     Raises:
         ValueError: the target does not fit into the bucket, or ``dft="fft"`` with a bucket.
@@ -208,22 +239,38 @@ def fixed(
     transform: Transform = FFT(geometry.grid)
     if dft != "fft":
         padded = bucket.grid if bucket else None
-        transform = spectrum.matrices(geometry.grid, maps, padded, precision=SPECTRAL[precision])
+        own = geometry.patch is not None
+        transform = spectrum.matrices(
+            geometry.grid,
+            [padded or geometry.grid] if own else maps,
+            padded,
+            precision=SPECTRAL[precision],
+            own=own,
+        )
+    if geometry.patch is not None:
+        patch = (bucket.patch if bucket else None) or geometry.patch
+    assert patch is not None
+    scales = None
+    if margin is not None:
+        sample = bucket.sample if bucket else geometry.sample
+        scales = scale.scales(size, geometry.image, margin, sample)
     return Target(
         size=xp.stack(size).astype(xp.float32),
-        cell=np.array(geometry.cell, np.float32),
+        cell=xp.stack([xp.asarray(side, xp.float64) for side in geometry.cell]).astype(xp.float32),
         crop=sampling.crop(geometry, patch, bucket.window if bucket else None),
         transform=transform,
         image=bucket.image if bucket else geometry.image,
+        scales=scales,
     )
 
 
 def placed_and_fixed(
     box: jax.Array,
     image: jax.Array,
-    patch: tuple[int, int],
+    patch: tuple[int, int] | None,
     maps: Collection[tuple[int, int]],
     bucket: Bucket,
+    layout: Layout = PAPER,
     precision: str = "float32",
 ) -> tuple[Target, Any]:
     """Return what a traced box fixes, and its position: ``place`` and ``fixed`` in one program.
@@ -234,17 +281,18 @@ def placed_and_fixed(
     Args:
         box: (x, y, w, h), 0-based pixels, ``[4]``.
         image: (H, W), ``[2]``.
-        patch: (height, width) of the network's input.
-        maps: (height, width) of the network's maps.
+        patch: as for ``fixed``.
+        maps: as for ``fixed``.
         bucket: the sizes to pad to.
+        layout: the configuration's.
         precision: as for ``fixed``.
     """
     x, y, w, h = box.astype(jnp.float64)
     height, width = image.astype(jnp.float64)
-    window = sampling.search_window((h, w), (height, width))
-    grid = (jnp.floor(window[0] / CELL), jnp.floor(window[1] / CELL))
-    geometry = Geometry((height, width), window, grid)
-    target = fixed(geometry, (h, w), patch, maps, bucket=bucket, precision=precision)
+    geometry = sampling.geometry((h, w), (height, width), layout)
+    target = fixed(
+        geometry, (h, w), patch, maps, bucket=bucket, precision=precision, margin=layout.margin
+    )
     return target, centre((x, y, w, h))
 
 

@@ -7,7 +7,7 @@ positions are 0-based (``hcft_jax.util.boxes``).
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -15,10 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import filters, sampling, search, spectrum
+from hcft_jax.core import filters, sampling, scale, search, spectrum
+from hcft_jax.core.arrays import Array
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.filters import Filter, Parts
-from hcft_jax.core.sampling import CELL, LEAST_GRID, Geometry, Image
+from hcft_jax.core.filters import Filter, Kernel, Parts
+from hcft_jax.core.sampling import LEAST_GRID, Geometry, Image, View
+from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Bucket, Target, fixed, place
 from hcft_jax.util.errors import InputError
 
@@ -27,7 +29,7 @@ Spectra = tuple[Parts, ...]  # per filter, deepest layer first
 
 @functools.partial(
     jax.tree_util.register_dataclass,
-    data_fields=["position", "filters", "target"],
+    data_fields=["position", "filters", "target", "scale"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class State:
     position: jax.Array  # [2] centre of the target (row, column) in pixels
     filters: tuple[Filter, ...]  # one per layer, deepest first; a single one for a hypercolumn
     target: Target  # the same in every frame
+    scale: Scale | None = None  # the target's size; None: that of the first frame
 
 
 @functools.partial(
@@ -111,28 +114,44 @@ def begin(
     Raises:
         InputError, ValueError: as ``init``.
     """
-    geometry, position = place(box, image, config.grid)
+    geometry, position = place(box, image, config.layout)
     _, _, w, h = np.asarray(box, np.float64)
-    maps = map_sizes(params, config)
-    side = (config.input_side(params),) * 2
     target = fixed(
-        geometry, (h, w), side, maps, dft=config.dft, bucket=bucket, precision=config.precision
+        geometry,
+        (h, w),
+        config.input_shape(params),
+        map_sizes(params, config),
+        dft=config.dft,
+        bucket=bucket,
+        precision=config.precision,
+        margin=config.layout.margin,
     )
     return target, position
 
 
 def blank(params: Params, config: TrackerConfig, bucket: Bucket) -> Target:
     """Return a target of the bucket's shapes that nothing is tracked with."""
-    least = Geometry(bucket.image, (CELL * LEAST_GRID,) * 2, (LEAST_GRID,) * 2)
-    side = (config.input_side(params),) * 2
-    maps = map_sizes(params, config)
-    return fixed(least, (1.0, 1.0), side, maps, bucket=bucket, precision=config.precision)
+    layout = config.layout
+    window = (layout.cell * LEAST_GRID,) * 2
+    patch = window if layout.own else None
+    least = Geometry(bucket.image, window, (LEAST_GRID,) * 2, patch=patch)
+    return fixed(
+        least,
+        (1.0, 1.0),
+        config.input_shape(params),
+        map_sizes(params, config),
+        bucket=bucket,
+        precision=config.precision,
+        margin=layout.margin,
+    )
 
 
 def map_sizes(params: Params, config: TrackerConfig) -> set[tuple[int, int]]:
-    """Return the (height, width) of each of the network's maps."""
-    side = config.input_side(params)
-    patch = jax.ShapeDtypeStruct((side, side, 3), jnp.float32)
+    """Return the (height, width) of each of the network's maps; none where there is no network."""
+    shape = config.input_shape(params)
+    if shape is None:
+        return set()
+    patch = jax.ShapeDtypeStruct((*shape, 3), jnp.float32)
     maps = jax.eval_shape(features, params, config, patch)
     return {(m.shape[0], m.shape[1]) for m in maps.values()}
 
@@ -155,8 +174,10 @@ def start(
         position: (row, column) of the target's centre.
     """
     image, position = jnp.asarray(image), jnp.asarray(position)
-    trained = train(config, target, observe(params, config, target, image, position))
-    return State(position, trained, jax.tree.map(jnp.asarray, target))
+    size = measure_first(target, image, position)
+    seen = observe(params, config, target, image, view(config, position, size))
+    fixed = jax.tree.map(jnp.asarray, target)
+    return State(position, train(config, target, seen), fixed, size)
 
 
 @functools.partial(jax.jit, static_argnames="with_responses")
@@ -183,37 +204,59 @@ def step(
     target = state.target
     if image.shape[:2] != target.image:
         raise InputError(f"image: {image.shape[:2]} px, but the first one had {target.image}")
-    z = observe(params, config, target, image, state.position)
+    before = view(config, state.position, state.scale)
+    z = observe(params, config, target, image, before)
     position, output = detect(config, state, z, with_responses=with_responses)
+    size, output, moved = measure(config, state, output, image, position)
+    after = view(config, position, size)
     # where the target stayed, the features at the new position are those at the old one
-    x = jax.lax.cond(
-        jnp.any(position != state.position),
-        lambda: observe(params, config, target, image, position),
-        lambda: z,
-    )
-    return State(position, learn(config, target, state.filters, x), target), output
+    x = jax.lax.cond(moved, lambda: observe(params, config, target, image, after), lambda: z)
+    return State(position, learn(config, target, state.filters, x), target, size), output
+
+
+def view(config: TrackerConfig, position: jax.Array, size: Scale | None) -> View:
+    """Return where the search window of a target lies, and how large it is.
+
+    Args:
+        config: the tracker's constants.
+        position: (row, column) of the target's centre in pixels, ``[2]``.
+        size: the target's.
+    """
+    if config.window == "first" or size is None:
+        return View(position)
+    return View(position, scale.factor(size.exponent, position.dtype))
 
 
 def observe(
-    params: Params, config: TrackerConfig, target: Target, image: Image, position: jax.Array
+    params: Params, config: TrackerConfig, target: Target, image: Image, view: View
 ) -> Spectra:
-    """Return the spectra of the search window around a position (Eq. 1): patch, features, DFT.
+    """Return the spectra of a search window (Eq. 1): patch, features, DFT.
 
     Args:
         params: the network's parameters.
         config: the tracker's constants.
         target: the operators.
         image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored.
-        position: (row, column) in pixels, ``[2]``.
+        view: where the window lies.
     """
-    patch = sampling.patch(image, position, target.crop)
-    return spectra(config, target, features(params, config, patch))
+    patch = sampling.patch(image, view, target.crop)
+    return spectra(config, target, features(params, config, patch, target.crop.size))
 
 
 @jax.jit
-def features(params: Params, config: TrackerConfig, patch: jax.Array) -> dict[str, jax.Array]:
-    """Return the configured layers' maps, float32, of a patch ``[..., size, size, 3]``."""
-    return config.network.maps(params, patch, config.layers, config.precision)
+def features(
+    params: Params, config: TrackerConfig, patch: jax.Array, size: Array | None = None
+) -> dict[str, jax.Array]:
+    """Return the configured layers' maps, float32, ``[..., fh, fw, D]`` each.
+
+    Args:
+        params: the network's parameters.
+        config: the tracker's constants.
+        patch: ``[..., height, width, 3]`` in [0, 255].
+        size: int32 ``[..., 2]``, (height, width) of the patches without padding; None: they have
+            none. A network's input never has.
+    """
+    return config.network.maps(params, patch, config.layers, config.precision, size)
 
 
 def spectra(config: TrackerConfig, target: Target, maps: dict[str, jax.Array]) -> Spectra:
@@ -247,22 +290,31 @@ def detect(
         state: after the previous frame.
         z: by ``observe`` at ``state.position``.
         with_responses: also return every layer's response map, in the ``Output``.
+
+    Returns:
+        The position, and an ``Output`` whose box has the old size: ``measure`` follows.
     """
     transform = state.target.transform
     y = label(config, state.target)
     responses = [
-        filters.respond(f, parts, y, transform, config.lambda_, config.update)
+        filters.respond(f, parts, y, transform, config.lambda_, config.update, _kernel(config))
         for f, parts in zip(state.filters, z, strict=True)
     ]
+    if config.normalized:
+        responses = [search.normalized(response, transform.grid) for response in responses]
     radius = None if config.search == "sum" else config.radius
     total, peak = search.combine(responses, config.response_weights, radius, transform.grid)
     found = peak.astype(state.position.dtype)
     if config.search == "soft":
         found = search.expect(total, peak, config.temperature, transform.grid)
     still = jnp.asarray(transform.grid, jnp.int32) // 2  # the cell of no displacement
-    position = state.position + state.target.cell * (found - still.astype(found.dtype))
+    cell = jnp.asarray(state.target.cell)
+    factor = view(config, state.position, state.scale).factor
+    if factor is not None:
+        cell = factor * cell
+    position = state.position + cell * (found - still.astype(found.dtype))
     output = Output(
-        box=_box(position, state.target),
+        box=_box(position, state.target, state.scale),
         peak=total[peak[0], peak[1]],
         psr=search.peak_to_sidelobe(total, peak, transform.grid),
         responses=jnp.stack(responses) if with_responses else None,
@@ -270,12 +322,62 @@ def detect(
     return position, output
 
 
+def measure_first(target: Target, image: Image, position: jax.Array) -> Scale | None:
+    """Return the target's size in the first frame; None where it is not followed.
+
+    Args:
+        target: the operators.
+        image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored.
+        position: (row, column) of the target's centre.
+    """
+    if target.scales is None:
+        return None
+    return scale.start(
+        target.scales, sampling.grey(image, target.crop.image), target.crop.image, position
+    )
+
+
+def measure(
+    config: TrackerConfig, state: State, output: Output, image: Image | None, position: jax.Array
+) -> tuple[Scale | None, Output, jax.Array]:
+    """Return the target's size where it was found, and what follows from it.
+
+    Args:
+        config: the tracker's constants.
+        state: after the previous frame.
+        output: by ``detect``.
+        image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored; not needed, and may be None,
+            where the size is not followed.
+        position: (row, column) of the target's centre, by ``detect``.
+
+    Returns:
+        The size, the output with a box of that size, and whether the search window has moved.
+    """
+    target, size = state.target, state.scale
+    if size is not None and target.scales is not None:
+        assert image is not None
+        extent = jnp.asarray(target.crop.image)
+        pixels = sampling.grey(image, extent)
+        size = scale.follow(target.scales, size, pixels, extent, position, config.scale_eta)
+        output = replace(output, box=_box(position, target, size))
+    before, after = (view(config, *at) for at in ((state.position, state.scale), (position, size)))
+    differ = jax.tree.map(lambda a, b: jnp.any(a != b), before, after)
+    return size, output, functools.reduce(jnp.logical_or, jax.tree.leaves(differ))
+
+
 def train(config: TrackerConfig, target: Target, x: Spectra) -> tuple[Filter, ...]:
     """Return the filters of one frame, from its spectra (Eq. 2, 3)."""
     y = label(config, target)
     return tuple(
-        filters.train(parts, y, target.transform, config.lambda_, config.update) for parts in x
+        filters.train(parts, y, target.transform, config.lambda_, config.update, _kernel(config))
+        for parts in x
     )
+
+
+def _kernel(config: TrackerConfig) -> Kernel | None:
+    if config.kernel == "linear":
+        return None
+    return Kernel(config.bandwidth, centred=config.kernel == "csk")
 
 
 def average(
@@ -342,10 +444,12 @@ def track(
 
 def box(state: State) -> jax.Array:
     """Return the target's box (x, y, w, h), ``[4]``, around its centre: half pixels occur."""
-    return _box(state.position, state.target)
+    return _box(state.position, state.target, state.scale)
 
 
-def _box(position: jax.Array, target: Target) -> jax.Array:
+def _box(position: jax.Array, target: Target, followed: Scale | None) -> jax.Array:
     size = jnp.asarray(target.size)
+    if followed is not None:
+        size = size * scale.factor(followed.exponent, size.dtype)
     corner = position - 0.5 * size
     return jnp.concatenate([corner[::-1], size[::-1]])

@@ -189,8 +189,13 @@ class Experiment:
 
         The end of a long label is left out, and what not every file system takes is replaced.
         """
+        tracker = self.settings()["tracker"]
+        if self.method == METHOD:
+            for field_ in fields(TrackerConfig):
+                if field_.metadata.get("later") and tracker[field_.name] == field_.default:
+                    del tracker[field_.name]
         parts = {
-            "tracker": self.settings()["tracker"],
+            "tracker": tracker,
             "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
             "weights": weights_digest,
         }

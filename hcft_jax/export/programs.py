@@ -21,7 +21,7 @@ import numpy as np
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.products import PRECISIONS
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import sampling, scale, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, placed_and_fixed
 from hcft_jax.evaluation.results import write_json
@@ -99,13 +99,15 @@ def _programs(
 ) -> dict[str, bytes]:
     """Return the three programs, serialized; their inputs and outputs are lists and dicts."""
     params = rebuilt(shapes)
-    side = (tracker_config.input_side(params),) * 2
+    side = tracker_config.input_shape(params)
     maps = sorted(tracker.map_sizes(params, tracker_config))
     box, size = jax.ShapeDtypeStruct((4,), np.float32), jax.ShapeDtypeStruct((2,), np.int32)
     image = jax.ShapeDtypeStruct((*bucket.image, 3), np.uint8)
 
     def fixed(box: jax.Array, size: jax.Array) -> Any:
-        return placed_and_fixed(box, size, side, maps, bucket, tracker_config.precision)
+        return placed_and_fixed(
+            box, size, side, maps, bucket, tracker_config.layout, tracker_config.precision
+        )
 
     def begin(box: jax.Array, size: jax.Array) -> tuple[list[jax.Array], jax.Array]:
         target, position = fixed(box, size)
@@ -155,4 +157,5 @@ def largest(image: tuple[int, int], target: tuple[float, float]) -> Bucket:
     if any(t > i for t, i in zip(target, image, strict=True)):
         raise SettingError("target", f"{target} px (h, w) is larger than the image, {image} px")
     window = [math.floor(sampling.PADDED * side) for side in target]
-    return Bucket(image, (window[0] // sampling.CELL, window[1] // sampling.CELL))
+    grid = window[0] // sampling.CELL, window[1] // sampling.CELL
+    return Bucket(image, grid, sample=(scale.LONGEST, scale.LONGEST))

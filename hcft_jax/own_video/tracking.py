@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from hcft_jax import api
 from hcft_jax.api import Result, Tracker
+from hcft_jax.core.sampling import PAPER, Layout
 from hcft_jax.core.target import place
 from hcft_jax.data import video
 from hcft_jax.data.sequence import Frame
@@ -69,7 +70,7 @@ def run(experiment: Experiment) -> str:
         source = stack.enter_context(video.opened(own.video or ""))
         moments = iter(source)
         first = next(moments)
-        starts = first_boxes(own, first.image, gui)
+        starts = first_boxes(own, first.image, gui, experiment.tracker.layout)
         weights = lookup.find(experiment.weights, experiment.tracker.backbone)
         files = VideoFiles.of(experiment, source, starts, weights.digest)
         if source.identity is not None and files.exist:
@@ -84,7 +85,7 @@ def run(experiment: Experiment) -> str:
         return track(experiment, source, itertools.chain([first], moments), targets, files, gui)
 
 
-def first_boxes(own: OwnVideo, image: Frame, gui: Gui | None) -> list[Box]:
+def first_boxes(own: OwnVideo, image: Frame, gui: Gui | None, layout: Layout = PAPER) -> list[Box]:
     """Return the boxes in the first frame: drawn in the GUI, read from a file, or as given.
 
     Raises:
@@ -97,7 +98,7 @@ def first_boxes(own: OwnVideo, image: Frame, gui: Gui | None) -> list[Box]:
         rows = np.array([gui.select(image) if gui is not None and own.select else own.box])
     for number, row in enumerate(rows, 1):
         try:
-            place(row, image.shape[:2])
+            place(row, image.shape[:2], layout)
         except InputError as error:
             if own.boxes is not None:
                 raise InputError(f"{own.boxes}, line {number}: {error}") from error

@@ -30,6 +30,7 @@ from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.sampling import Stored
+from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target
 from hcft_jax.core.tracker import Output, State
 
@@ -123,6 +124,7 @@ def _begin(lanes: Lanes, starting: jax.Array, target: Target, position: jax.Arra
             # of a track before nothing may be left: not a number stays that at any learning rate
             filters=jax.tree.map(lambda all_: put(all_, 0.0), state.filters),
             target=jax.tree.map(put, state.target, target),
+            scale=jax.tree.map(lambda all_: put(all_, 0), state.scale),
         ),
         frame=put(frame, 0),
         learning=put(learning, True),
@@ -142,7 +144,8 @@ def _advance(
     store = store.reshape(store.shape[0], -1)
 
     def turn(lane: Lane, available: jax.Array, slots: jax.Array) -> tuple[Lane, Pass]:
-        image = Stored(store, slots[lane.frame % slots.shape[0]])
+        size = lane.state.target.image
+        image = Stored(store, slots[lane.frame % slots.shape[0]], size)
         return _pass(params, config, lane, image, lane.frame < available, batched=batched)
 
     # a batch is idle when all of its lanes are
@@ -201,7 +204,8 @@ def _pass(
     """
     state, frame, learning = lane
     target = state.target
-    x = tracker.observe(params, config, target, image, state.position)
+    view = tracker.view(config, state.position, state.scale)
+    x = tracker.observe(params, config, target, image, view)
 
     def detect() -> tuple[jax.Array, Output]:
         return tracker.detect(config, state, x)
@@ -215,7 +219,11 @@ def _pass(
 
     position, output = detect() if batched else detect_if_due()
     detected = active & ~learning
-    moved = detected & jnp.any(position != state.position)
+    position = jnp.where(detected, position, state.position)
+    first = active & learning & (frame == 0)
+    which = jnp.where(first, 2, jnp.where(detected, 1, 0))
+    size, output, moved = _measured(config, state, output, image, position, which, batched)
+    moved = detected & moved
     learns = active & ~moved
     # a rate of 1 takes the first frame's filters, and one of 0 keeps what there is
     rates = [
@@ -225,9 +233,36 @@ def _pass(
         filters = learn(rates)
     else:
         filters = jax.lax.cond(learns, learn, lambda _: state.filters, rates)
-    after = Lane(
-        State(jnp.where(detected, position, state.position), filters, target),
+    changed = Lane(
+        State(position, filters, target, size),
         frame=frame + learns.astype(jnp.int32),
         learning=jnp.where(active, moved, learning),
     )
-    return after, Pass(detected, frame, output.box, output.peak, output.psr)
+    return changed, Pass(detected, frame, output.box, output.peak, output.psr)
+
+
+def _measured(
+    config: TrackerConfig,
+    state: State,
+    output: Output,
+    image: Stored,
+    position: jax.Array,
+    which: jax.Array,
+    batched: bool,
+) -> tuple[Scale | None, Output, jax.Array]:
+    """Measure a lane's target: 0, not; 1, where it was detected; 2, in its first frame."""
+    if state.scale is None:
+        return tracker.measure(config, state, output, None, position)
+
+    def first() -> tuple[Scale | None, Output, jax.Array]:
+        return tracker.measure_first(state.target, image, position), output, jnp.zeros((), bool)
+
+    def detected() -> tuple[Scale | None, Output, jax.Array]:
+        return tracker.measure(config, state, output, image, position)
+
+    def none() -> tuple[Scale | None, Output, jax.Array]:
+        return state.scale, output, jnp.zeros((), bool)
+
+    if not batched:
+        return jax.lax.switch(which, [none, detected, first])
+    return jax.tree.map(lambda *each: jax.lax.select_n(which, *each), none(), detected(), first())

@@ -21,8 +21,10 @@ import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
+from hcft_jax.core.arrays import Array
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
+from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target, common_bucket, place
 from hcft_jax.core.tracker import Output, Spectra, State
 from hcft_jax.util import compilation
@@ -59,13 +61,14 @@ class Several:
         if config.dft == "fft":
             raise SettingError("dft", "several targets need matmul, which can be padded, not fft")
         size = image.shape[0], image.shape[1]
-        geometries = [place(box, size, config.grid)[0] for box in boxes]
+        geometries = [place(box, size, config.layout)[0] for box in boxes]
         bucket = common_bucket(geometries)
         begun = [tracker.begin(params, config, box, size, bucket) for box in boxes]
         target, position = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *begun))
         self._params, self._config = params, config
-        trained = _train(config, target, self._look(target, image, position))
-        self._state = State(position, trained, target)
+        size = _measure_first(target, image, position)
+        trained = _train(config, target, self._look(target, image, position, size))
+        self._state = State(position, trained, target, size)
         compilation.once("several", lambda: self._warm(image), config, self._state, image)
 
     @property
@@ -81,11 +84,12 @@ class Several:
     def update(self, image: Images) -> Output:
         """Track the next frame; return ``Output`` with a leading axis of targets, on the host."""
         before = self._state
-        maps = self._look(before.target, image, before.position)
+        maps = self._look(before.target, image, before.position, before.scale)
         positions, output, learned = _detect(self._config, before, maps)
-        positions, places, output = jax.device_get((positions, before.position, output))
-        which = np.flatnonzero((positions != places).any(axis=1))
-        state = replace(before, position=positions, filters=learned)
+        size, output, moved = _measure(self._config, before, output, image, positions)
+        positions, moved, output = jax.device_get((positions, moved, output))
+        which = np.flatnonzero(moved)
+        state = replace(before, position=positions, filters=learned, scale=size)
         if len(which):
             state = self._follow(state, before.filters, image, which)
         self._state = state
@@ -97,7 +101,7 @@ class Several:
         count = len(state.position)
         padded = np.full(min(count, 1 << (len(which) - 1).bit_length()), count, np.int32)
         padded[: len(which)] = which
-        maps = self._look(state.target, image, state.position, padded)
+        maps = self._look(state.target, image, state.position, state.scale, padded)
         return replace(state, filters=_follow(self._config, state, old, maps, padded))
 
     def _look(
@@ -105,20 +109,23 @@ class Several:
         target: Target,
         image: Images,
         positions: jax.Array,
+        size: Scale | None,
         which: npt.NDArray[np.int32] | None = None,
     ) -> Maps:
         """Return the maps of the targets ``which``, or of all, by one pass of the network."""
-        patches = _patches(target, image, positions, which)
-        return tracker.features(self._params, self._config, patches)
+        patches, sizes = _patches(self._config, target, image, positions, size, which)
+        return tracker.features(self._params, self._config, patches, sizes)
 
     def _warm(self, image: Images) -> None:
         """Compile by running, and forget the results."""
         before = self._state
         _boxes(before)
-        maps = self._look(before.target, image, before.position)
-        positions, _, learned = _detect(self._config, before, maps)
+        maps = self._look(before.target, image, before.position, before.scale)
+        positions, output, learned = _detect(self._config, before, maps)
+        size, *_ = _measure(self._config, before, output, image, positions)
         # as in ``update``, where the positions have been on the host
-        state = replace(before, position=jax.device_get(positions), filters=learned)
+        positions = jax.device_get(positions)
+        state = replace(before, position=positions, filters=learned, scale=size)
         count = len(before.position)
         size = 1
         while True:
@@ -130,21 +137,28 @@ class Several:
 
 
 _boxes = jax.jit(jax.vmap(tracker.box))
+_measure_first = jax.jit(jax.vmap(tracker.measure_first, in_axes=(0, None, 0)))
 
 
 @jax.jit
 def _patches(
-    target: Target, image: jax.Array, positions: jax.Array, which: jax.Array | None
-) -> jax.Array:
-    """Return the patches of M of N targets: ``which``, int32 ``[M]``, or all where it is None.
+    config: TrackerConfig,
+    target: Target,
+    image: jax.Array,
+    positions: jax.Array,
+    size: Scale | None,
+    which: jax.Array | None,
+) -> tuple[jax.Array, Array]:
+    """Return the patches, and their sizes, of M of N targets: ``which``, int32 ``[M]``, or all.
 
     Instead of a target that does not exist, the last one is cropped.
     """
     crop = target.crop
+    view = jax.vmap(functools.partial(tracker.view, config))(positions, size)
     if which is not None:
         own = jnp.minimum(which, positions.shape[0] - 1)
-        crop, positions = jax.tree.map(lambda a: a[own], (crop, positions))
-    return jax.vmap(sampling.patch, in_axes=(None, 0, 0))(image, positions, crop)
+        crop, view = jax.tree.map(lambda a: a[own], (crop, view))
+    return jax.vmap(sampling.patch, in_axes=(None, 0, 0))(image, view, crop), crop.size
 
 
 def _spectra(config: TrackerConfig, target: Target, maps: Maps) -> Spectra:
@@ -167,6 +181,20 @@ def _detect(config: TrackerConfig, state: State, maps: Maps) -> tuple[jax.Array,
     z = _spectra(config, state.target, maps)
     positions, output = jax.vmap(functools.partial(tracker.detect, config))(state, z)
     return positions, output, _learned(config, state.target, state.filters, z)
+
+
+@jax.jit
+def _measure(
+    config: TrackerConfig, state: State, output: Output, image: jax.Array, positions: jax.Array
+) -> tuple[Scale | None, Output, jax.Array]:
+    """Measure the targets, as ``tracker.measure`` does for one."""
+
+    def one(
+        state: State, output: Output, position: jax.Array
+    ) -> tuple[Scale | None, Output, jax.Array]:
+        return tracker.measure(config, state, output, image, position)
+
+    return jax.vmap(one)(state, output, positions)
 
 
 @jax.jit

@@ -23,6 +23,7 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
+from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target, common_bucket, place
 from hcft_jax.core.tracker import Output, State
 from hcft_jax.util import compilation
@@ -49,11 +50,12 @@ def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike
         InputError: The box cannot be tracked.
     """
     size = image.shape[0], image.shape[1]
-    geometry, _ = place(box, size, config.grid)
+    geometry, _ = place(box, size, config.layout)
     bucket = None if config.dft == "fft" else common_bucket([geometry])
     target, position = jax.device_put(tracker.begin(params, config, box, size, bucket))
-    maps = _look(params, config, target, image, position)
-    state = State(position, _train(config, _general(target), maps), target)
+    size = _measure_first(target, image, position)
+    maps = _look(params, config, target, image, position, size)
+    state = State(position, _train(config, _general(target), maps), target, size)
     followed = config, _general(target), state.filters, maps  # what a target that moved takes more
 
     def every() -> object:
@@ -77,17 +79,22 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
     """
     target, general = state.target, _general(state.target)
     image = jax.device_put(image)  # once, although it is cropped twice where the target moved
-    maps = _look(params, config, target, image, state.position)
-    position, filters, *found = _follow(config, replace(state, target=general), maps)
-    output, moved = jax.device_get(found)
+    maps = _look(params, config, target, image, state.position, state.scale)
+    position, filters, output, moved = _follow(config, replace(state, target=general), maps)
+    size = None
+    if state.scale is not None:
+        size, output, moved = _measure(config, state, output, image, position)
+    output, moved = jax.device_get((output, moved))
     if moved:
-        maps = _look(params, config, target, image, position)
+        maps = _look(params, config, target, image, position, size)
         filters = _learn(config, general, state.filters, maps)
     # the caller may now write into the image, and a device that fails does so in this call
-    return jax.block_until_ready(State(position, filters, target)), output
+    return jax.block_until_ready(State(position, filters, target, size)), output
 
 
 _patch = jax.jit(sampling.patch)
+_measure_first = jax.jit(tracker.measure_first)
+_measure = jax.jit(tracker.measure)
 
 
 @jax.jit
@@ -114,10 +121,17 @@ def _learn(config: TrackerConfig, target: Target, old: Filters, maps: Maps) -> F
 
 
 def _look(
-    params: Params, config: TrackerConfig, target: Target, image: Image, position: jax.Array
+    params: Params,
+    config: TrackerConfig,
+    target: Target,
+    image: Image,
+    position: jax.Array,
+    size: Scale | None,
 ) -> Maps:
-    """Return the configured layers' maps of the search window around a position."""
-    return tracker.features(params, config, _patch(image, position, target.crop))
+    """Return the configured layers' maps of the search window of a target."""
+    view = tracker.view(config, position, size)
+    patch = _patch(image, view, target.crop)
+    return tracker.features(params, config, patch, target.crop.size)
 
 
 def _general(target: Target) -> Target:

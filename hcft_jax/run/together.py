@@ -5,6 +5,7 @@ depend on nothing else: the network, which takes nearly all of the time, then ru
 The boxes are those of each setting by itself.
 """
 
+import functools
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ import numpy.typing as npt
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.sampling import View
+from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target
 from hcft_jax.core.tracker import Spectra, State
 from hcft_jax.data import frames, sequence
@@ -64,30 +67,47 @@ def track_together(
     tracks: list[State] = []
     for image in stream:
         if not tracks:
-            box = sequence.boxes[0]
-            target, start = tracker.begin(params, shared, box, (image.shape[0], image.shape[1]))
-            look = _Look(params, shared, jax.device_put(target), image)
+            begin = functools.partial(
+                tracker.begin, params, box=sequence.boxes[0], image=(image.shape[0], image.shape[1])
+            )
+            target, start = jax.device_put(begin(shared))
+            look = _Look(params, shared, target, image)
             for config in configs:
-                learned = _train(config, target, look.spectra(config, start))
-                tracks.append(State(jax.device_put(start), learned, look.target))
+                own = target
+                if config.scale != "none":
+                    own = replace(target, scales=jax.device_put(begin(config)[0].scales))
+                size = _measure_first(own, image, start)
+                learned = _train(config, own, look.spectra(config, start, size))
+                tracks.append(State(start, learned, own, size))
             first = np.stack([np.asarray(tracker.box(track)) for track in tracks])
             unknown = np.full(len(configs), np.nan, np.float32)
             yield FrameResults(first, unknown, unknown, look.passes)
             continue
         look = _Look(params, shared, tracks[0].target, image)
-        places = [np.asarray(track.position) for track in tracks]
         found = [
-            _detect(config, track, look.spectra(config, place))
-            for config, track, place in zip(configs, tracks, places, strict=True)
+            _detect(config, track, look.spectra(config, track.position, track.scale))
+            for config, track in zip(configs, tracks, strict=True)
         ]
-        positions, outputs = jax.device_get(tuple(zip(*found, strict=True)))
+        measured = [
+            _measure(config, track, output, None if track.scale is None else image, position)
+            for config, track, (position, output) in zip(configs, tracks, found, strict=True)
+        ]
+        outputs = jax.device_get([output for _, output, _ in measured])
         tracks = [
-            replace(
-                track,
-                position=position,
-                filters=_learn(config, track.target, track.filters, look.spectra(config, position)),
+            State(
+                position,
+                _learn(
+                    config,
+                    track.target,
+                    track.filters,
+                    look.spectra(config, position, size),
+                ),
+                track.target,
+                size,
             )
-            for config, track, position in zip(configs, tracks, positions, strict=True)
+            for config, track, (position, _), (size, *_) in zip(
+                configs, tracks, found, measured, strict=True
+            )
         ]
         boxes, peak, psr = (
             np.stack([getattr(o, name) for o in outputs]) for name in ("box", "peak", "psr")
@@ -109,15 +129,14 @@ class _Look:
     def passes(self) -> int:
         return len(self.maps)
 
-    def spectra(self, config: TrackerConfig, position: Floats) -> Spectra:
-        """Return the spectra that a setting sees of the search window at (row, column)."""
-        place = (float(position[0]), float(position[1]))
+    def spectra(self, config: TrackerConfig, position: jax.Array, size: Scale | None) -> Spectra:
+        """Return the spectra that a setting sees of its search window."""
+        view = tracker.view(config, position, size)
+        place = tuple(float(value) for leaf in jax.tree.leaves(view) for value in np.ravel(leaf))
         key = (place, config.response_names, frozenset(config.layers))
         if key not in self.known:
             if place not in self.maps:
-                self.maps[place] = _maps(
-                    self.params, self.shared, self.target, self.image, position
-                )
+                self.maps[place] = _maps(self.params, self.shared, self.target, self.image, view)
             maps = {name: self.maps[place][name] for name in config.layers}
             self.known[key] = _spectra(config, self.target, maps)
         return self.known[key]
@@ -126,7 +145,14 @@ class _Look:
 def _shared(configs: Sequence[TrackerConfig]) -> TrackerConfig:
     """Return a setting that has the layers of all of them."""
     layers = tuple(sorted({name for config in configs for name in config.layers}))
-    return replace(configs[0], layers=layers, gamma=(1.0,) * len(layers), hypercolumn=False)
+    return replace(
+        configs[0],
+        layers=layers,
+        gamma=(1.0,) * len(layers),
+        hypercolumn=False,
+        scale="none",
+        window="first",
+    )
 
 
 @jax.jit
@@ -135,11 +161,14 @@ def _maps(
     shared: TrackerConfig,
     target: Target,
     image: jax.Array,
-    position: jax.Array,
+    view: View,
 ) -> dict[str, jax.Array]:
-    return tracker.features(params, shared, sampling.patch(image, position, target.crop))
+    patch = sampling.patch(image, view, target.crop)
+    return tracker.features(params, shared, patch, target.crop.size)
 
 
+_measure_first = jax.jit(tracker.measure_first)
+_measure = jax.jit(tracker.measure)
 _spectra = jax.jit(tracker.spectra)
 _train = jax.jit(tracker.train)
 _detect = jax.jit(tracker.detect)

@@ -36,8 +36,9 @@ class LayersView:
             image: The frame, RGB uint8 ``[H, W, 3]``.
         """
         # the network by itself, as the tracker has compiled it
-        patch = _patch(image, state.position, state.target.crop)
-        maps = tracker.features(self._params, self._config, patch)
+        view = tracker.view(self._config, state.position, state.scale)
+        patch = _patch(image, view, state.target.crop)
+        maps = tracker.features(self._params, self._config, patch, state.target.crop.size)
         responses, maps = jax.device_get((_responses(self._config, state, maps), maps))
         rows, columns = np.asarray(state.target.transform.grid)
         responses = responses[:, :rows, :columns]  # without padding

@@ -68,9 +68,14 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
 
     Raises:
         InputError: The named file is unusable or another network's, or none is found and the
-            download fails.
+            download fails; or one is named of a backbone that has no weights.
     """
     network = registry.get(backbone)
+    if network.cells:
+        if explicit:
+            raise SettingError("weights", f"{network.title} has none; leave {explicit} out")
+        origin = {"preset": "none needed", "file": None, "sha256": None}
+        return native.described({}, network, origin, "RGB")
     if explicit:
         return _named(explicit, network)
     if environment := os.environ.get(network.environment):
@@ -104,7 +109,8 @@ def at_hand(backbone: str) -> bool:
     """Tell whether ``find(None, backbone)`` needs no download."""
     network = registry.get(backbone)
     return bool(
-        os.environ.get(network.environment)
+        network.cells
+        or os.environ.get(network.environment)
         or network.shipped is not None
         or _cached(network, None).exists()
     )

@@ -66,7 +66,9 @@ def test_patch_is_the_search_window_with_repeated_edges(
     geometry = sampling.Geometry((80, 100), window, (7, 15))
     crop = sampling.crop(geometry, size, (31 + pad, 60 + pad))
     patch = maybe_jit(functools.partial(sampling.patch, sparse=sparse))(
-        jnp.asarray(padded), jnp.array(position, jnp.float32), jax.tree.map(jnp.asarray, crop)
+        jnp.asarray(padded),
+        sampling.View(jnp.array(position, jnp.float32)),
+        jax.tree.map(jnp.asarray, crop),
     )
     expected = reference.subwindow(image, np.array(position) + 1, window)
     np.testing.assert_allclose(patch, reference.resample(expected, size), rtol=1e-5, atol=1e-3)
@@ -77,8 +79,8 @@ def test_sparse_and_dense_patches_are_equal(window: tuple[int, int]) -> None:
     image = jnp.asarray(np.random.default_rng(2).integers(0, 256, (80, 100, 3)).astype(np.uint8))
     crop = sampling.crop(sampling.Geometry((80, 100), window, (7, 15)), (48, 48), (160, 210))
     crop = jax.tree.map(jnp.asarray, crop)
-    position = jnp.array([33.0, 71.0])
-    dense, sparse = (sampling.patch(image, position, crop, sparse=s) for s in (False, True))
+    view = sampling.View(jnp.array([33.0, 71.0]))
+    dense, sparse = (sampling.patch(image, view, crop, sparse=s) for s in (False, True))
     np.testing.assert_allclose(sparse, dense, rtol=1e-5, atol=1e-4)
 
 
@@ -88,12 +90,12 @@ def test_a_stored_image_has_the_patch_of_the_image_itself(sparse: bool) -> None:
     store = np.full((3, 80 * 100 * 3 + 17), 99, np.uint8)
     store[:, : 80 * 100 * 3] = images.reshape(3, -1)
     crop = sampling.crop(sampling.Geometry((80, 100), (31, 60), (7, 15)), (48, 48))
-    crop, position = jax.tree.map(jnp.asarray, crop), jnp.array([70.0, 3.0])
+    crop, view = jax.tree.map(jnp.asarray, crop), sampling.View(jnp.array([70.0, 3.0]))
     for slot, image in enumerate(images):
-        stored = sampling.Stored(jnp.asarray(store), jnp.asarray(slot, jnp.int32))
+        stored = sampling.Stored(jnp.asarray(store), jnp.asarray(slot, jnp.int32), (80, 100))
         np.testing.assert_array_equal(
-            sampling.patch(stored, position, crop, sparse=sparse),
-            sampling.patch(jnp.asarray(image), position, crop, sparse=sparse),
+            sampling.patch(stored, view, crop, sparse=sparse),
+            sampling.patch(jnp.asarray(image), view, crop, sparse=sparse),
         )
 
 

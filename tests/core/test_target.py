@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from hcft_jax.core.sampling import Geometry, geometry
+from hcft_jax.core.sampling import Geometry, Layout, geometry
 from hcft_jax.core.target import (
     Bucket,
     buckets,
@@ -108,7 +108,7 @@ def test_common_buckets_are_few_and_grow_with_the_target() -> None:
 
 @pytest.mark.parametrize("size", [20, 44, 150])
 def test_the_common_bucket_of_a_set_grid_holds_its_window(size: int) -> None:
-    geometries = [geometry((size, 2 * size), (600, 600), 50)]
+    geometries = [geometry((size, 2 * size), (600, 600), Layout(grid=50))]
     bucket = common_bucket(geometries)
     assert bucket.holds(geometries[0])
     assert bucket.grid == (64, 64)
@@ -116,7 +116,7 @@ def test_the_common_bucket_of_a_set_grid_holds_its_window(size: int) -> None:
 
 @pytest.mark.parametrize("target", [(20, 20), (31, 77), (90, 30)])
 def test_a_set_grid_covers_the_same_window(target: tuple[int, int]) -> None:
-    own, fixed = geometry(target, (240, 320)), geometry(target, (240, 320), 24)
+    own, fixed = geometry(target, (240, 320)), geometry(target, (240, 320), Layout(grid=24))
     assert fixed.window == own.window
     assert fixed.grid == (24, 24)
     assert [n * c for n, c in zip(fixed.grid, fixed.cell, strict=True)] == pytest.approx(own.window)

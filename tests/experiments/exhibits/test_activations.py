@@ -41,7 +41,7 @@ def test_the_window_shown_is_the_one_the_tracker_crops(params: Params) -> None:
     assert list(shown.box) == [40, 30, 20, 16]
     # a window that is not resized is the frame's own pixels there
     crop = sampling.crop(sampling.geometry((16, 20), (90, 120)), (h, w))
-    patch = sampling.patch(jnp.asarray(frame), jnp.array([38.0, 50.0]), crop)
+    patch = sampling.patch(jnp.asarray(frame), sampling.View(jnp.array([38.0, 50.0])), crop)
     np.testing.assert_allclose(patch, frame[y : y + h, x : x + w], atol=1e-4)
     assert [m.shape for m in shown.maps.values()] == [(32, 32, 64), (16, 16, 128)]
     figure = activations.figure4([shown, shown])

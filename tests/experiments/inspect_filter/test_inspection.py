@@ -116,7 +116,8 @@ def test_the_window_is_the_one_that_is_cropped(look: Look) -> None:
     geometry = sampling.geometry((16, 12), (64, 80))
     assert (h, w) == geometry.window
     crop = sampling.crop(geometry, (h, w))  # not resized: the frame's own pixels
-    patch = sampling.patch(jnp.asarray(look.frame), look.state.position, crop)
+    view = sampling.View(look.state.position)
+    patch = sampling.patch(jnp.asarray(look.frame), view, crop)
     np.testing.assert_allclose(patch, look.frame[y : y + h, x : x + w], atol=1e-4)
 
 
@@ -141,7 +142,8 @@ def test_responses_are_the_templates_correlated_with_the_windowed_features(
     look = list(inspection.looks(compact, config, sequence))[2]
     templates = inspection.templates(config, look.state)
     gh, gw = look.responses.shape[1:]
-    patch = sampling.patch(jnp.asarray(look.frame), look.state.position, look.state.target.crop)
+    view = sampling.View(look.state.position)
+    patch = sampling.patch(jnp.asarray(look.frame), view, look.state.target.crop)
     maps = tracker.features(compact, config, patch)
     # the search's windowed features, by plain NumPy
     x = []
