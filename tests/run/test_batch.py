@@ -18,6 +18,7 @@ from hcft_jax.core.tracker import Params
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.run import device_decoder
 from hcft_jax.run.batch import LaneTrack, track_many
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
@@ -209,6 +210,22 @@ def test_a_decoder_of_the_device_gives_the_boxes_of_its_pixels(
     assert [track.error is not None for track in tracks] == [False, False, False, True]
     assert "0009.jpg: " in str(tracks[3].error)
     assert "truncated" in str(tracks[3].error)
+
+
+def test_nvimagecodec_can_feed_lanes(
+    params: Params, files: list[Sequence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its decoder for the host, whose pixels are ours."""
+    pytest.importorskip("nvidia.nvimgcodec")
+    devices = jax.devices()[:2]
+    how: dict[str, Any] = {"lanes": 4, "devices": devices, "passes": 4}
+    expected = together(params, files, **how)
+    decoders = [device_decoder.NvImageCodec(device) for device in devices]
+    monkeypatch.setattr(device_decoder, "decoders_on", lambda _: decoders)
+    tracks = together(params, files, **how, decode="device")
+    for track, other in zip(tracks, expected, strict=True):
+        np.testing.assert_array_equal(track.boxes, other.boxes)
+        assert str(track.error) == str(other.error)
 
 
 def test_pixels_of_the_device_are_what_is_tracked_on(
