@@ -64,7 +64,6 @@ class _Job:
     size: tuple[int, int]
     given: Frame | None  # decoded already
     into: Bytes
-    blocks: slice  # of the packet
     image: jax.Array | None = None  # decoded on the device
 
     def do(self) -> None:
@@ -220,7 +219,7 @@ class Feed:
             packet.where[blocks, 0] = held.slot
             packet.where[blocks, 1] = np.arange(count)
             into = packet.memory[blocks].reshape(-1)
-        packet.jobs.append(_Job(held, source, index, size, given, into, blocks))
+        packet.jobs.append(_Job(held, source, index, size, given, into))
         return held
 
     def flush(self) -> None:
@@ -317,7 +316,6 @@ class Feed:
                 refused.append(job)
             else:
                 job.image = image
-                packet.where[job.blocks] = self._nowhere
         self._start(packet, self._host_pieces(refused))
 
     def _put(self, packet: _Packet) -> Any:
@@ -329,6 +327,7 @@ class Feed:
         moved = None
         if packet.sent is not None:
             self.store, moved = self._load(self.store, *packet.sent)
+        # then those of the device, for which the packet's memory has nothing
         images = [
             (job.held.device, job.held.slot, job.image)
             for job in packet.jobs
