@@ -48,7 +48,16 @@ from .inspection import Effect, Look
 
 FRAMES = 3
 # flags of hcft_jax.main that have nothing to do with a filter
-FOREIGN = ("method", "overlay", "responses", "lanes", "protocols", "annotations", "sre_unscale")
+FOREIGN = (
+    "method",
+    "overlay",
+    "responses",
+    "lanes",
+    "decode",
+    "protocols",
+    "annotations",
+    "sre_unscale",
+)
 
 
 def run(given: flags.FlagValues) -> Path:

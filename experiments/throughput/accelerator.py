@@ -22,20 +22,24 @@ from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.data import datasets
+from hcft_jax.data.frames import plain_jpeg
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.experiment import settings
+from hcft_jax.run import device_decoder
 from hcft_jax.run.batch import track_many
+from hcft_jax.run.device_decoder import DeviceDecoder
 from hcft_jax.run.environment import versions
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
-from hcft_jax.util.boxes import parse, to_file
+from hcft_jax.util.boxes import Boxes, parse, to_file
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
 
 from . import cost_model, feeding, stages, workload
 from .workload import Workload
 
-CHECKS = ("lanes", "stages", "oracle", "stream", "precisions", "feed")  # in their order
+CHECKS = ("lanes", "stages", "oracle", "stream", "precisions", "feed", "decode")  # in their order
+_LOOKED_AT = 8  # frames of each sequence, whose pixels are compared
 
 
 class Checks:
@@ -57,6 +61,7 @@ class Checks:
         self._placed = functools.cache(
             functools.partial(self._config.network.placed, self._weights)
         )
+        self._beside_authors = functools.cache(self._track_beside_authors)
 
     def say(self, text: str) -> None:
         """Print a line with the seconds since the start."""
@@ -93,13 +98,16 @@ class Checks:
             f"the device is busy {100 * from_files / never_waiting:.0f} % of the time, by that"
         )
 
-    def _tracked(self, work: Workload, lanes: int) -> float:
+    def _tracked(self, work: Workload, lanes: int, decode: str = "host") -> float:
         """Track a workload in lanes; return the frames per second."""
         params = self._placed(self._config.precision)
         started = time.perf_counter()
         for bucket, indices in work.groups():
             sequences = [work.sequences[i] for i in indices]
-            for track in track_many(params, self._config, sequences, bucket=bucket, lanes=lanes):
+            tracks = track_many(
+                params, self._config, sequences, bucket=bucket, lanes=lanes, decode=decode
+            )
+            for track in tracks:
                 if track.error is not None:
                     raise track.error
         return work.frames / (time.perf_counter() - started)
@@ -178,6 +186,12 @@ class Checks:
         if self._given.oracle is None:
             self.say("no --oracle: boxes are not compared with the authors'")
             return
+        own, theirs = self._beside_authors("host")
+        equal, count = _equal(own, theirs)
+        self.say(f"cf2, float32, 8 lanes: the authors' boxes in {equal} of {count} frames")
+
+    def _track_beside_authors(self, decode: str) -> tuple[list[Boxes], list[Boxes]]:
+        """Return the boxes of eight lanes in float32, as in files, and the authors'."""
         config = dataclasses.replace(settings.load("cf2").tracker, precision="float32")
         params = config.network.placed(lookup.find(self._given.weights, "vgg19").params)
         expected, sequences = [], []
@@ -186,15 +200,62 @@ class Checks:
             (target,) = datasets.find(self._given.data_dir, names=[path.stem])
             sequences.append(target.load().part(0, len(boxes) - 1))
             expected.append(boxes)
-        work = workload.gather(sequences, config, 1)
-        (bucket,) = work.buckets
-        equal = count = 0
-        for track in track_many(params, config, sequences, bucket=bucket, lanes=8):
-            own, theirs = to_file(track.boxes), expected[track.index][: len(track.boxes)]
-            apart = np.abs(own[:, :2] + own[:, 2:] / 2 - theirs[:, :2] - theirs[:, 2:] / 2).max(1)
-            equal += int((apart < 0.5).sum())
-            count += len(expected[track.index])
-        self.say(f"cf2, float32, 8 lanes: the authors' boxes in {equal} of {count} frames")
+        (bucket,) = workload.gather(sequences, config, 1).buckets
+        tracks = track_many(params, config, sequences, bucket=bucket, lanes=8, decode=decode)
+        own = {track.index: to_file(track.boxes) for track in tracks}
+        return [own[index] for index in range(len(sequences))], expected
+
+    def decode(self) -> None:
+        """Print the frames per second where the device decodes, and how its pixels differ."""
+        try:
+            (decoder,) = device_decoder.decoders_on(jax.devices()[:1])
+        except InputError as error:
+            self.say(f"the device does not decode: {error}")
+            return
+        lanes, precision = self._given.lanes, self._config.precision
+        sequence, size = self._files.sequences[0], self._files.geometries[0].image
+        many = self._files.repeated(lanes)
+        self._tracked(many.shortened(2), lanes, "device")
+        rate = self._tracked(many, lanes, "device")
+        self.say(f"{lanes} lanes, {precision}, decoded on the device: {rate:.0f} frames/s")
+        for _ in range(2):  # the first time compiles
+            rate = feeding.delivered(sequence.frames, size, lanes, 40 * lanes, [decoder])
+        self.say(f"feed decoded on the device, {size[1]} x {size[0]} px: {rate:.0f} frames/s")
+        self._pixels(decoder)
+        if self._given.oracle is not None:
+            own, (host, theirs) = self._beside_authors("device")[0], self._beside_authors("host")
+            others = sum(int((a != b).any(1).sum()) for a, b in zip(own, host, strict=True))
+            equal, count = _equal(own, theirs)
+            self.say(f"decoded on the device: another box in {others} of {count} frames")
+            self.say(f"decoded on the device: the authors' boxes in {equal} of {count} frames")
+
+    def _pixels(self, decoder: DeviceDecoder) -> None:
+        """Print how far the pixels of a device's decoder are from those of the host's."""
+        apart, refused = [], 0
+        for sequence, geometry in zip(self._files.sequences, self._files.geometries, strict=True):
+            for index in range(min(len(sequence), _LOOKED_AT)):
+                content = plain_jpeg(sequence.frames, index, geometry.image)
+                image = None if content is None else decoder.decode([content])[0]
+                host = sequence.frames.read(index)
+                if image is None or image.shape != host.shape:
+                    refused += 1
+                else:
+                    apart.append(np.abs(np.asarray(image).astype(np.int16) - host))
+        if apart:
+            mean = float(np.mean([a.mean() for a in apart]))
+            most = max(int(a.max()) for a in apart)
+            self.say(f"pixels decoded on the device: {mean:.3f} of 255 apart, at most {most}")
+        self.say(f"not decoded on the device: {refused} of {refused + len(apart)} frames")
+
+
+def _equal(own: list[Boxes], theirs: list[Boxes]) -> tuple[int, int]:
+    """Return in how many frames centres are less than half a pixel apart, and the frames."""
+    equal = 0
+    for one, other in zip(own, theirs, strict=True):
+        some = other[: len(one)]
+        apart = np.abs(one[:, :2] + one[:, 2:] / 2 - some[:, :2] - some[:, 2:] / 2).max(1)
+        equal += int((apart < 0.5).sum())
+    return equal, sum(map(len, theirs))
 
 
 @command("interrupted; what was printed was measured")

@@ -22,8 +22,9 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
-from hcft_jax.data.sequence import Frame, FrameSource, Sequence, read_to
+from hcft_jax.data.sequence import Frame, FrameSource, Sequence, encoded, read_to
 from hcft_jax.run.batch import ring_of, usual_passes
+from hcft_jax.run.device_decoder import DeviceDecoder
 from hcft_jax.run.feed import Feed, Held, cores
 from hcft_jax.run.lanes import batches, empty, programs
 
@@ -50,6 +51,10 @@ class Endless:
     def read_to(self, index: int, out: Frame) -> Frame:
         """Return a frame of the source, in ``out`` if it can be."""
         return read_to(self.source, index % len(self.source), out)
+
+    def encoded(self, index: int) -> bytes | None:
+        """Return the file of a frame of the source, if it has one."""
+        return encoded(self.source, index % len(self.source))
 
     def label(self, index: int) -> str:
         """Return what the source calls the frame."""
@@ -95,7 +100,13 @@ def measure(
     return {"rows": rows, "lanes": lanes, "cores": cores()}
 
 
-def delivered(source: FrameSource, size: tuple[int, int], lanes: int, frames: int) -> float:
+def delivered(
+    source: FrameSource,
+    size: tuple[int, int],
+    lanes: int,
+    frames: int,
+    decoders: Many[DeviceDecoder] = (),
+) -> float:
     """Return the frames per second that are moved into a device's store.
 
     Args:
@@ -103,12 +114,13 @@ def delivered(source: FrameSource, size: tuple[int, int], lanes: int, frames: in
         size: (H, W) of them.
         lanes: that ask for frames.
         frames: how many are timed.
+        decoders: one, if the device is to decode files.
     """
     device = jax.devices()[0]
     passes = usual_passes(device, lanes)
     ring = ring_of(passes)
     mesh = Mesh(np.array([device]), ("lanes",))
-    feed = Feed(mesh, size, lanes * ring, max(1, lanes * passes // 4))
+    feed = Feed(mesh, size, lanes * ring, max(1, lanes * passes // 4), decoders=decoders)
     sources = [Endless(source) for _ in range(lanes)]
     ahead: list[collections.deque[Held]] = [collections.deque() for _ in sources]
     number = [0] * lanes

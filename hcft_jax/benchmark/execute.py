@@ -227,9 +227,8 @@ class _Execution:
                 of_bucket[next(b for b in known if b.holds(geometry))].append(task)
             for bucket, own in of_bucket.items():
                 yield from self._through(bucket, sorted(own, key=_late))
-        for task in later:
-            if not self._skipped(task):
-                yield self._alone(task)
+        if later:  # whose result is there by now, unless it failed
+            yield from self._in_lanes(later)
 
     def _through(self, bucket: Bucket, tasks: Sequence[Task]) -> Iterator[Done]:
         """Track runs whose targets a bucket holds; a lane's share of the time counts as a run's."""
@@ -247,6 +246,7 @@ class _Execution:
                 lanes=lanes,
                 devices=devices,
                 frame_memory=experiment.frame_bytes,
+                decode=experiment.decode,
                 progress=lambda index, frames: self._progress.advance(underway[index], frames),
             ):
                 compiled, before = (compilation.total() - before).seconds, compilation.total()

@@ -22,7 +22,7 @@ import numpy as np
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-from hcft_jax.data.sequence import Frame, FrameSource, read_to
+from hcft_jax.data.sequence import Frame, FrameSource, encoded, read_to
 from hcft_jax.util.errors import InputError
 
 # Few formats on purpose: Pillow starts Ghostscript for EPS and rotates TIFF by its EXIF tag.
@@ -34,7 +34,9 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 _JPEG = b"\xff\xd8\xff"
+_JPEG_END = b"\xff\xd9"
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
+_COMMON_COLOURS = ("YCbCr", "Gray")  # that all decoders take for the same
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
@@ -89,6 +91,28 @@ def _sound_jpeg(content: bytes, out: Frame | None) -> Frame | None:
     return None
 
 
+def plain_jpeg(source: FrameSource, index: int, size: tuple[int, int]) -> bytes | None:
+    """Return the file of a frame if it is a JPEG file that any decoder can be trusted with.
+
+    That is one in the usual colours, of the right size and with an end: some decoders fill the
+    missing rest of a truncated file and report nothing. For all others there is ``read``, whose
+    pixels and errors are then those of the host's decoder.
+
+    Args:
+        source: What the frame is from.
+        index: Which frame, 0-based.
+        size: (H, W) that it must have.
+    """
+    content = encoded(source, index)
+    if content is None or not (content.startswith(_JPEG) and content.endswith(_JPEG_END)):
+        return None
+    try:
+        height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
+    except ValueError:
+        return None
+    return content if (height, width) == size and colours in _COMMON_COLOURS else None
+
+
 def _too_large(path: Path, what: str) -> str:
     return f"{path}: {what} is too large, at most {MAX_PIXELS} pixels are decoded"
 
@@ -118,6 +142,13 @@ class ImageFiles:
     def read_to(self, index: int, out: Frame) -> Frame:
         """Decode file ``index``, into ``out`` where that can be; see ``sequence.DirectSource``."""
         return read_image(self.paths[index], out)
+
+    def encoded(self, index: int) -> bytes | None:
+        """Return the content of file ``index``; see ``sequence.EncodedSource``."""
+        try:
+            return self.paths[index].read_bytes()
+        except OSError:
+            return None
 
     def label(self, index: int) -> str:
         """Return the path of file ``index``."""

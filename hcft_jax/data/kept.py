@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.data.sequence import Frame, FrameSource, read_to
+from hcft_jax.data.sequence import Frame, FrameSource, encoded, read_to
 
 
 class Memory:
@@ -122,6 +122,17 @@ class Kept:
         with self._lock:
             frame = self._held.get(index)
         return read_to(self._source, index, out) if frame is None else frame
+
+    def encoded(self, index: int) -> bytes | None:
+        """Return the file of frame ``index``, whether the frame is kept or not.
+
+        Another decoder's pixels are others: which ones a run sees must not depend on what happens
+        to be kept.
+
+        Args:
+            index: See ``sequence.EncodedSource``.
+        """
+        return encoded(self._source, index)
 
     def keep_only(self, worth: npt.NDArray[np.bool_]) -> None:
         """Say which frames are worth keeping from now on: those that are still read several times.

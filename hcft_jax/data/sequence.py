@@ -53,6 +53,31 @@ def read_to(source: FrameSource, index: int, out: Frame) -> Frame:
     return source.read(index)
 
 
+@runtime_checkable
+class EncodedSource(FrameSource, Protocol):
+    """A FrameSource whose frames may be files, for those who decode them by other means."""
+
+    def encoded(self, index: int) -> bytes | None:
+        """Return the whole file of frame ``index``; None where ``read`` is the only way to it.
+
+        A file that cannot be read is None too: ``read`` says why.
+
+        Args:
+            index: Which frame, 0-based.
+        """
+        ...
+
+
+def encoded(source: FrameSource, index: int) -> bytes | None:
+    """Return the file of frame ``index`` of any source, as ``EncodedSource.encoded``.
+
+    Args:
+        source: What the frame is from.
+        index: Which frame, 0-based.
+    """
+    return source.encoded(index) if isinstance(source, EncodedSource) else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Sequence:
     """One target in one video.
@@ -104,6 +129,9 @@ class _Part:
 
     def read_to(self, index: int, out: Frame) -> Frame:
         return read_to(self.whole, self.first + index, out)
+
+    def encoded(self, index: int) -> bytes | None:
+        return encoded(self.whole, self.first + index)
 
     def label(self, index: int) -> str:
         return self.whole.label(self.first + index)

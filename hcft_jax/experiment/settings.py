@@ -28,6 +28,7 @@ from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.names import listed, near
 
 METHOD = "hcft"  # the tracker that is ours; others are baselines
+DECODE = ("host", "device")  # who decodes JPEG files
 _LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
 
 
@@ -104,6 +105,11 @@ class Experiment:
         "GiB of decoded frames that are kept for later runs, 0: none; by default a quarter of the "
         "memory that is available",
     )
+    decode: str = static(
+        DECODE[0],
+        "who decodes JPEG files: host, or device (an NVIDIA GPU, by nvImageCodec; runs in lanes "
+        "only), whose pixels, and so the boxes, differ slightly",
+    )
     protocols: tuple[str, ...] = static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
@@ -143,8 +149,10 @@ class Experiment:
             ours = [flag_of(name) for name in self.changes]
             ours += [name for name in ("weights", "responses") if getattr(self, name)]
             ours += ["lanes"] if self.lanes > 1 else []
+            ours += ["decode"] if self.decode != DECODE[0] else []
             if ours:
                 raise SettingError(ours[0], f"the tracker {self.method} has none; leave it out")
+        self._validate_decode()
         for name in self.protocols:
             if name not in PROTOCOLS:
                 text = f"no {name!r}{near(name, PROTOCOLS)}; {listed(PROTOCOLS)}"
@@ -152,6 +160,24 @@ class Experiment:
         if not self.protocols or len(set(self.protocols)) < len(self.protocols):
             raise SettingError("protocols", "name at least one, and each once")
         return self
+
+    def _validate_decode(self) -> None:
+        if self.decode not in DECODE:
+            text = f"no {self.decode!r}{near(self.decode, DECODE)}; {listed(DECODE)}"
+            raise SettingError("decode", text)
+        if self.decode == DECODE[0]:
+            return
+        if self.own is not None:
+            raise SettingError("decode", "the host decodes one's own videos; leave it out")
+        if self.lanes == 1:
+            raise SettingError("decode", "device decodes for lanes; set lanes to 2 or more")
+        for name in ("overlay", "responses"):
+            if getattr(self, name):
+                raise SettingError(
+                    "decode",
+                    f"device decodes for lanes, and runs with {name} are tracked one by one; "
+                    "leave one of them out",
+                )
 
     @property
     def frame_bytes(self) -> int | None:
@@ -174,7 +200,8 @@ class Experiment:
         if self.method != METHOD:
             return self.method
         changed = (f"{flag_of(name)}={_shown(value)}" for name, value in self.changes.items())
-        return ",".join([self.name, *changed])
+        other = [f"decode={self.decode}"] if self.decode != DECODE[0] else []
+        return ",".join([self.name, *changed, *other])
 
     def settings(self) -> dict[str, Any]:
         """Return all that is set, as plain data; of a baseline, ``tracker`` is its name alone."""
@@ -199,6 +226,8 @@ class Experiment:
             "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
             "weights": weights_digest,
         }
+        if self.decode != DECODE[0]:  # folders from before there was a choice have their names
+            parts["decode"] = self.decode
         text = json.dumps(parts, sort_keys=True)
         label = re.sub(r"[^\w .,+=-]", "_", self.label, flags=re.ASCII)[:_LONGEST_LABEL]
         return f"{label}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -23,6 +23,8 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, Target
 from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.run import device_decoder
+from hcft_jax.run.device_decoder import DeviceDecoder
 from hcft_jax.run.feed import Feed, Held
 from hcft_jax.run.lanes import Pass, batches, empty, programs
 from hcft_jax.util.errors import InputError
@@ -111,6 +113,7 @@ def track_many(
     devices: list[jax.Device] | None = None,
     batched: bool | None = None,
     frame_memory: int | None = None,
+    decode: str = "host",
     progress: Callable[[int, int], Any] = lambda index, frames: None,
 ) -> Iterator[LaneTrack]:
     """Track sequences from their first boxes, ``lanes`` of them at any time.
@@ -131,6 +134,8 @@ def track_many(
         frame_memory: bytes of an accelerator for frames that no track needs any more, and a later
             one may ask for. None: a quarter of what is free. (A CPU needs none: the host keeps
             frames, ``hcft_jax.data.kept``.)
+        decode: who decodes JPEG files: "host", or "device", by nvImageCodec, whose pixels are not
+            exactly the same (``hcft_jax.run.device_decoder``).
         progress: called with the index of a sequence and how many frames of it have been tracked
             since the last call.
 
@@ -139,8 +144,12 @@ def track_many(
         used has an error and no boxes.
 
     Raises:
-        ValueError: the lanes do not divide evenly, or a target does not fit into the bucket.
+        ValueError: the lanes do not divide evenly, a target does not fit into the bucket, or
+            ``decode`` is neither.
+        SettingError: the devices, or what is installed, cannot ``decode``.
     """
+    if decode not in ("host", "device"):
+        raise ValueError(f"decode: {decode!r} is neither 'host' nor 'device'")
     devices = devices or jax.local_devices()[:1]
     each, rest = divmod(lanes, len(devices))
     if rest or not each:
@@ -148,8 +157,10 @@ def track_many(
     mesh = Mesh(np.array(devices), ("lanes",))
     passes = passes or usual_passes(devices[0], each)
     batched = batches(devices[0]) if batched is None else batched
+    # what is not installed should show before anything is compiled
+    decoders = device_decoder.decoders_on(devices) if decode == "device" else []
     spare = _spare(devices[0], bucket.image, frame_memory)
-    lanes_ = _Lanes(params, config, bucket, mesh, each, passes, batched, spare)
+    lanes_ = _Lanes(params, config, bucket, mesh, each, passes, batched, spare, decoders)
     with contextlib.closing(lanes_):
         yield from lanes_.track(enumerate(sequences), progress)
 
@@ -182,6 +193,7 @@ class _Lanes:
         passes: int,
         batched: bool,
         spare: int,
+        decoders: list[DeviceDecoder],
     ) -> None:
         self._host_params, self._config, self._bucket = params, config, bucket
         self._each, self._passes = each, passes
@@ -194,7 +206,8 @@ class _Lanes:
         self._state = jax.device_put(empty(params, config, blank, lanes), split)
         self._ring = ring_of(passes)
         slots = each * self._ring + spare
-        self._feed = Feed(mesh, bucket.image, slots, max(1, each * passes // 4))
+        packet = max(1, each * passes // 4)
+        self._feed = Feed(mesh, bucket.image, slots, packet, decoders=decoders)
         self._slots = np.zeros((lanes, self._ring), np.int32)
         self._running: list[_Running | None] = [None] * lanes
         self._calls: collections.deque[tuple[list[_Running | None], Any, Any]] = collections.deque()

@@ -7,16 +7,19 @@ one small program moves packets into the store, and nothing but the frames' own 
 Where the device is the host's processor, the store is the host's memory: frames are then decoded
 straight into their slots, and nothing is sent at all.
 
+With decoders for the devices, the files themselves are given to these, and the images are written
+into their slots from where they lie (``hcft_jax.run.device_decoder``); what is no file that such a
+decoder takes goes by the packets.
+
 A frame that several tracks ask for (the twelve boxes of SRE, the twenty starts of TRE) is decoded
 and sent once for all of them. It stays in its slot after the last of them until the slot is needed,
 so that later tracks find it there as well.
 """
 
 import collections
-import functools
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,15 +32,13 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from hcft_jax.data import frames
-from hcft_jax.data.sequence import Frame, FrameSource, original
+from hcft_jax.data.sequence import EncodedSource, Frame, FrameSource, original
+from hcft_jax.run.device_decoder import DeviceDecoder
+from hcft_jax.run.store import BLOCK, Bytes, aligned, blocks_of, loading, same_memory, write
 from hcft_jax.util.errors import InputError
 
-BLOCK = 2**15  # bytes of a packet that go to one place
 PACKET = 2**25  # bytes of a packet for one device, unless one frame is larger
 PACKETS = 4  # of them: one being filled, some being decoded, one on its way
-_ALIGNED = 64  # bytes, as XLA wants it
-
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(eq=False)
@@ -63,6 +64,7 @@ class _Job:
     size: tuple[int, int]
     given: Frame | None  # decoded already
     into: Bytes
+    image: jax.Array | None = None  # decoded on the device
 
     def do(self) -> None:
         out = self.into[: 3 * self.size[0] * self.size[1]].reshape(*self.size, 3)
@@ -84,8 +86,12 @@ class _Packet:
     used: list[int]  # blocks, by device
     jobs: list[_Job] = field(default_factory=list)
     left: int = 0  # pieces of work that are not done
-    sent: Any = None  # on the device
+    sent: Any = None  # on the device; None where the memory holds no frames
     failure: BaseException | None = None
+
+
+_Do = Callable[[_Packet, list[_Job]], None]
+_Piece = tuple[_Do, list[_Job]]
 
 
 class Feed:
@@ -104,6 +110,7 @@ class Feed:
         threads: int | None = None,
         *,
         direct: bool | None = None,
+        decoders: Sequence[DeviceDecoder] = (),
     ) -> None:
         """Make the store and the packets, and compile what moves one into the other.
 
@@ -113,27 +120,37 @@ class Feed:
             slots: the number of frames on each device.
             packet: how many such frames are worth a transfer; fewer where they are large.
             threads: that decode. None: as many as there are cores.
-            direct: whether frames are decoded into the store. None: where that can be.
+            direct: whether the host decodes into the store. None: where that can be.
+            decoders: that of each device, and then nothing is direct. None: the host decodes all.
+
+        Raises:
+            ValueError: there are not as many decoders as devices, or they are to be direct.
         """
-        self._devices = mesh.devices.size
-        self._in_slot = -(-3 * image[0] * image[1] // BLOCK)
+        if decoders and (direct or len(decoders) != mesh.devices.size):
+            raise ValueError(
+                f"direct={direct}, {len(decoders)} decoders, {mesh.devices.size} devices"
+            )
+        self._mesh, self._devices = mesh, mesh.devices.size
+        self._decoders = decoders
+        self._in_slot = blocks_of(image)
         self._blocks = max(self._in_slot, min(packet * self._in_slot, PACKET // BLOCK))
         self._split = NamedSharding(mesh, P("lanes"))
-        self._load = program(mesh)
+        self._load = loading(mesh)
         self._slots = slots
         shape = self._devices * slots, self._in_slot, BLOCK
         if direct is None:
-            direct = all(device.platform == "cpu" for device in mesh.devices.flat)
+            on_cpu = all(device.platform == "cpu" for device in mesh.devices.flat)
+            direct = on_cpu and not decoders
         # the store as the host writes to it; a call to the device under way never looks at the
         # slots that are written to: those of frames that no track needs any more
-        self._direct = _aligned(shape) if direct else None
+        self._direct = aligned(shape) if direct else None
         self.store: jax.Array
         """uint8 ``[devices * slots, blocks, BLOCK]``, split over the devices."""
         if self._direct is None:
             self.store = jnp.zeros(shape, jnp.uint8, device=self._split)
         else:
             self.store = jax.device_put(self._direct, self._split, may_alias=True)
-            if not _same_memory(self._direct, self.store):
+            if not same_memory(self._direct, self.store):
                 self._direct = None
         self._free = [list(range(slots)) for _ in range(self._devices)]
         self._held: dict[Any, Held] = {}
@@ -149,6 +166,8 @@ class Feed:
         self._changed = threading.Condition()
         self._threads = threads or cores()
         self._pool = ThreadPoolExecutor(self._threads, "frames")
+        if self._direct is None:
+            packets[0].sent = self._put(packets[0])
         self._move(packets[0])  # compiles, where there is anything to; all blocks go nowhere
 
     def close(self) -> None:
@@ -170,7 +189,8 @@ class Feed:
             source: of the frame.
             index: of the frame in it.
             size: (H, W) that it must have.
-            given: the frame, if it is decoded already.
+            given: the frame, if it is decoded already; a device's decoder does it anew, since which
+                pixels the store has must not depend on who asked first.
 
         Returns:
             None where all packets or slots are taken: ask again after ``send``.
@@ -181,7 +201,7 @@ class Feed:
             self._idle[device].pop(key, None)
             held.users += 1
             return held
-        count = -(-3 * size[0] * size[1] // BLOCK)
+        count = blocks_of(size)
         if self._open is not None and self._open.used[device] + count > self._blocks:
             self.flush()
         packet = self._open = self._open or self._next()
@@ -190,14 +210,15 @@ class Feed:
             return None
         first = device * self._blocks + packet.used[device]
         packet.used[device] += count
+        blocks = slice(first, first + count)
         held = Held(device, slot, key, whole)
         self._held[key] = held
         if self._direct is not None:
             into = self._direct[device * self._slots + slot].reshape(-1)
         else:
-            packet.where[first : first + count, 0] = held.slot
-            packet.where[first : first + count, 1] = np.arange(count)
-            into = packet.memory[first : first + count].reshape(-1)
+            packet.where[blocks, 0] = held.slot
+            packet.where[blocks, 1] = np.arange(count)
+            into = packet.memory[blocks].reshape(-1)
         packet.jobs.append(_Job(held, source, index, size, given, into))
         return held
 
@@ -207,13 +228,15 @@ class Feed:
         if packet is None or not packet.jobs:
             return
         self._open = None
-        # many frames a call of a thread, as few as give all threads work
-        each = -(-len(packet.jobs) // self._threads)
-        pieces = [packet.jobs[i : i + each] for i in range(0, len(packet.jobs), each)]
-        packet.left = len(pieces)
         self._under_way += 1
-        for piece in pieces:
-            self._pool.submit(self._decode, packet, piece)
+        files: list[list[_Job]] = [[] for _ in self._decoders]
+        others: list[_Job] = []
+        for job in packet.jobs:
+            is_file = self._decoders and isinstance(job.source, EncodedSource)
+            (files[job.held.device] if is_file else others).append(job)
+        # a device decodes many files at once better than few
+        batches: list[_Piece] = [(self._on_device, jobs) for jobs in files if jobs]
+        self._start(packet, batches + self._host_pieces(others))
 
     def send(self, *, wait: bool = False) -> None:
         """Give the device the packets that are decoded.
@@ -232,7 +255,6 @@ class Feed:
                 raise packet.failure
             for job in packet.jobs:
                 job.held.sent = True
-            packet.jobs = []
             self._move(packet)
         if wait and not ready and self._moving:
             self._moving[0][1].block_until_ready()
@@ -244,11 +266,22 @@ class Feed:
             return
         self._idle[held.device][held.key] = held
 
-    def _decode(self, packet: _Packet, jobs: Iterable[_Job]) -> None:
+    def _host_pieces(self, jobs: list[_Job]) -> list[_Piece]:
+        """Return the work of the host: many frames a call, as few as give all threads some."""
+        each = max(1, -(-len(jobs) // self._threads))
+        return [(self._on_host, jobs[i : i + each]) for i in range(0, len(jobs), each)]
+
+    def _start(self, packet: _Packet, pieces: list[_Piece]) -> None:
+        """Have pieces of work done for a packet, in threads."""
+        with self._changed:
+            packet.left += len(pieces)
+        for do, jobs in pieces:
+            self._pool.submit(self._work, packet, do, jobs)
+
+    def _work(self, packet: _Packet, do: _Do, jobs: list[_Job]) -> None:
         """Do a part of a packet, in a thread; the last one sends it on its way."""
         try:
-            for job in jobs:
-                job.do()
+            do(packet, jobs)
         except BaseException as error:
             packet.failure = error
         with self._changed:
@@ -257,12 +290,33 @@ class Feed:
         if not last:
             return
         try:
-            packet.sent = None if self._direct is not None else self._put(packet)
+            by_host = any(job.image is None and job.held.error is None for job in packet.jobs)
+            if self._direct is None and by_host:
+                packet.sent = self._put(packet)
         except BaseException as error:
             packet.failure = error
         with self._changed:
             self._ready.append(packet)
             self._changed.notify()
+
+    def _on_host(self, packet: _Packet, jobs: list[_Job]) -> None:
+        """Decode frames into a packet."""
+        for job in jobs:
+            job.do()
+
+    def _on_device(self, packet: _Packet, jobs: list[_Job]) -> None:
+        """Decode files on the device that they are for; the host does those that it refuses."""
+        contents = [frames.plain_jpeg(job.source, job.index, job.size) for job in jobs]
+        given = [content for content in contents if content is not None]
+        images = iter(self._decoders[jobs[0].held.device].decode(given) if given else [])
+        refused = []
+        for job, content in zip(jobs, contents, strict=True):
+            image = None if content is None else next(images)
+            if image is None or (image.shape, image.dtype) != ((*job.size, 3), np.uint8):
+                refused.append(job)
+            else:
+                job.image = image
+        self._start(packet, self._host_pieces(refused))
 
     def _put(self, packet: _Packet) -> Any:
         """Begin the transfer of a packet."""
@@ -270,15 +324,25 @@ class Feed:
 
     def _move(self, packet: _Packet) -> None:
         """Put a packet's frames into their slots."""
-        if self._direct is not None:
-            self._clear(packet)
-            return
-        blocks, where = packet.sent or self._put(packet)
-        self.store, moved = self._load(self.store, blocks, where)
+        moved = None
+        if packet.sent is not None:
+            self.store, moved = self._load(self.store, *packet.sent)
+        # then those of the device, for which the packet's memory has nothing
+        images = [
+            (job.held.device, job.held.slot, job.image)
+            for job in packet.jobs
+            if job.image is not None
+        ]
+        if images:
+            self.store, moved = write(self._mesh, self.store, images)
         packet.sent = None
-        self._moving.append((packet, moved))
+        if moved is None:
+            self._clear(packet)
+        else:
+            self._moving.append((packet, moved))
 
     def _clear(self, packet: _Packet) -> None:
+        packet.jobs = []  # only now: the device has read their images
         packet.where[:] = self._nowhere
         packet.used = [0] * self._devices
         self._empty.append(packet)
@@ -286,7 +350,7 @@ class Feed:
     def _packet(self) -> _Packet:
         count = 0 if self._direct is not None else self._devices * self._blocks
         where = np.full((count, 2), self._nowhere, np.int32)
-        return _Packet(_aligned((count, BLOCK)), where, [0] * self._devices)
+        return _Packet(aligned((count, BLOCK)), where, [0] * self._devices)
 
     def _next(self) -> _Packet | None:
         """Return an empty packet, if the device has read any."""
@@ -312,43 +376,8 @@ class Feed:
         self._free[held.device].append(held.slot)
 
 
-def _aligned(shape: tuple[int, ...]) -> Bytes:
-    """Return memory that a CPU's program may read where it lies."""
-    size = int(np.prod(shape))
-    whole = np.zeros(size + _ALIGNED, np.uint8)
-    first = -whole.ctypes.data % _ALIGNED
-    return whole[first : first + size].reshape(shape)
-
-
-def _same_memory(one: Bytes, other: jax.Array) -> bool:
-    """Return whether an array on devices is an array of the host, seen from there."""
-    return all(
-        shard.data.unsafe_buffer_pointer() == one[shard.index].ctypes.data
-        for shard in other.addressable_shards
-    )
-
-
 def cores() -> int:
     """Return the number of processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-@functools.cache
-def program(mesh: Mesh) -> Callable[..., tuple[jax.Array, jax.Array]]:
-    """Return the program that moves a packet into the store, over a mesh of one axis, ``lanes``.
-
-    It takes the store (donated), the blocks ``[K, BLOCK]`` and where they go ``[K, 2]``, and
-    returns the store, and a value that is ready when the packet has been read.
-    """
-
-    def load(store: jax.Array, blocks: jax.Array, where: jax.Array) -> tuple[jax.Array, jax.Array]:
-        store = store.at[where[:, 0], where[:, 1]].set(blocks, mode="drop")
-        return store, where[:1, 0] + 1
-
-    split = P("lanes")
-    mapped = jax.shard_map(
-        load, mesh=mesh, in_specs=(split,) * 3, out_specs=(split, split), check_vma=False
-    )
-    return jax.jit(mapped, donate_argnums=0)

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from hcft_jax.benchmark import benchmark, execute
+from hcft_jax.benchmark import benchmark, execute, record
 from hcft_jax.benchmark.outcome import Outcome, Row
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
@@ -18,6 +18,7 @@ from hcft_jax.run import batch
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import lookup
+from tests.decoding import as_files, faked
 
 SMALL = TrackerConfig(layers=("conv2_1", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
 FRAMES = (25, 9, 30, 12)
@@ -166,3 +167,51 @@ def test_bfloat16_tracks_a_drawn_sequence(data: Path, tmp_path: Path) -> None:
     rounded = dataclasses.replace(SMALL, precision="bfloat16")
     outcome = run(data, tmp_path, lanes=2, tracker=rounded, sequences=("synthetic-0",))
     assert dp20(outcome.rows("ope")["synthetic-0"]) == 1.0
+
+
+@pytest.fixture
+def jpegs(tmp_path: Path) -> Path:
+    """A sequence of JPEG files."""
+    drawn = synthetic(Synthetic(**(SEEN | {"frames": 22})))
+    folder = tmp_path / "jpegs" / drawn.name
+    folder.mkdir(parents=True)
+    as_files(drawn, folder / "img", "jpg")
+    rows = (",".join(str(value) for value in (*(box[:2] + 1), *box[2:])) for box in drawn.boxes)
+    (folder / "groundtruth_rect.txt").write_text("\n".join(rows))
+    return folder.parent
+
+
+def test_a_decoder_of_the_device_has_results_of_its_own(
+    jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = run(jpegs, tmp_path / "out", "ope", "tre", lanes=4)
+    with faked(monkeypatch) as batches:
+        device = run(jpegs, tmp_path / "out", "ope", "tre", lanes=4, decode="device")
+    assert sum(batches) >= 22
+    assert not device.failed
+    assert len(boxes(device)) > 2
+    assert boxes(device) == boxes(host)  # as the fake's pixels are the host's
+    assert device.folder.name.startswith("x,decode=device-")
+    assert host.folder.name.startswith("x-")
+
+
+def test_no_run_is_left_to_the_hosts_decoder(
+    jpegs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TRE's first run equals OPE's, but there is no result to copy when that has failed."""
+    bad = sorted(jpegs.glob("*/img/*"))[20]
+    bad.write_bytes(bad.read_bytes()[:200])
+
+    def alone(*_: Any) -> Any:
+        raise AssertionError("tracked by itself")
+
+    monkeypatch.setattr(record, "track", alone)
+    with faked(monkeypatch):
+        outcome = run(jpegs, tmp_path / "out", "ope", "tre", lanes=4, decode="device")
+    assert set(outcome.failed) == {"synthetic-0", "synthetic-0 tre"}
+    assert all(str(bad) in text for text in outcome.failed.values())
+
+
+def test_a_machine_without_a_gpu_cannot_decode_there(jpegs: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^decode: device needs an NVIDIA GPU"):
+        run(jpegs, tmp_path / "out", lanes=4, decode="device")

@@ -15,8 +15,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from hcft_jax.data.frames import MAX_PIXELS, ImageFiles, read_image, read_into, stream
-from hcft_jax.data.sequence import Frame
+from hcft_jax.data import sequence
+from hcft_jax.data.frames import (
+    MAX_PIXELS,
+    ImageFiles,
+    plain_jpeg,
+    read_image,
+    read_into,
+    stream,
+)
+from hcft_jax.data.sequence import EncodedSource, Frame, Sequence
 from hcft_jax.util.errors import InputError
 from tests.conftest import shared
 
@@ -27,9 +35,9 @@ def smooth() -> Frame:
     return np.asarray(cv2.GaussianBlur(np.kron(COLOURS, np.ones((4, 4, 1), np.uint8)), (0, 0), 4))
 
 
-def encoded(image: Image.Image, image_format: str) -> bytes:
+def encoded(image: Image.Image, image_format: str, **how: Any) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, image_format)
+    image.save(buffer, image_format, **how)
     return buffer.getvalue()
 
 
@@ -387,3 +395,52 @@ def test_an_abandoned_stream_stops_its_threads_promptly(way: str) -> None:
     assert decoding_threads() == []
     assert time.perf_counter() - start < 2  # 500 frames would take more
     assert settled(source) < 100
+
+
+def test_a_file_is_given_as_it_is_also_of_a_part(tmp_path: Path) -> None:
+    paths = tuple(tmp_path / f"{i}.jpg" for i in range(4))
+    for i, path in enumerate(paths[:3]):
+        path.write_bytes(bytes([i]))
+    whole = Sequence("x", ImageFiles(paths), np.zeros((4, 4)))
+    part = whole.part(1, 3).frames
+    assert isinstance(part, EncodedSource)
+    assert [part.encoded(i) for i in range(3)] == [bytes([1]), bytes([2]), None]
+
+
+def test_other_sources_have_no_files() -> None:
+    source = Counting(4)
+    assert sequence.encoded(source, 1) is None
+    part = Sequence("x", source, np.zeros((4, 4))).part(1, 3).frames
+    assert sequence.encoded(part, 1) is None
+    assert plain_jpeg(source, 1, (6, 8)) is None
+
+
+def damaged(content: bytes) -> bytes:
+    """A JPEG file whose first header is not one."""
+    return content[:3] + b"\0" * 40 + content[43:]
+
+
+@pytest.mark.parametrize(
+    ("plain", "content"),
+    [
+        (True, encoded(Image.fromarray(COLOURS).convert("RGB"), "JPEG")),
+        (True, encoded(Image.fromarray(COLOURS).convert("L"), "JPEG")),
+        (True, encoded(Image.fromarray(COLOURS).convert("RGB"), "JPEG", progressive=True)),
+        (False, encoded(Image.fromarray(COLOURS).convert("CMYK"), "JPEG")),
+        (False, encoded(Image.fromarray(COLOURS).convert("RGB"), "JPEG", keep_rgb=True)),
+        (False, encoded(Image.fromarray(COLOURS), "PNG")),
+        (False, encoded(Image.fromarray(COLOURS).convert("RGB"), "JPEG")[:-1]),
+        (False, encoded(Image.fromarray(COLOURS).convert("RGB"), "JPEG")[:200]),
+        (False, damaged(encoded(Image.fromarray(COLOURS).convert("RGB"), "JPEG"))),
+        (False, b""),
+    ],
+)
+def test_only_whole_files_in_usual_colours_are_for_any_decoder(
+    tmp_path: Path, plain: bool, content: bytes
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(content)
+    height, width = COLOURS.shape[:2]
+    expected = content if plain else None
+    assert plain_jpeg(ImageFiles((path,)), 0, (height, width)) == expected
+    assert plain_jpeg(ImageFiles((path,)), 0, (width, height)) is None

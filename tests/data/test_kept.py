@@ -188,3 +188,13 @@ def test_a_frame_that_nobody_else_needs_is_decoded_in_its_place(tmp_path: Path) 
     assert kept.read_to(0, out) is not out
     kept.forget()
     assert kept.read_to(0, out) is out
+
+
+def test_a_kept_frame_has_its_file_still(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    Image.new("RGB", (8, 6)).save(path)
+    kept = Kept(ImageFiles((path,)), Memory(SIZE))
+    before = kept.encoded(0)
+    kept.read(0)
+    assert before == kept.encoded(0) == path.read_bytes()
+    assert Kept(Counted(1), Memory(0)).encoded(0) is None

@@ -179,3 +179,32 @@ def test_eta_is_one_number_or_one_a_layer() -> None:
     )
     assert one == 0.02
     assert several == (0.02, 0.03, 0.04)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"decode": "gpu", "lanes": 4}, "no 'gpu'; there are host, device"),
+        ({"decode": "device"}, "device decodes for lanes; set lanes to 2 or more"),
+        ({"decode": "device", "lanes": 4, "overlay": True}, "runs with overlay are tracked one by"),
+        ({"decode": "device", "lanes": 4, "responses": True}, "runs with responses are tracked"),
+        ({"decode": "device", "lanes": 4, "video": "a.mp4", "select": True}, "own videos"),
+        ({"decode": "device", "method": "opencv:MIL"}, "the tracker opencv:MIL has none"),
+    ],
+    ids=str,
+)
+def test_the_device_decodes_for_lanes_only(changes: dict[str, Any], message: str) -> None:
+    experiment = settings.override(settings.load("hcft"), changes)
+    with pytest.raises(InputError, match=f"^decode: .*{message}"):
+        experiment.validate()
+
+
+def test_the_pixels_of_another_decoder_are_another_folder() -> None:
+    host = settings.derive("hcft", lanes=4, eta=0.02)
+    device = settings.override(host, {"decode": "device"}).validate()
+    assert host.label == "hcft,eta=0.02"
+    assert device.label == "hcft,eta=0.02,decode=device"
+    own, other = host.folder("weights"), device.folder("weights")
+    assert other.startswith("hcft,eta=0.02,decode=device-")
+    assert own.rpartition("-")[2] != other.rpartition("-")[2]
+    assert settings.override(host, {"decode": "host"}).folder("weights") == own

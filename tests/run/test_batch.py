@@ -3,6 +3,7 @@
 import collections
 from collections.abc import Sequence as Many
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -17,11 +18,13 @@ from hcft_jax.core.tracker import Params
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.run import device_decoder
 from hcft_jax.run.batch import LaneTrack, track_many
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError
 from tests.conftest import LATER, shared
+from tests.decoding import Lighter, as_files, faked
 from tests.run.test_streaming import Broken
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
@@ -177,3 +180,104 @@ def test_lanes_must_divide_evenly(params: Params) -> None:
 def test_a_target_must_fit(params: Params) -> None:
     with pytest.raises(ValueError, match="cannot be put"):
         together(params, [synthetic(replace(DRAWN, height=70))], lanes=1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[Sequence]:
+    """JPEG and PNG files of different sizes; one of the JPEG files is truncated."""
+    folder = tmp_path_factory.mktemp("files")
+    kinds = ("jpg", "png", "both", "jpg")
+    made = [as_files(drawn(seed), folder / str(seed), kind) for seed, kind in enumerate(kinds)]
+    bad = folder / "3" / "0009.jpg"
+    bad.write_bytes(bad.read_bytes()[:-40])
+    return made
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_a_decoder_of_the_device_gives_the_boxes_of_its_pixels(
+    params: Params, files: list[Sequence], monkeypatch: pytest.MonkeyPatch, devices: int
+) -> None:
+    how: dict[str, Any] = {"lanes": 2 * devices, "devices": jax.devices()[:devices], "passes": 4}
+    expected = together(params, files, **how)
+    with faked(monkeypatch) as batches:
+        tracks = together(params, files, **how, decode="device")
+    # the host decodes the truncated file; what comes after it may have been asked for or not
+    assert 11 + 4 + 9 <= sum(batches) <= 11 + 4 + 15
+    for track, other in zip(tracks, expected, strict=True):
+        np.testing.assert_array_equal(track.boxes, other.boxes)
+        assert str(track.error) == str(other.error)
+    assert [len(track.boxes) for track in tracks] == [11, 1, 7, 9]
+    assert [track.error is not None for track in tracks] == [False, False, False, True]
+    assert "0009.jpg: " in str(tracks[3].error)
+    assert "truncated" in str(tracks[3].error)
+
+
+def test_nvimagecodec_can_feed_lanes(
+    params: Params, files: list[Sequence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its decoder for the host, whose pixels are ours."""
+    pytest.importorskip("nvidia.nvimgcodec")
+    devices = jax.devices()[:2]
+    how: dict[str, Any] = {"lanes": 4, "devices": devices, "passes": 4}
+    expected = together(params, files, **how)
+    decoders = [device_decoder.NvImageCodec(device) for device in devices]
+    monkeypatch.setattr(device_decoder, "decoders_on", lambda _: decoders)
+    tracks = together(params, files, **how, decode="device")
+    for track, other in zip(tracks, expected, strict=True):
+        np.testing.assert_array_equal(track.boxes, other.boxes)
+        assert str(track.error) == str(other.error)
+
+
+def test_pixels_of_the_device_are_what_is_tracked_on(
+    params: Params, files: list[Sequence], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also in the first frame, which the host has decoded for its size."""
+    lanes: dict[str, Any] = {"lanes": 1, "passes": 4}
+    (whole,) = together(params, files[:1], **lanes)
+    with faked(monkeypatch, Lighter) as batches:
+        (track,) = together(params, files[:1], **lanes, decode="device")
+    assert sum(batches) == 11
+    assert (track.peak[1:] != whole.peak[1:]).all()
+
+    class Seen:
+        def __init__(self, source: FrameSource) -> None:
+            self.source = source
+
+        def __len__(self) -> int:
+            return len(self.source)
+
+        def read(self, index: int) -> Frame:
+            return self.source.read(index) + np.uint8(100)
+
+        def label(self, index: int) -> str:
+            return self.source.label(index)
+
+    lighter = replace(files[0], frames=Seen(files[0].frames))
+    (expected,) = together(params, [lighter], **lanes)
+    np.testing.assert_array_equal(track.boxes, expected.boxes)
+    np.testing.assert_array_equal(track.peak, expected.peak)
+
+
+def test_each_size_is_one_more_executable(
+    params: Params, files: list[Sequence], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = synthetic(replace(DRAWN, frames=6, height=61, width=71))  # no other test has this size
+    how: dict[str, Any] = {"lanes": 2, "passes": 4, "decode": "device"}
+    with faked(monkeypatch):
+        together(params, files[:1], **how)
+        before = compilation.total()
+        together(params, [as_files(other, tmp_path / "other", "jpg"), files[0]], **how)
+        between = compilation.total()
+        together(params, [as_files(other, tmp_path / "again", "jpg"), files[0]], **how)
+    assert (between - before).executables == 1
+    assert (compilation.total() - between).executables == 0
+
+
+def test_who_decodes_is_the_host_or_the_device(params: Params) -> None:
+    with pytest.raises(ValueError, match="decode: 'gpu' is neither 'host' nor 'device'"):
+        together(params, [drawn(0)], lanes=1, decode="gpu")
+
+
+def test_without_a_gpu_no_device_decodes(params: Params) -> None:
+    with pytest.raises(InputError, match="decode: device needs an NVIDIA GPU"):
+        together(params, [drawn(0)], lanes=1, decode="device")

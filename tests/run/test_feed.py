@@ -3,15 +3,19 @@
 import collections
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
+import simplejpeg
 from jax.sharding import Mesh
 
 from hcft_jax.data.sequence import Frame
-from hcft_jax.run.feed import BLOCK, Feed, Held
+from hcft_jax.run.feed import Feed, Held
+from hcft_jax.run.store import BLOCK
 from hcft_jax.util.errors import InputError
+from tests.decoding import FakeDecoder, Lighter, jpeg
 
 LARGEST = (60, 200)  # two blocks
 
@@ -33,6 +37,9 @@ class Drawn:
         self.reads[index] += 1
         if index == self.broken:
             raise InputError(f"frame {index} is broken")
+        return self.drawn(index)
+
+    def drawn(self, index: int) -> Frame:
         rng = np.random.default_rng((self.seed, index))
         return rng.integers(0, 256, (*self.size, 3), np.uint8)
 
@@ -219,3 +226,138 @@ def test_a_given_frame_is_not_read_again(feed: Callable[..., Feed]) -> None:
     settle(own, held)
     assert not source.reads
     np.testing.assert_array_equal(stored(own, 8, held, source.size), given)
+
+
+class Files(Drawn):
+    """The same as files, unless it is said otherwise of one."""
+
+    def __init__(self, size: tuple[int, int], seed: int = 0, **other: bytes | None) -> None:
+        super().__init__(size, seed)
+        self.other = {int(index.strip("_")): content for index, content in other.items()}
+
+    def encoded(self, index: int) -> bytes | None:
+        return self.other[index] if index in self.other else jpeg(self.drawn(index))
+
+
+def lighter(source: Files, index: int) -> Frame:
+    """What ``Lighter`` makes of a frame."""
+    content = source.encoded(index)
+    assert content is not None
+    return simplejpeg.decode_jpeg(content, "RGB") + np.uint8(100)
+
+
+@pytest.fixture
+def decoding() -> Iterator[Callable[..., Feed]]:
+    made: list[Feed] = []
+
+    def make(
+        slots: int = 8, packet: int = 2, devices: int = 1, kind: type[FakeDecoder] = Lighter
+    ) -> Feed:
+        on = jax.devices()[:devices]
+        mesh, decoders = Mesh(np.array(on), ("lanes",)), [kind(device) for device in on]
+        made.append(Feed(mesh, LARGEST, slots, packet, threads=2, decoders=decoders))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("packet", [1, 2, 5])
+def test_files_are_decoded_on_their_device_and_all_else_by_the_host(
+    decoding: Callable[..., Feed], devices: int, packet: int
+) -> None:
+    own = decoding(slots=20, packet=packet, devices=devices)
+    files = [Files(LARGEST, 1), Files((7, 9), 2, _3=None), Files((50, 31), 3)]
+    sources: list[Drawn] = [*files, Drawn((7, 9), 4)]
+    asked = []
+    for index in (3, 0, 5):
+        for device in range(devices):
+            for source in sources:
+                held = None
+                while held is None:
+                    held = own.request(device, source, index, source.size)
+                    own.send()
+                asked.append((source, index, held))
+    settle(own, *(held for _, _, held in asked))
+    for source, index, held in asked:
+        by_device = isinstance(source, Files) and index not in source.other
+        expected = lighter(source, index) if isinstance(source, Files) and by_device else None
+        expected = source.read(index) if expected is None else expected
+        np.testing.assert_array_equal(stored(own, 20, held, source.size), expected)
+
+
+def test_a_given_frame_is_decoded_on_the_device_again(decoding: Callable[..., Feed]) -> None:
+    own, source = decoding(), Files((7, 9), _1=None)
+    given = np.full((7, 9, 3), 5, np.uint8)
+    held = [own.request(0, source, index, source.size, given) for index in range(2)]
+    settle(own, *held)
+    np.testing.assert_array_equal(stored(own, 8, held[0], source.size), lighter(source, 0))
+    np.testing.assert_array_equal(stored(own, 8, held[1], source.size), given)
+    assert not source.reads
+
+
+def test_what_a_decoder_refuses_or_turns_is_the_hosts(decoding: Callable[..., Feed]) -> None:
+    class Turns(Lighter):
+        def one(self, content: bytes) -> jax.Array | None:
+            image = super().one(content)
+            assert image is not None
+            return [None, image.swapaxes(0, 1), image][len(content) % 3]
+
+    own, source = decoding(kind=Turns, packet=8), Files((7, 9))
+    contents = [source.encoded(index) for index in range(8)]
+    kinds = [len(content or b"") % 3 for content in contents]
+    assert set(kinds) == {0, 1, 2}
+    held = [own.request(0, source, index, source.size) for index in range(8)]
+    settle(own, *held)
+    for index, (kind, one) in enumerate(zip(kinds, held, strict=True)):
+        expected = lighter(source, index) if kind == 2 else source.read(index)
+        np.testing.assert_array_equal(stored(own, 8, one, source.size), expected)
+
+
+def test_the_hosts_errors_are_those_of_broken_files(decoding: Callable[..., Feed]) -> None:
+    whole = jpeg(np.zeros((7, 9, 3), np.uint8))
+    source = Files((7, 9), _1=b"", _2=whole[:-30], _3=jpeg(np.zeros((9, 7, 3), np.uint8)))
+    source.broken = 1
+    own = decoding()
+    held = [own.request(0, source, index, source.size) for index in range(5)]
+    settle(own, *held)
+    errors = [one.error for one in held if one is not None]
+    assert [error is not None for error in errors] == [False, True, False, False, False]
+    assert "frame 1 is broken" in str(errors[1])
+    assert source.reads == {1: 1, 2: 1, 3: 1}, "the host has read what the device must not decode"
+
+
+def test_a_fault_of_a_decoder_is_raised(decoding: Callable[..., Feed]) -> None:
+    class Faulty(FakeDecoder):
+        def decode(self, contents: list[bytes]) -> list[jax.Array | None]:
+            raise ZeroDivisionError
+
+    own, source = decoding(kind=Faulty), Files((7, 9))
+    own.request(0, source, 0, source.size)
+    own.flush()
+    with pytest.raises(ZeroDivisionError):
+        own.send(wait=True)
+
+
+def test_slots_are_used_again_by_images_of_the_device(decoding: Callable[..., Feed]) -> None:
+    own, sources = (
+        decoding(slots=4, packet=1),
+        (Files(LARGEST, 1), Files((50, 31), 2), Drawn((7, 9))),
+    )
+    for index in range(30):
+        source = sources[index % 3]
+        held = own.request(0, source, index, source.size)
+        settle(own, held)
+        expected = lighter(source, index) if isinstance(source, Files) else source.read(index)
+        np.testing.assert_array_equal(stored(own, 4, held, source.size), expected)
+        assert held is not None
+        own.release(held)
+
+
+@pytest.mark.parametrize("how", [{"direct": True}, {"direct": False, "devices": 2}], ids=str)
+def test_decoders_are_for_devices_with_a_store_of_their_own(how: dict[str, Any]) -> None:
+    mesh = Mesh(np.array(jax.devices()[: how.pop("devices", 1)]), ("lanes",))
+    with pytest.raises(ValueError, match="1 decoders"):
+        Feed(mesh, LARGEST, 4, 1, decoders=[FakeDecoder(jax.devices()[0])], **how)

@@ -6,6 +6,7 @@ import pytest
 from absl import flags
 
 from experiments.throughput import accelerator, workload
+from tests.decoding import FakeDecoder, Lighter, faked
 
 
 def command(*arguments: str) -> int:
@@ -18,6 +19,7 @@ FEW = {
     "lanes": ["2 lanes, bfloat16, from files", "frames in memory", "the device is busy"],
     "feed": ["feed from memory", "feed from files", "decoding alone"],
     "oracle": ["no --oracle"],
+    "decode": ["the device does not decode: decode: device needs an NVIDIA GPU"],
 }
 MANY = FEW | {
     "stages": ["the sum of the stages"],
@@ -40,6 +42,22 @@ def test_every_number_is_printed(
     for texts in checks.values():
         for text in texts:
             assert text in said
+
+
+def test_a_decoder_of_the_device_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workload.drawn(tmp_path, 1, 5, scale=0.2)
+    arguments = [f"--data_dir={tmp_path}", "--backbone=compact", "--lanes=2", "--checks=decode"]
+    for kind in (FakeDecoder, Lighter):
+        with faked(monkeypatch, kind):
+            assert command(*arguments) == 0
+        said = capsys.readouterr().out
+        assert "2 lanes, bfloat16, decoded on the device" in said
+        assert "feed decoded on the device" in said
+        assert "pixels decoded on the device: " in said
+        assert ("0.000 of 255 apart, at most 0\n" in said) == (kind is FakeDecoder)
+        assert "not decoded on the device: 0 of " in said
 
 
 def test_an_unknown_check_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
