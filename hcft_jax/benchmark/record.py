@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -126,11 +127,13 @@ def _tracked(task: Task, params: Params) -> Iterator[Tracked]:
 
 def _draw(video: OverlayWriter, task: Task, tracked: Tracked, before: Floats) -> None:
     """Add frames to the overlay video; ``before`` are the boxes of all the frames before them."""
-    window = _geometry(task, tracked).window
+    height, width = _geometry(task, tracked).window
+    factors = _factors(task, tracked, before)
     truth = task.sequence.boxes[len(before) :]
     for i, (image, (row, column)) in enumerate(
         zip(tracked.images, _centres(tracked, before), strict=True)
     ):
+        window = math.floor(factors[i] * height), math.floor(factors[i] * width)
         top, left = row - window[0] // 2, column - window[1] // 2
         video.draw(
             image,
@@ -161,7 +164,21 @@ def _geometry(task: Task, tracked: Tracked) -> sampling.Geometry:
     return sampling.geometry((h, w), (size[0], size[1]), task.experiment.tracker.layout)
 
 
+def _factors(task: Task, tracked: Tracked, before: Floats) -> Floats:
+    """How much larger each frame's search window is than the first one."""
+    boxes = _previous(tracked, before)
+    if task.experiment.tracker.window == "first":
+        return np.ones(len(boxes), np.float32)
+    first = np.concatenate([before, tracked.boxes])[0]
+    return np.asarray(boxes[:, 2] / first[2], np.float32)
+
+
+def _previous(tracked: Tracked, before: Floats) -> Floats:
+    """The box in the frame before each."""
+    return np.concatenate([before[-1:], tracked.boxes])[: len(tracked.boxes)]
+
+
 def _centres(tracked: Tracked, before: Floats) -> Floats:
     """(row, column) of each frame's search window: where the target was in the frame before."""
-    boxes = np.concatenate([before[-1:], tracked.boxes])[: len(tracked.boxes)]
+    boxes = _previous(tracked, before)
     return np.asarray(boxes[:, 1::-1] + 0.5 * boxes[:, 3:1:-1], np.float32)
