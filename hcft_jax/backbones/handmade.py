@@ -31,8 +31,8 @@ def features(
 ) -> dict[str, jax.Array]:
     """Return the named maps of a search window.
 
-    * ``hog_4``: all 31 channels of fHOG, cells of 4 px (KCF);
-    * ``hog_1``: its 27 channels of orientations, cells of 1 px (DSST);
+    * ``hog_4``: all 31 channels of fHOG of the grey values in [0, 1], cells of 4 px (KCF);
+    * ``hog_1``: its 27 channels of orientations, of the colours in [0, 255], cells of 1 px (DSST);
     * ``grey``: grey values in [-0.5, 0.5], cells of 1 px (CSK, DSST);
     * ``centred``: grey values in [0, 1] minus their mean (KCF on grey values).
 
@@ -50,9 +50,10 @@ def features(
     maps = {}
     for name in layers:
         if name.startswith("hog"):
-            cell = HOG.cells[name]
-            histogram = fhog(grey, cell, size)
-            maps[name] = histogram if cell > 1 else histogram[..., :27]
+            if name == "hog_4":
+                maps[name] = fhog(grey, 4, size)
+            else:
+                maps[name] = fhog(image, 1, size)[..., :27]
         else:
             inside = _inside(grey.shape, size)
             mean = jnp.sum(jnp.where(inside, grey, 0.0)) / jnp.sum(inside)
