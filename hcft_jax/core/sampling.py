@@ -183,7 +183,7 @@ def grey(image: Image, extent: Array) -> jax.Array:
         mean nothing.
     """
     pixels = _whole(image, extent)
-    return brightness(pixels.astype(jnp.promote_types(pixels.dtype, jnp.float32)))
+    return brightness(pixels.astype(jnp.float64 if pixels.dtype == jnp.float64 else jnp.float32))
 
 
 def _whole(image: Image, extent: Array) -> jax.Array:
