@@ -55,7 +55,7 @@ def features(
             maps[name] = histogram if cell > 1 else histogram[..., :27]
         else:
             inside = _inside(grey.shape, size)
-            mean = jnp.sum(jnp.where(inside, grey, 0.0)) / jnp.sum(inside)
+            mean = jnp.sum(jnp.where(inside, grey, 0.0)) / jnp.sum(inside.astype(grey.dtype))
             value = grey - (mean if name == "centred" else 0.5)
             maps[name] = jnp.where(inside, value, 0.0)[..., None]
     return maps
