@@ -23,7 +23,7 @@ def value(encoded: Any) -> np.ndarray:
     assert (limbs[..., :4] >= 0).all()
     assert (limbs[..., :3] < 2**14).all()
     assert (limbs[..., 3] < 2**11).all()
-    mantissa = sum(limbs[..., i] << (14 * i) for i in range(4))
+    mantissa = (limbs[..., :4] << (14 * np.arange(4))).sum(axis=-1)
     return np.ldexp(mantissa.astype(np.float64), limbs[..., 4])
 
 

@@ -133,7 +133,9 @@ def test_batches_are_loops(film: Film) -> None:
     later = [jnp.stack(of) for of in zip(at(film, 2), at(film, 3), strict=True)]
 
     def both(fixed: Scales, first: Any, second: Any) -> Scale:
-        return scale.follow(fixed, scale.start(fixed, *first), *second, ETA)
+        state = scale.start(fixed, *first)
+        pixels, extent, position = second
+        return scale.follow(fixed, state, pixels, extent, position, ETA)
 
     mapped = jax.jit(jax.vmap(both))(stacked, (pixels, extent, position), tuple(later))
     for i, own in enumerate(fixed):
@@ -229,7 +231,7 @@ class TestGrey:
 
     @pytest.mark.parametrize("kind", [np.uint8, np.float32, np.float64])
     def test_colours_have_matlabs_brightness(self, kind: type) -> None:
-        image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(kind)
+        image: np.ndarray = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(kind)
         weighted = image.astype(float) @ np.array([0.2989, 0.587, 0.114])
         tie = np.abs(weighted % 1 - 0.5) < 1e-4  # single precision may decide it otherwise
         with jax.enable_x64(kind is np.float64):
