@@ -97,8 +97,8 @@ def test_the_target_is_followed(
         assert boxes.shape == (FRAMES, 4)
         centres, true = (b[:, :2] + b[:, 2:] / 2 for b in (boxes, sequence.boxes))
         assert np.abs(centres - true).max() < 6
-        resized = CONFIGS[name]().scale == "dsst"
-        assert (np.ptp(boxes[:, 2:], axis=0) > 0).all() == resized
+    resized = [bool(np.ptp(boxes[:, 2:] - boxes[0, 2:])) for boxes in alone(name)]
+    assert any(resized) == (CONFIGS[name]().scale == "dsst")  # a few frames of a slow change
 
 
 @some
