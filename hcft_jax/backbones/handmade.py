@@ -56,7 +56,7 @@ def features(
                 maps[name] = fhog(image, 1, size)[..., :27]
         else:
             inside = _inside(grey.shape, size)
-            mean = jnp.sum(jnp.where(inside, grey, 0.0)) / jnp.sum(inside)
+            mean = jnp.sum(jnp.where(inside, grey, 0.0)) / jnp.sum(inside.astype(grey.dtype))
             value = grey - (mean if name == "centred" else 0.5)
             maps[name] = jnp.where(inside, value, 0.0)[..., None]
     return maps

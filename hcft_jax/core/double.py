@@ -29,7 +29,8 @@ def encoded(values: Any) -> Any:
     fraction, exponent = xp.frexp(values)
     mantissa = fraction * 2.0**_MANTISSA
     limbs = [xp.floor(mantissa / 2.0 ** (_BITS * i)) % 2.0**_BITS for i in range(_LIMBS)]
-    return xp.stack([*limbs, exponent - _MANTISSA], axis=-1).astype(xp.int32)
+    exponent = (exponent - _MANTISSA).astype(mantissa.dtype)
+    return xp.stack([*limbs, exponent], axis=-1).astype(xp.int32)
 
 
 def multiply(a: jax.Array, b: jax.Array) -> jax.Array:

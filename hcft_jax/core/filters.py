@@ -175,6 +175,7 @@ def _divided(
     phase = transform.forward(place)
     real, imaginary = own + lambda_ * phase[0], -lambda_ * phase[1]
     square = jnp.square(real) + jnp.square(imaginary)
+    square = jnp.where(square > 0, square, 1.0)  # zero where a padded spectrum is
     return (
         jnp.stack([y[0] * real + y[1] * imaginary, y[1] * real - y[0] * imaginary]) / square[None]
     )

@@ -183,7 +183,7 @@ def grey(image: Image, extent: Array) -> jax.Array:
         mean nothing.
     """
     pixels = _whole(image, extent)
-    return brightness(pixels.astype(jnp.promote_types(pixels.dtype, jnp.float32)))
+    return brightness(pixels.astype(jnp.float64 if pixels.dtype == jnp.float64 else jnp.float32))
 
 
 def _whole(image: Image, extent: Array) -> jax.Array:
@@ -253,7 +253,8 @@ def _scaled(image: Image, position: jax.Array, factor: jax.Array, crop: Crop) ->
     dtype = jnp.asarray(crop.vertical).dtype
     operators = []
     for axis, operator in enumerate((crop.vertical, crop.horizontal)):
-        window = jnp.maximum(jnp.floor(crop.window[axis] * factor), 1.0).astype(dtype)
+        window = jnp.asarray(crop.window)[axis].astype(dtype) * factor.astype(dtype)
+        window = jnp.maximum(jnp.floor(window), 1.0)
         size = crop.size[axis]
         first = jnp.floor(position[axis]) + 1.0 - jnp.floor(window / 2)
         shape = operator.shape[0], pixels.shape[axis]

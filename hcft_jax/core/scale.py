@@ -93,7 +93,7 @@ def scales(target: Pair, image: Pair, margin: float, shape: tuple[int, int]) -> 
         target: (h, w) in the first frame, in pixels: numbers, or traced float64.
         image: (H, W) in pixels.
         margin: pixels that are added to the target's sides before it is sampled.
-        shape: (height, width) of the samples with padding.
+        shape: (height, width) of the samples with padding; less than a cell is padded to one.
     """
     xp = namespace(*target)
     sample = sample_size(target, margin)
@@ -106,7 +106,7 @@ def scales(target: Pair, image: Pair, margin: float, shape: tuple[int, int]) -> 
         sample=xp.stack(sample).astype(xp.int32),
         least=xp.clip(least, -_FARTHEST, 0).astype(xp.int32),
         most=xp.clip(most, 0, _FARTHEST).astype(xp.int32),
-        shape=shape,
+        shape=(max(shape[0], CELL), max(shape[1], CELL)),
     )
 
 

@@ -15,6 +15,7 @@ from hcft_jax.core import differentiable, search, spectrum, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.util.errors import SettingError
 from hcft_jax.weights import lookup
 
 FRAMES = 4
@@ -170,6 +171,14 @@ def test_the_weights_of_hann_give_the_target_itself(compact: Any) -> None:
         own = differentiable.windowed(target, basis, jnp.array([0.5, -0.5, 0.0]))
         for a, b in zip(jax.tree.leaves(own), jax.tree.leaves(target), strict=True):
             np.testing.assert_allclose(a, b, atol=2e-6 * max(1.0, np.abs(b).max()))
+
+
+def test_a_size_that_is_followed_is_refused(compact: Any) -> None:
+    config = dataclasses.replace(CONFIG, scale="dsst")
+    images = np.stack([VIDEO.frames.read(i) for i in range(2)])
+    state = tracker.init(compact, CONFIG, images[0], VIDEO.boxes[0])
+    with pytest.raises(SettingError, match=r"^scale: "):
+        differentiable.unroll(compact, config, state, jnp.asarray(images[1:]))
 
 
 def test_an_fft_has_no_windows_as_data(compact: Any) -> None:

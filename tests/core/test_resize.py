@@ -1,7 +1,11 @@
+from typing import Any
+
 import cv2
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hcft_jax.core import resize
@@ -53,3 +57,53 @@ def test_the_operator_is_the_transcribed_rule(size_in: int, size_out: int) -> No
 def test_sizes_below_one_are_refused(sizes: tuple[int, int]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         resize.matrix(*sizes)
+
+
+CUT = jax.jit(resize.cut, static_argnums=4)
+SHAPE = (16, 50)  # that all of these share
+
+
+def cut(first: int, size_in: int, length: int, size_out: int, run: Any = CUT) -> np.ndarray:
+    numbers = (jnp.float32(first), jnp.float32(size_in))
+    whole = (jnp.asarray(length, jnp.int32), jnp.asarray(size_out, jnp.int32))
+    return np.asarray(run(*numbers, *whole, SHAPE))
+
+
+def cut_and_resized(first: int, size_in: int, length: int, size_out: int) -> np.ndarray:
+    """The operator of one axis, by an image that is padded, cropped and resized."""
+    before, after = max(-first, 0), max(first + size_in - length, 0)
+    padded = np.pad(np.eye(length), [(before, after), (0, 0)], mode="edge")
+    window = padded[first + before : first + before + size_in]
+    expected = np.zeros(SHAPE)
+    expected[:size_out, :length] = resize.matrix(size_in, size_out) @ window
+    return expected
+
+
+@settings(deadline=None)
+@given(
+    st.integers(-120, 120), st.integers(1, 100), st.integers(1, SHAPE[1]), st.integers(1, SHAPE[0])
+)
+def test_a_window_is_cut_with_repeated_edges_and_resized(
+    first: int, size_in: int, length: int, size_out: int
+) -> None:
+    found = cut(first, size_in, length, size_out)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, cut_and_resized(first, size_in, length, size_out), atol=1e-6)
+    np.testing.assert_allclose(found[:size_out].sum(axis=1), 1.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        (0, 50, 50, 16),  # the image itself
+        (-7, 33, 40, 16),  # shrinks, partly outside
+        (31, 9, 40, 16),  # grows, up to the edge
+        (-60, 20, 40, 5),  # wholly before it
+        (70, 20, 40, 5),  # and behind
+        (3, 16, 40, 16),  # keeps its size
+        (10, 1, 1, 3),  # of one pixel
+    ],
+)
+def test_windows_inside_and_outside(window: tuple[int, int, int, int], maybe_jit: Any) -> None:
+    run = maybe_jit(resize.cut, static_argnums=4)
+    np.testing.assert_allclose(cut(*window, run), cut_and_resized(*window), atol=1e-6)

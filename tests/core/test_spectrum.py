@@ -148,6 +148,41 @@ def test_inverse_undoes_the_transform_and_centres(
     assert not result.any()
 
 
+@every
+def test_forward_undoes_inverse(
+    maybe_jit: Callable[..., Callable[..., jax.Array]], grid: tuple[int, int], which: int
+) -> None:
+    transform = transforms(grid)[which]
+    values = np.zeros(transform.shape, np.float32)
+    values[: grid[0], : grid[1]] = np.random.default_rng(3).normal(size=grid)
+    x = maybe_jit(lambda t, v: t.forward(v))(transform, jnp.asarray(values))
+    half = np.fft.rfft2(np.fft.ifftshift(values[: grid[0], : grid[1]]), axes=(1, 0))
+    check(x, half, 2e-6 * np.abs(half).max())
+    back = maybe_jit(lambda t, x: t.inverse(x))(transform, x)
+    np.testing.assert_allclose(back, values, atol=2e-6 * np.abs(half).max())
+    row, column = (int(i) for i in transform.centre)
+    assert (row, column) == (grid[0] // 2, grid[1] // 2)
+    constant = np.zeros((2, transform.shape[0] // 2 + 1, transform.shape[1]), np.float32)
+    phases = np.zeros(grid)
+    phases[0, 0] = 1  # an impulse at index 0
+    impulse = np.fft.rfft2(phases, axes=(1, 0))
+    constant[0, : impulse.shape[0], : impulse.shape[1]] = impulse.real
+    place = np.asarray(transform.inverse(jnp.asarray(constant)))
+    assert np.unravel_index(place.argmax(), place.shape) == (row, column)
+
+
+@pytest.mark.parametrize("grid", [(8, 8), (9, 7), (8, 11)])
+def test_maps_of_the_grids_own_cells_are_only_windowed(grid: tuple[int, int]) -> None:
+    padded = (grid[0] + 3, grid[1] + 6)
+    features = np.zeros((*padded, 3), np.float32)
+    features[: grid[0], : grid[1]] = np.random.default_rng(6).uniform(0, 9, (*grid, 3))
+    own = features[: grid[0], : grid[1]].astype(np.float64)
+    transform = spectrum.matrices(grid, [padded], padded, own=True)
+    x = transform.complete(transform.observe(jnp.asarray(features))).values
+    expected = windowed(own, grid)
+    check(jnp.swapaxes(x, 0, 1), expected, 2e-6 * np.abs(expected).max())
+
+
 @pytest.mark.parametrize("which", range(3))
 def test_the_label_can_be_differentiated(which: int) -> None:
     def energy(sigma: jax.Array) -> jax.Array:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.experiment import settings, sweeps
 from hcft_jax.experiment.settings import Experiment, folders
@@ -38,6 +39,38 @@ def test_drawn_sequences_have_the_folders_of_version_0_1(row: dict[str, Any]) ->
     drawn = Synthetic(**row["synthetic"])
     experiment = dataclasses.replace(settings.load("hcft"), synthetic=drawn)
     assert named(experiment) == (row["label"], row["folder"])
+
+
+LATER: dict[str, Any] = {
+    "normalized": (False, True),
+    "scale": ("none", "dsst"),
+    "scale_eta": (0.01, 0.02),
+    "scale_margin": (8.0, 4.0),
+    "padding": (None, 2.5),
+    "halved_from": (None, 100.0),
+    "kernel": ("linear", "csk"),
+    "bandwidth": (0.5, 0.2),
+    "window": ("first", "scaled"),
+}
+
+
+def test_the_fields_that_came_later_are_known() -> None:
+    later = {
+        f.name: f.default for f in dataclasses.fields(TrackerConfig) if f.metadata.get("later")
+    }
+    assert later == {name: values[0] for name, values in LATER.items()}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_field_that_came_later_is_in_the_hash_where_it_has_another_value(name: str) -> None:
+    default, other = LATER[name]
+    for config in ("hcft", "cf2"):
+        own = settings.derive(config)
+        assert named(settings.override(own, {name: default})) == named(own)
+        changed = settings.override(own, {name: other})
+        assert changed.label != own.label
+        before, after = (e.folder(DIGEST).rpartition("-")[2] for e in (own, changed))
+        assert before != after
 
 
 def place(tmp_path: Path, *names: str) -> list[str]:

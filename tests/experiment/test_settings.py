@@ -12,9 +12,10 @@ from hcft_jax.util.errors import InputError
 
 SHIPPED = [
     *("alex", "alex_c3", "alex_c4", "alex_c5", "alex_c543", "alex_c5_c4"),
-    *("c3", "c4", "c5", "c543", "c5_c4", "cf2", "demo", "first_layer", "hcft", "otb"),
-    *("slow_update", "video"),
+    *("c3", "c4", "c5", "c543", "c5_c4", "cf2", "cf2_head", "csk", "dcf", "demo", "dsst"),
+    *("first_layer", "hcft", "kcf", "kcf_grey", "otb", "slow_update", "video"),
 ]
+HOG: dict[str, Any] = {"backbone": "hog", "layers": ("hog_4",), "gamma": (1.0,)}
 
 
 def test_the_shipped_configurations_are_there() -> None:
@@ -69,6 +70,26 @@ def test_gamma_is_the_authors_order() -> None:
             {"backbone": "alexnet", "layers": ("conv1", "conv5", "conv2"), "input_size": 50},
             r"input_size: 50 leaves a map of one cell of conv5.*at least 51",
         ),
+        ({"kernel": "gaussian"}, "kernel: gaussian averages alpha, not a numerator; set update"),
+        ({"kernel": "csk"}, "kernel: csk averages alpha"),
+        ({"kernel": "cubic", "update": "cf2"}, "kernel: 'cubic' is not one of"),
+        ({"bandwidth": 0.0}, "bandwidth: 0.0 must be finite, above 0"),
+        ({"window": "scaled"}, "window: scaled needs a size that changes; set scale, too"),
+        ({"window": "other"}, "window: 'other' is not one of"),
+        ({"scale": "fdsst"}, "scale: 'fdsst' is not one of"),
+        ({"scale_eta": 1.5}, "scale_eta: 1.5 must be .* at most 1"),
+        ({"scale_margin": -1.0}, "scale_margin: -1.0 must be finite, at least 0"),
+        ({"padding": 1.0}, "padding: 1.0 must be finite, above 1"),
+        ({"padding": 0.5}, "padding: 0.5 must be finite, above 1"),
+        ({"halved_from": 100.0}, "halved_from: vgg19 sees a square; leave it out"),
+        ({"halved_from": -1.0}, "halved_from: -1.0 must be finite, above 0"),
+        (HOG | {"input_size": 64}, "input_size: hog has the window's own pixels; leave it out"),
+        (HOG | {"grid": 40}, "grid: hog has the window's own pixels; leave it out"),
+        (
+            HOG | {"layers": ("hog_4", "grey"), "gamma": (1.0, 1.0)},
+            "layers: hog_4,grey have cells of several sizes",
+        ),
+        (HOG | {"layers": ("hog_2",)}, "layers: no layer 'hog_2' in fHOG .*grey, hog_1, hog_4"),
     ],
 )
 def test_a_value_out_of_range_names_its_field(changes: dict[str, Any], message: str) -> None:
@@ -78,7 +99,11 @@ def test_a_value_out_of_range_names_its_field(changes: dict[str, Any], message: 
 
 def test_constants_are_leaves_and_choices_are_not() -> None:
     leaves = jax.tree.leaves(TrackerConfig(gamma=(1.0, 2.0, 3.0)))
-    assert leaves == [1.0, 2.0, 3.0, 0.01, 1e-4, 0.1, 8.0, 0.02]
+    # the last two: the scale filter's learning rate and the kernel's bandwidth
+    assert leaves == [1.0, 2.0, 3.0, 0.01, 1e-4, 0.1, 8.0, 0.02, 0.01, 0.5]
+    choice = TrackerConfig(scale="dsst", kernel="csk", normalized=True, padding=3.0)
+    assert jax.tree.leaves(choice) == jax.tree.leaves(TrackerConfig())
+    assert str(jax.tree.structure(choice)) != str(jax.tree.structure(TrackerConfig()))
 
 
 def test_an_unknown_configuration_lists_near_and_all_names() -> None:
@@ -134,6 +159,15 @@ CHANGED: dict[str, Any] = {
     "temperature": 0.03,
     "update": "cf2",
     "search": "sum",
+    "normalized": True,
+    "scale": "dsst",
+    "scale_eta": 0.02,
+    "scale_margin": 4.0,
+    "padding": 2.5,
+    "halved_from": 100.0,
+    "kernel": "gaussian",
+    "bandwidth": 0.2,
+    "window": "scaled",
     "hypercolumn": True,
     "input_size": 225,
     "grid": 40,
