@@ -32,7 +32,8 @@ def main(argv: list[str]) -> int:
     changes.setdefault("output_dir", "exported")
     experiment: Experiment = settings.override(settings.load(values.config), changes)
     constants = experiment.tracker.validate()
-    bucket = largest(_pair("image", values.image), _pair("target", values.target))
+    sizes = _pair("image", values.image), _pair("target", values.target)
+    bucket = largest(*sizes, constants.layout)
     weights = lookup.find(experiment.weights, experiment.tracker.backbone)
     folder = experiment.output_dir
     write(folder, constants, weights, bucket, tuple(values.platforms))

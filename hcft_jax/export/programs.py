@@ -23,6 +23,7 @@ from hcft_jax.backbones import registry
 from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core import sampling, scale, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.sampling import PAPER, Layout
 from hcft_jax.core.target import Bucket, placed_and_fixed
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.export import exported
@@ -146,8 +147,13 @@ def _flat(params: Any) -> tuple[Arrays, Callable[[Arrays], Any]]:
     return arrays, lambda given: jax.tree.unflatten(structure, [given[name] for name in names])
 
 
-def largest(image: tuple[int, int], target: tuple[float, float]) -> Bucket:
+def largest(image: tuple[int, int], target: tuple[float, float], layout: Layout = PAPER) -> Bucket:
     """Return the sizes that hold every target up to (h, w) pixels in images up to (H, W).
+
+    Args:
+        image: (H, W).
+        target: (h, w).
+        layout: the configuration's.
 
     Raises:
         InputError: a size is not positive, or the target is larger than the image.
@@ -156,6 +162,10 @@ def largest(image: tuple[int, int], target: tuple[float, float]) -> Bucket:
         raise SettingError("image", f"{image}, and the target {target} px, must be above zero")
     if any(t > i for t, i in zip(target, image, strict=True)):
         raise SettingError("target", f"{target} px (h, w) is larger than the image, {image} px")
-    window = [math.floor(sampling.PADDED * side) for side in target]
-    grid = window[0] // sampling.CELL, window[1] // sampling.CELL
-    return Bucket(image, grid, sample=(scale.LONGEST, scale.LONGEST))
+    times = layout.padding or sampling.PADDED
+    window = math.floor(times * target[0]), math.floor(times * target[1])
+    grid = window[0] // layout.cell, window[1] // layout.cell
+    sample = scale.LONGEST, scale.LONGEST
+    if layout.own:
+        return Bucket(image, grid, window, window, sample)
+    return Bucket(image, grid, sample=sample)
