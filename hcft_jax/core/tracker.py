@@ -8,6 +8,7 @@ positions are 0-based (``hcft_jax.util.boxes``).
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from hcft_jax.core.arrays import Array
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter, Kernel, Parts
 from hcft_jax.core.sampling import LEAST_GRID, Geometry, Image, View
-from hcft_jax.core.scale import Scale
+from hcft_jax.core.scale import Scale, Scales
 from hcft_jax.core.target import Bucket, Target, fixed, place
 from hcft_jax.util.errors import InputError
 
@@ -322,7 +323,9 @@ def detect(
     return position, output
 
 
-def measure_first(target: Target, image: Image, position: jax.Array) -> Scale | None:
+def measure_first(
+    target: Target, image: Image | npt.ArrayLike, position: jax.Array
+) -> Scale | None:
     """Return the target's size in the first frame; None where it is not followed.
 
     Args:
@@ -332,9 +335,12 @@ def measure_first(target: Target, image: Image, position: jax.Array) -> Scale | 
     """
     if target.scales is None:
         return None
-    return scale.start(
-        target.scales, sampling.grey(image, target.crop.image), target.crop.image, position
-    )
+    return _first_size(target.scales, image, target.crop.image, position)
+
+
+@jax.jit
+def _first_size(fixed: Scales, image: Any, extent: Array, position: jax.Array) -> Scale:
+    return scale.start(fixed, sampling.grey(image, extent), extent, position)
 
 
 def measure(

@@ -66,9 +66,9 @@ class Several:
         begun = [tracker.begin(params, config, box, size, bucket) for box in boxes]
         target, position = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *begun))
         self._params, self._config = params, config
-        size = _measure_first(target, image, position)
-        trained = _train(config, target, self._look(target, image, position, size))
-        self._state = State(position, trained, target, size)
+        scale = _measure_first(target, image, position)
+        trained = _train(config, target, self._look(target, image, position, scale))
+        self._state = State(position, trained, target, scale)
         compilation.once("several", lambda: self._warm(image), config, self._state, image)
 
     @property
@@ -86,7 +86,8 @@ class Several:
         before = self._state
         maps = self._look(before.target, image, before.position, before.scale)
         positions, output, learned = _detect(self._config, before, maps)
-        size, output, moved = _measure(self._config, before, output, image, positions)
+        sized = None if before.scale is None else image
+        size, output, moved = _measure(self._config, before, output, sized, positions)
         positions, moved, output = jax.device_get((positions, moved, output))
         which = np.flatnonzero(moved)
         state = replace(before, position=positions, filters=learned, scale=size)
@@ -122,7 +123,8 @@ class Several:
         _boxes(before)
         maps = self._look(before.target, image, before.position, before.scale)
         positions, output, learned = _detect(self._config, before, maps)
-        size, *_ = _measure(self._config, before, output, image, positions)
+        sized = None if before.scale is None else image
+        size, *_ = _measure(self._config, before, output, sized, positions)
         # as in ``update``, where the positions have been on the host
         positions = jax.device_get(positions)
         state = replace(before, position=positions, filters=learned, scale=size)
@@ -137,7 +139,7 @@ class Several:
 
 
 _boxes = jax.jit(jax.vmap(tracker.box))
-_measure_first = jax.jit(jax.vmap(tracker.measure_first, in_axes=(0, None, 0)))
+_measure_first = jax.vmap(tracker.measure_first, in_axes=(0, None, 0))
 
 
 @jax.jit
@@ -185,7 +187,11 @@ def _detect(config: TrackerConfig, state: State, maps: Maps) -> tuple[jax.Array,
 
 @jax.jit
 def _measure(
-    config: TrackerConfig, state: State, output: Output, image: jax.Array, positions: jax.Array
+    config: TrackerConfig,
+    state: State,
+    output: Output,
+    image: jax.Array | None,
+    positions: jax.Array,
 ) -> tuple[Scale | None, Output, jax.Array]:
     """Measure the targets, as ``tracker.measure`` does for one."""
 

@@ -53,9 +53,9 @@ def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike
     geometry, _ = place(box, size, config.layout)
     bucket = None if config.dft == "fft" else common_bucket([geometry])
     target, position = jax.device_put(tracker.begin(params, config, box, size, bucket))
-    size = _measure_first(target, image, position)
-    maps = _look(params, config, target, image, position, size)
-    state = State(position, _train(config, _general(target), maps), target, size)
+    scale = tracker.measure_first(target, image, position)
+    maps = _look(params, config, target, image, position, scale)
+    state = State(position, _train(config, _general(target), maps), target, scale)
     followed = config, _general(target), state.filters, maps  # what a target that moved takes more
 
     def every() -> object:
@@ -93,7 +93,6 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
 
 
 _patch = jax.jit(sampling.patch)
-_measure_first = jax.jit(tracker.measure_first)
 _measure = jax.jit(tracker.measure)
 
 

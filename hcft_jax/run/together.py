@@ -76,7 +76,7 @@ def track_together(
                 own = target
                 if config.scale != "none":
                     own = replace(target, scales=jax.device_put(begin(config)[0].scales))
-                size = _measure_first(own, image, start)
+                size = tracker.measure_first(own, image, start)
                 learned = _train(config, own, look.spectra(config, start, size))
                 tracks.append(State(start, learned, own, size))
             first = np.stack([np.asarray(tracker.box(track)) for track in tracks])
@@ -167,7 +167,6 @@ def _maps(
     return tracker.features(params, shared, patch, target.crop.size)
 
 
-_measure_first = jax.jit(tracker.measure_first)
 _measure = jax.jit(tracker.measure)
 _spectra = jax.jit(tracker.spectra)
 _train = jax.jit(tracker.train)

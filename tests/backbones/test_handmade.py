@@ -29,7 +29,7 @@ def expected(image: np.ndarray, name: str) -> np.ndarray:
     grey = matlabs(image) / 255
     maps = {
         "hog_4": lambda: transcription(grey, 4),
-        "hog_1": lambda: transcription(grey, 1)[..., :27],
+        "hog_1": lambda: transcription(np.asarray(image, np.float64), 1)[..., :27],
         "grey": lambda: grey[..., None] - 0.5,
         "centred": lambda: (grey - grey.mean())[..., None],
     }
