@@ -49,11 +49,10 @@ def features(
     grey = brightness(image) / 255.0
     maps = {}
     for name in layers:
-        if name.startswith("hog"):
-            if name == "hog_4":
-                maps[name] = fhog(grey, 4, size)
-            else:
-                maps[name] = fhog(image, 1, size)[..., :27]
+        if name == "hog_4":
+            maps[name] = fhog(grey, 4, size)
+        elif name == "hog_1":
+            maps[name] = fhog(image, 1, size)[..., :27]
         else:
             inside = _inside(grey.shape, size)
             mean = jnp.sum(jnp.where(inside, grey, 0.0)) / jnp.sum(inside.astype(grey.dtype))

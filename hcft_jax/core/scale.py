@@ -54,9 +54,7 @@ _HIGHEST = jax.lax.Precision.HIGHEST
 class Scales:
     """What the first frame fixes about a target's scales."""
 
-    base: (
-        Array  # int32 [2, 5]: (h, w) in pixels of what is sampled at factor 1, as ``double`` has it
-    )
+    base: Array  # int32 [2, 5]: (h, w) in pixels sampled at factor 1, as ``double`` has it
     sample: Array  # int32 [2]: (height, width) of a sample in pixels
     least: Array  # int32 []: exponent of the least factor
     most: Array  # int32 []: and of the largest

@@ -8,7 +8,7 @@ positions are 0-based (``hcft_jax.util.boxes``).
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -207,12 +207,12 @@ def step(
         raise InputError(f"image: {image.shape[:2]} px, but the first one had {target.image}")
     before = view(config, state.position, state.scale)
     z = observe(params, config, target, image, before)
-    position, output = detect(config, state, z, with_responses=with_responses)
-    size, output, moved = measure(config, state, output, image, position)
-    after = view(config, position, size)
+    found = find(config, state, z, image, with_responses=with_responses)
+    after = view(config, found.position, found.scale)
     # where the target stayed, the features at the new position are those at the old one
-    x = jax.lax.cond(moved, lambda: observe(params, config, target, image, after), lambda: z)
-    return State(position, learn(config, target, state.filters, x), target, size), output
+    x = jax.lax.cond(found.moved, lambda: observe(params, config, target, image, after), lambda: z)
+    learned = learn(config, target, state.filters, x)
+    return State(found.position, learned, target, found.scale), found.output
 
 
 def view(config: TrackerConfig, position: jax.Array, size: Scale | None) -> View:
@@ -321,6 +321,37 @@ def detect(
         responses=jnp.stack(responses) if with_responses else None,
     )
     return position, output
+
+
+class Found(NamedTuple):
+    """Where and how large the target is in a frame."""
+
+    position: jax.Array  # [2] (row, column) of its centre in pixels
+    scale: Scale | None  # its size; None: that of the first frame
+    output: Output
+    moved: jax.Array  # bool []: whether its search window is another one than before
+
+
+def find(
+    config: TrackerConfig,
+    state: State,
+    z: Spectra,
+    image: Image | None,
+    *,
+    with_responses: bool = False,
+) -> Found:
+    """Return where the target is, and how large: ``detect`` and then ``measure``.
+
+    Args:
+        config: the tracker's constants.
+        state: after the previous frame.
+        z: by ``observe`` at ``state.position``.
+        image: as for ``measure``.
+        with_responses: as for ``detect``.
+    """
+    position, output = detect(config, state, z, with_responses=with_responses)
+    size, output, moved = measure(config, state, output, image, position)
+    return Found(position, size, output, moved)
 
 
 def measure_first(

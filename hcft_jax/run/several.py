@@ -26,7 +26,7 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target, common_bucket, place
-from hcft_jax.core.tracker import Output, Spectra, State
+from hcft_jax.core.tracker import Found, Output, Spectra, State
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import SettingError
 
@@ -85,12 +85,10 @@ class Several:
         """Track the next frame; return ``Output`` with a leading axis of targets, on the host."""
         before = self._state
         maps = self._look(before.target, image, before.position, before.scale)
-        positions, output, learned = _detect(self._config, before, maps)
-        sized = None if before.scale is None else image
-        size, output, moved = _measure(self._config, before, output, sized, positions)
-        positions, moved, output = jax.device_get((positions, moved, output))
+        found, learned = _find(self._config, before, maps, self._sized(image))
+        positions, moved, output = jax.device_get((found.position, found.moved, found.output))
         which = np.flatnonzero(moved)
-        state = replace(before, position=positions, filters=learned, scale=size)
+        state = replace(before, position=positions, filters=learned, scale=found.scale)
         if len(which):
             state = self._follow(state, before.filters, image, which)
         self._state = state
@@ -104,6 +102,10 @@ class Several:
         padded[: len(which)] = which
         maps = self._look(state.target, image, state.position, state.scale, padded)
         return replace(state, filters=_follow(self._config, state, old, maps, padded))
+
+    def _sized(self, image: Images) -> Images | None:
+        """Return the image where sizes are followed, so that no program depends on it elsewhere."""
+        return None if self._state.scale is None else image
 
     def _look(
         self,
@@ -122,12 +124,10 @@ class Several:
         before = self._state
         _boxes(before)
         maps = self._look(before.target, image, before.position, before.scale)
-        positions, output, learned = _detect(self._config, before, maps)
-        sized = None if before.scale is None else image
-        size, *_ = _measure(self._config, before, output, sized, positions)
+        found, learned = _find(self._config, before, maps, self._sized(image))
         # as in ``update``, where the positions have been on the host
-        positions = jax.device_get(positions)
-        state = replace(before, position=positions, filters=learned, scale=size)
+        positions = jax.device_get(found.position)
+        state = replace(before, position=positions, filters=learned, scale=found.scale)
         count = len(before.position)
         size = 1
         while True:
@@ -178,29 +178,14 @@ def _train(config: TrackerConfig, target: Target, maps: Maps) -> Filters:
 
 
 @jax.jit
-def _detect(config: TrackerConfig, state: State, maps: Maps) -> tuple[jax.Array, Output, Filters]:
-    """Return new positions, outputs, and the filters of targets that stayed."""
+def _find(
+    config: TrackerConfig, state: State, maps: Maps, image: jax.Array | None
+) -> tuple[Found, Filters]:
+    """Return where the targets are, and the filters of those whose search window stayed."""
     z = _spectra(config, state.target, maps)
-    positions, output = jax.vmap(functools.partial(tracker.detect, config))(state, z)
-    return positions, output, _learned(config, state.target, state.filters, z)
-
-
-@jax.jit
-def _measure(
-    config: TrackerConfig,
-    state: State,
-    output: Output,
-    image: jax.Array | None,
-    positions: jax.Array,
-) -> tuple[Scale | None, Output, jax.Array]:
-    """Measure the targets, as ``tracker.measure`` does for one."""
-
-    def one(
-        state: State, output: Output, position: jax.Array
-    ) -> tuple[Scale | None, Output, jax.Array]:
-        return tracker.measure(config, state, output, image, position)
-
-    return jax.vmap(one)(state, output, positions)
+    find = functools.partial(tracker.find, config)
+    found = jax.vmap(find, in_axes=(0, 0, None))(state, z, image)
+    return found, _learned(config, state.target, state.filters, z)
 
 
 @jax.jit

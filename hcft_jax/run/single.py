@@ -15,7 +15,6 @@ import functools
 from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -25,7 +24,7 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target, common_bucket, place
-from hcft_jax.core.tracker import Output, State
+from hcft_jax.core.tracker import Found, Output, State
 from hcft_jax.util import compilation
 
 Filters = tuple[Filter, ...]
@@ -80,20 +79,18 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
     target, general = state.target, _general(state.target)
     image = jax.device_put(image)  # once, although it is cropped twice where the target moved
     maps = _look(params, config, target, image, state.position, state.scale)
-    position, filters, output, moved = _follow(config, replace(state, target=general), maps)
-    size = None
-    if state.scale is not None:
-        size, output, moved = _measure(config, state, output, image, position)
-    output, moved = jax.device_get((output, moved))
+    sized = None if state.scale is None else image
+    found, filters = _follow(config, replace(state, target=general), maps, sized)
+    output, moved = jax.device_get((found.output, found.moved))
     if moved:
-        maps = _look(params, config, target, image, position, size)
+        maps = _look(params, config, target, image, found.position, found.scale)
         filters = _learn(config, general, state.filters, maps)
     # the caller may now write into the image, and a device that fails does so in this call
-    return jax.block_until_ready(State(position, filters, target, size)), output
+    after = State(found.position, filters, target, found.scale)
+    return jax.block_until_ready(after), output
 
 
 _patch = jax.jit(sampling.patch)
-_measure = jax.jit(tracker.measure)
 
 
 @jax.jit
@@ -103,15 +100,14 @@ def _train(config: TrackerConfig, target: Target, maps: Maps) -> Filters:
 
 @jax.jit
 def _follow(
-    config: TrackerConfig, state: State, maps: Maps
-) -> tuple[jax.Array, Filters, Output, jax.Array]:
-    """Return the new position, the filters where it is the old one, the output, and whether not."""
+    config: TrackerConfig, state: State, maps: Maps, image: jax.Array | None
+) -> tuple[Found, Filters]:
+    """Return where the target is, and the filters where its search window has not moved."""
     target, old = state.target, state.filters
     z = tracker.spectra(config, target, maps)
-    position, output = tracker.detect(config, state, z)
-    moved = jnp.any(position != state.position)
+    found = tracker.find(config, state, z, image)
     stayed = functools.partial(tracker.learn, config, target, old, z)
-    return position, jax.lax.cond(moved, lambda: old, stayed), output, moved
+    return found, jax.lax.cond(found.moved, lambda: old, stayed)
 
 
 @jax.jit

@@ -37,9 +37,9 @@ class FrameResults(NamedTuple):
 
 def patches(config: TrackerConfig) -> Hashable:
     """Return a key that is equal for settings which see the same patches by the same network."""
-    return tuple(
-        getattr(config, name) for name in ("backbone", "input_size", "grid", "precision", "dft")
-    )
+    same = (getattr(config, name) for name in ("backbone", "input_size", "precision", "dft"))
+    # samples of a target's scales are not what the network sees
+    return *same, replace(config.layout, margin=None)
 
 
 def track_together(
@@ -61,7 +61,9 @@ def track_together(
         ValueError: settings that cannot share a network.
     """
     if len(set(map(patches, configs))) > 1:
-        raise ValueError("only settings of one backbone, input size, grid, precision and dft share")
+        raise ValueError(
+            "only settings of one backbone, input size, layout, precision and dft share"
+        )
     shared = _shared(configs)
     stream = frames.stream(sequence.frames)
     tracks: list[State] = []
@@ -85,29 +87,28 @@ def track_together(
             continue
         look = _Look(params, shared, tracks[0].target, image)
         found = [
-            _detect(config, track, look.spectra(config, track.position, track.scale))
+            _find(
+                config,
+                track,
+                look.spectra(config, track.position, track.scale),
+                None if track.scale is None else image,
+            )
             for config, track in zip(configs, tracks, strict=True)
         ]
-        measured = [
-            _measure(config, track, output, None if track.scale is None else image, position)
-            for config, track, (position, output) in zip(configs, tracks, found, strict=True)
-        ]
-        outputs = jax.device_get([output for _, output, _ in measured])
+        outputs = jax.device_get([one.output for one in found])
         tracks = [
-            State(
-                position,
-                _learn(
+            replace(
+                track,
+                position=one.position,
+                scale=one.scale,
+                filters=_learn(
                     config,
                     track.target,
                     track.filters,
-                    look.spectra(config, position, size),
+                    look.spectra(config, one.position, one.scale),
                 ),
-                track.target,
-                size,
             )
-            for config, track, (position, _), (size, *_) in zip(
-                configs, tracks, found, measured, strict=True
-            )
+            for config, track, one in zip(configs, tracks, found, strict=True)
         ]
         boxes, peak, psr = (
             np.stack([getattr(o, name) for o in outputs]) for name in ("box", "peak", "psr")
@@ -167,8 +168,7 @@ def _maps(
     return tracker.features(params, shared, patch, target.crop.size)
 
 
-_measure = jax.jit(tracker.measure)
 _spectra = jax.jit(tracker.spectra)
 _train = jax.jit(tracker.train)
-_detect = jax.jit(tracker.detect)
+_find = jax.jit(tracker.find)
 _learn = jax.jit(tracker.learn, donate_argnames="old")

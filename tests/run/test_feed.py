@@ -85,16 +85,12 @@ def stored(feed: Feed, slots: int, held: Held | None, size: tuple[int, int]) -> 
     return content[: 3 * size[0] * size[1]].reshape(*size, 3)
 
 
-@pytest.mark.parametrize("devices", [1, 2])
-@pytest.mark.parametrize("packet", [1, 2, 5])
-def test_frames_of_all_sizes_lie_in_their_slots_as_they_are(
-    feed: Callable[..., Feed], devices: int, packet: int
-) -> None:
-    assert 3 * LARGEST[0] * LARGEST[1] > BLOCK
-    own = feed(slots=8, packet=packet, devices=devices)
-    sources = [Drawn(LARGEST, 1), Drawn((7, 9), 2), Drawn((50, 31), 3)]
+def asked_for(
+    own: Feed, sources: list[Drawn], indices: tuple[int, ...], devices: int
+) -> list[tuple[Drawn, int, Held]]:
+    """Every one of these frames on every device, in its slot."""
     asked = []
-    for index in (3, 0):
+    for index in indices:
         for device in range(devices):
             for source in sources:
                 held = None
@@ -103,6 +99,18 @@ def test_frames_of_all_sizes_lie_in_their_slots_as_they_are(
                     own.send()
                 asked.append((source, index, held))
     settle(own, *(held for _, _, held in asked))
+    return asked
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("packet", [1, 2, 5])
+def test_frames_of_all_sizes_lie_in_their_slots_as_they_are(
+    feed: Callable[..., Feed], devices: int, packet: int
+) -> None:
+    assert 3 * LARGEST[0] * LARGEST[1] > BLOCK
+    own = feed(slots=8, packet=packet, devices=devices)
+    sources: list[Drawn] = [Drawn(LARGEST, 1), Drawn((7, 9), 2), Drawn((50, 31), 3)]
+    asked = asked_for(own, sources, (3, 0), devices)
     for source, index, held in asked:
         np.testing.assert_array_equal(stored(own, 8, held, source.size), source.read(index))
 
@@ -271,16 +279,7 @@ def test_files_are_decoded_on_their_device_and_all_else_by_the_host(
     own = decoding(slots=20, packet=packet, devices=devices)
     files = [Files(LARGEST, 1), Files((7, 9), 2, _3=None), Files((50, 31), 3)]
     sources: list[Drawn] = [*files, Drawn((7, 9), 4)]
-    asked = []
-    for index in (3, 0, 5):
-        for device in range(devices):
-            for source in sources:
-                held = None
-                while held is None:
-                    held = own.request(device, source, index, source.size)
-                    own.send()
-                asked.append((source, index, held))
-    settle(own, *(held for _, _, held in asked))
+    asked = asked_for(own, sources, (3, 0, 5), devices)
     for source, index, held in asked:
         by_device = isinstance(source, Files) and index not in source.other
         expected = lighter(source, index) if isinstance(source, Files) and by_device else None

@@ -10,8 +10,9 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.experiment.settings import load
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.run.together import track_together
+from hcft_jax.run.together import patches, track_together
 from hcft_jax.util.errors import InputError
 from tests.run.test_streaming import Broken
 
@@ -61,3 +62,22 @@ def test_what_came_before_a_bad_frame_is_delivered(params: Params, sequence: Seq
 def test_settings_of_other_patches_are_refused(params: Params, sequence: Sequence) -> None:
     with pytest.raises(ValueError, match="share"):
         next(track_together(params, [BOTH, replace(BOTH, input_size=48)], sequence))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (SETTINGS[0], replace(SETTINGS[0], padding=2.5)),
+        (load("csk").tracker, replace(load("csk").tracker, halved_from=None)),
+        (load("kcf").tracker, replace(load("kcf").tracker, layers=("hog_1",))),
+    ],
+    ids=["padding", "halved_from", "cells of other sizes"],
+)
+def test_windows_and_cells_of_other_sizes_are_other_patches(
+    first: TrackerConfig, second: TrackerConfig
+) -> None:
+    assert patches(first) != patches(second)
+
+
+def test_a_target_whose_size_is_followed_has_the_same_patches() -> None:
+    assert patches(SETTINGS[0]) == patches(replace(SETTINGS[0], scale="dsst"))
