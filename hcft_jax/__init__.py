@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from hcft_jax.api import Tracker as Tracker
     from hcft_jax.api import TrackError as TrackError
     from hcft_jax.core.config import TrackerConfig as TrackerConfig
+    from hcft_jax.core.detection import Output as Output
+    from hcft_jax.core.detection import State as State
+    from hcft_jax.core.detection import detect as detect
     from hcft_jax.core.differentiable import cross_entropy as cross_entropy
     from hcft_jax.core.differentiable import unroll as unroll
     from hcft_jax.core.target import Bucket as Bucket
     from hcft_jax.core.target import buckets as buckets
-    from hcft_jax.core.tracker import Output as Output
-    from hcft_jax.core.tracker import State as State
     from hcft_jax.core.tracker import begin as begin
-    from hcft_jax.core.tracker import detect as detect
     from hcft_jax.core.tracker import init as init
     from hcft_jax.core.tracker import learn as learn
     from hcft_jax.core.tracker import observe as observe
@@ -53,11 +53,9 @@ _HOME = {
     "core.config": ("TrackerConfig",),
     "core.differentiable": ("cross_entropy", "unroll"),
     "core.target": ("Bucket", "buckets"),
+    "core.detection": ("Output", "State", "detect"),
     "core.tracker": (
-        "Output",
-        "State",
         "begin",
-        "detect",
         "init",
         "learn",
         "observe",

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import search, tracker
+from hcft_jax.core import detection, search, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import video
 from hcft_jax.experiment import settings
@@ -37,22 +37,6 @@ from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
 
 Floats = npt.NDArray[np.float32]
-
-LOST_BELOW = {"vgg19": 21.2, "compact": 13.3, "hog": 17.4, "grey": 11.3}
-"""The PSR below which a target counts as lost, by backbone; others have that of VGG-19.
-
-``experiments/lost`` calibrated it for ``hcft`` with trained VGG-19 on 17 targets of OTB-100, with
-every frame and with every fifth frame only, at most 80 frames of each: 2,223 frames. In 294 of them
-the centre of the tracked box was outside the true box. The threshold misses 4.1 % of these and
-calls 19.6 % of the others lost (4.4 % and 19.6 % when each target is judged by the threshold that
-the other targets give).
-
-For Compact the same runs (on the targets that it was trained on) had 657 lost frames: 14 % of them
-are missed, 26 % of the others are called lost; the area under the ROC curve is 0.87.
-
-For ``hog`` (``kcf``) and ``grey`` (``csk``), on 20 targets with 2,688 frames, of which 826 and 809
-were lost: 10 and 20 % of them are missed, 30 and 25 % of the others called lost; ROC 0.87 and 0.83.
-"""
 
 
 class Result(NamedTuple):
@@ -65,7 +49,9 @@ class Result(NamedTuple):
             CVPR 2010, section 3.5; ``search.peak_to_sidelobe``). It is NaN in the first frame,
             where nothing is searched, and for a target so small (below 16 to 24 px) that its
             response has no sidelobe.
-        lost: Whether the score is below the backbone's threshold (``LOST_BELOW``).
+        lost: Whether the target counts as lost: the score is below the backbone's threshold
+            (``hcft_jax.core.verdict.LOST_BELOW``), or the search window is of one colour. With
+            ``redetect`` the memory says so instead (``hcft_jax.core.memory``).
     """
 
     box: Floats
@@ -148,7 +134,7 @@ class Tracker:
             config = config.tracker
         self.config = config.validate()
         self._placed = _placed(weights, config)
-        self._state: tracker.State | None = None
+        self._state: detection.State | None = None
         self._grid: npt.ArrayLike = ()
         self._kind: tuple[str, ...] = ()  # of the first image
         self._lock = threading.Lock()
@@ -195,7 +181,7 @@ class Tracker:
             state = single.init(self.params, self.config, picture, box)
             self._state, self._kind = state, kind
             self._grid = np.asarray(state.target.transform.grid)
-            return Result(np.asarray(tracker.box(state)), float("nan"), False)
+            return Result(np.asarray(detection.box(state)), float("nan"), False)
 
     def update(self, image: npt.ArrayLike | jax.Array) -> Result:
         """Find the target in the next frame and learn from it (Eq. 4 to 6).
@@ -214,7 +200,7 @@ class Tracker:
                 if own != first:
                     raise InputError(f"image: it is {own}, but the first one was {first}")
             self._state, output = single.step(self.params, self.config, state, picture)
-            return result(self.config, self._grid, output.box, output.psr)
+            return result(self._grid, output.box, output.psr, output.lost)
 
     def track(
         self,
@@ -254,18 +240,13 @@ class Tracker:
         return _joined(results, times)
 
 
-def lost_below(config: TrackerConfig) -> float:
-    """Return the PSR below which a target counts as lost (``LOST_BELOW``)."""
-    return LOST_BELOW.get(config.backbone, LOST_BELOW[registry.DEFAULT])
-
-
 def result(
-    config: TrackerConfig, grid: npt.ArrayLike, box: npt.ArrayLike, psr: npt.ArrayLike
+    grid: npt.ArrayLike, box: npt.ArrayLike, psr: npt.ArrayLike, lost: npt.ArrayLike
 ) -> Result:
-    """Return the ``Result`` of a step: ``box`` [4] and ``psr`` [] with a map of (gh, gw) cells."""
+    """Return the ``Result`` of a step: ``box`` [4], ``psr`` and ``lost`` [], of (gh, gw) cells."""
     # a larger map has sidelobes wherever its peak is
     score = float(np.asarray(psr)) if np.max(np.asarray(grid)) > search.PEAK else float("nan")
-    return Result(np.asarray(box), score, score < lost_below(config))
+    return Result(np.asarray(box), score, bool(lost))
 
 
 def _joined(results: list[Result], times: list[float]) -> Track:

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import hcft_jax
-from hcft_jax import api
 from hcft_jax.api import Tracker, TrackError
+from hcft_jax.core import verdict
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, Sequence
@@ -129,7 +129,9 @@ def test_a_track_of_images_has_all_frames_and_no_times(
     assert track.scores.shape == track.lost.shape == track.times.shape == (9,)
     assert np.isnan(track.times).all()
     assert np.isnan(track.scores[0])
-    np.testing.assert_array_equal(track.lost[1:], track.scores[1:] < api.lost_below(tracker.config))
+    np.testing.assert_array_equal(
+        track.lost[1:], track.scores[1:] < verdict.lost_below(tracker.config)
+    )
 
 
 def test_a_track_of_a_folder_has_times(

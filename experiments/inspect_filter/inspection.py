@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import filters, search, tracker
+from hcft_jax.core import detection, filters, search, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Output, State
 from hcft_jax.core.filters import Filter
-from hcft_jax.core.tracker import Output, State
 from hcft_jax.data import frames, sequence
 from hcft_jax.data.sequence import Frame
 from hcft_jax.evaluation import metrics, protocols
@@ -169,7 +169,7 @@ def _impulse_responses(config: TrackerConfig, state: State) -> tuple[jax.Array, 
 
     Index 0 is moved to the centre, as in a response.
     """
-    transform, y = state.target.transform, tracker.label(config, state.target)
+    transform, y = state.target.transform, detection.label(config, state.target)
 
     def of_filter(learned: Filter) -> jax.Array:
         parts = [transform.complete(part).values for part in learned.model]

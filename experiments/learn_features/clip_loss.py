@@ -17,11 +17,11 @@ import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.backbones.compact import normalised
-from hcft_jax.core import differentiable, target, tracker
+from hcft_jax.core import detection, differentiable, target, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Spectra, State
 from hcft_jax.core.sampling import PADDED, Geometry
 from hcft_jax.core.target import Target
-from hcft_jax.core.tracker import Spectra, State
 
 CELL = 4  # pixels of the patch per cell of the response grid, as in a video of that size
 MEAN, STD = (123.68, 116.78, 103.94), (58.4, 57.1, 57.4)  # of the network's input
@@ -157,7 +157,7 @@ def _followed(
     count = displacements.shape[0]
     for k in range(1, count):
         state = State(jnp.zeros(2, jnp.float32), learned, fixed)
-        _, output = tracker.detect(config, state, at(found, k), with_responses=True)
+        _, output = detection.detect(config, state, at(found, k), with_responses=True)
         assert output.responses is not None
         total = differentiable.total(config, output.responses)
         judged = jnp.concatenate([output.responses, total[None]])

@@ -16,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import tracker
+from hcft_jax.core import detection, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Spectra
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, Target, fixed
-from hcft_jax.core.tracker import Spectra
 
 MOVED = 0.52  # share of the frames that take a second pass, on 17 targets of OTB-100
 
@@ -86,8 +86,8 @@ def stages(
     itemsize = 2 if config.precision == "bfloat16" else 4
 
     def detect(target: Target, filters: tuple[Filter, ...], z: Spectra) -> Any:
-        state = tracker.State(jnp.zeros(2), filters, target)
-        return tracker.detect(config, state, z)
+        state = detection.State(jnp.zeros(2), filters, target)
+        return detection.detect(config, state, z)
 
     def learn(target: Target, filters: tuple[Filter, ...], x: Spectra) -> Any:
         return tracker.learn(config, target, filters, x)

@@ -17,10 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import tracker
+from hcft_jax.core import detection, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import State
 from hcft_jax.core.sampling import View
-from hcft_jax.core.tracker import State
 from hcft_jax.data import frames
 from hcft_jax.data.sequence import Sequence
 
@@ -31,7 +31,7 @@ def step(
     """Track one frame; return the state after it, and the box ``[4]`` (x, y, w, h) in pixels."""
     target = state.target
     z = tracker.observe(params, config, target, image, View(state.position))
-    position, output = tracker.detect(config, state, z)
+    position, output = detection.detect(config, state, z)
     # the barrier keeps the compiler from seeing that both patches may be the same
     position = jax.lax.optimization_barrier(position)
     x = tracker.observe(params, config, target, image, View(position))
@@ -73,7 +73,7 @@ def track_sequence(
     with contextlib.closing(frames.stream(sequence.frames, ahead=2 * chunk)) as stream:
         first = next(stream)
         state = tracker.init(params, config, first, sequence.boxes[0])
-        yield np.asarray(tracker.box(state))[None]
+        yield np.asarray(detection.box(state))[None]
         pending: tuple[jax.Array, int] | None = None
         while images := list(itertools.islice(stream, chunk)):
             padded = np.zeros((chunk, *first.shape), np.uint8)

@@ -20,11 +20,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import detection, sampling, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Spectra, State
 from hcft_jax.core.sampling import View
 from hcft_jax.core.target import Bucket, Target
-from hcft_jax.core.tracker import Spectra, State
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.run.feed import cores
 from hcft_jax.run.lanes import over
@@ -75,7 +75,7 @@ def measure(
         return sampling.patch(image, View(position), target.crop)
 
     def respond(state: State, z: Spectra) -> Any:
-        position, output = tracker.detect(config, state, z)
+        position, output = detection.detect(config, state, z)
         return position, output.box, output.peak, output.psr
 
     learn = functools.partial(tracker.learn, config)

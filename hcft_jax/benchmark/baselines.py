@@ -103,7 +103,8 @@ def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
                 text = " ".join(f"{kind}{error}".split())
                 where = sequence.frames.label(index)
                 raise InputError(f"{where}: {baseline.name} failed ({text[:300]})") from error
-            yield Tracked(image[None], np.asarray(box, np.float32)[None], unknown, unknown, None)
+            found = np.asarray(box, np.float32)[None]
+            yield Tracked(image[None], found, unknown, unknown, np.zeros(1, np.bool_), None)
 
 
 def _opencv(name: str, tracker: str) -> Baseline:

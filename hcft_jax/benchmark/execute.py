@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from hcft_jax.backbones import registry
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.backbones.backbone import Params as HostParams
 from hcft_jax.benchmark import record
 from hcft_jax.benchmark.outcome import Speed
@@ -24,7 +25,6 @@ from hcft_jax.benchmark.progress import Meter
 from hcft_jax.benchmark.tasks import Done, Task
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
-from hcft_jax.core.tracker import Params
 from hcft_jax.data import sequence
 from hcft_jax.data.kept import Kept
 from hcft_jax.experiment.settings import METHOD

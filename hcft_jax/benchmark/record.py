@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import baselines
 from hcft_jax.benchmark.outcome import Speed
 from hcft_jax.benchmark.tasks import Task
 from hcft_jax.core import sampling
-from hcft_jax.core.tracker import Params
 from hcft_jax.evaluation import responses, results
 from hcft_jax.experiment.settings import METHOD
 from hcft_jax.run.streaming import Floats, Tracked, track_sequence

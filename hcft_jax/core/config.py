@@ -104,6 +104,29 @@ class TrackerConfig:
         choices=("first", "scaled"),
         later=True,
     )
+    weighting: str = static(
+        "fixed",
+        "of the layers: fixed, as gamma says; adaptive, gamma times how well each layer has served",
+        choices=("fixed", "adaptive"),
+        later=True,
+    )
+    redetect: bool = static(
+        False,
+        "remember the target: learn nothing while it is lost, and look for it in the whole image",
+        later=True,
+    )
+    looks: int = static(
+        16, "search windows that are looked at in each frame while a target is lost", later=True
+    )
+    doubted_below: float | None = traced(
+        None,
+        "confidence below which a target that is remembered is doubted; by default the backbone's",
+        later=True,
+    )
+    found_above: float | None = traced(
+        None, "and from which it is found; by default the backbone's", later=True
+    )
+    memory_eta: float = traced(0.01, "learning rate of the memory, in [0, 1]", later=True)
     hypercolumn: bool = static(
         False, "one filter on the concatenated layers; gamma then has no response to weigh"
     )
@@ -226,6 +249,11 @@ class TrackerConfig:
         _in_range("bandwidth", (self.bandwidth,), 0.0, math.inf, above=True)
         _in_range("padding", (self.padding or 2.0,), 1.0, math.inf, above=True)
         _in_range("halved_from", (self.halved_from or 1.0,), 0.0, math.inf, above=True)
+        for name in ("doubted_below", "found_above", "memory_eta"):
+            if getattr(self, name) is not None:
+                _in_range(name, (getattr(self, name),), 0.0, 1.0)
+        if not isinstance(self.looks, int) or self.looks < 1:
+            raise SettingError("looks", f"{self.looks!r} must be at least 1")
         if self.kernel != "linear" and self.update != "cf2":
             text = f"{self.kernel} averages alpha, not a numerator; set update=cf2"
             raise SettingError("kernel", text)

@@ -30,9 +30,9 @@ import numpy.typing as npt
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import search, spectrum, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Output, State
 from hcft_jax.core.spectrum import Matrices
 from hcft_jax.core.target import Bucket, Target
-from hcft_jax.core.tracker import Output, State
 from hcft_jax.util.errors import SettingError
 
 LABEL = 0.05  # temperature of the softmax of labels, whose peak is 1

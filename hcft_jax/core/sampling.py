@@ -18,6 +18,7 @@ PADDED = 2.8  # search window, in target sizes
 PADDED_TALL = 1.4  # in height, for targets more than twice as tall as wide
 PADDED_LARGE = 2.0  # for targets that fill more than a twentieth of the image
 MOST_TAPS = 4  # of an axis, beyond which matrix products are faster
+PLAIN = 2.0  # grey levels: a video's compression changes a plain colour by less
 LEAST_GRID = 3  # cells: a symmetric Hann window of two is zero everywhere
 
 Pair = tuple[Any, Any]  # (height, width): numbers, or traced float64
@@ -245,6 +246,34 @@ def patch(image: Image, view: View, crop: Crop, *, sparse: bool | None = None) -
         crop.horizontal,
         precision=jax.lax.Precision.HIGHEST,
     )
+
+
+def plain(image: Image, view: View, crop: Crop) -> jax.Array:
+    """Return whether a search window is of one colour: no channel varies by ``PLAIN``; bool [].
+
+    Args:
+        image: as for ``patch``; where that is called beside this, it is done once.
+        view: as for ``patch``.
+        crop: the window's operator.
+    """
+    return of_one_colour(patch(image, view, crop), crop.size)
+
+
+def of_one_colour(pixels: jax.Array, size: Array) -> jax.Array:
+    """Return whether a patch is of one colour: no channel varies by ``PLAIN``; bool [].
+
+    Args:
+        pixels: ``[height, width, 3]`` in [0, 255].
+        size: int32 ``[2]``, (height, width) without padding.
+    """
+    rows, columns = (
+        jnp.arange(n, dtype=jnp.int32) < own
+        for n, own in zip(pixels.shape, jnp.asarray(size), strict=False)
+    )
+    inside = (rows[:, None] & columns[None, :])[:, :, None]
+    most = jnp.max(jnp.where(inside, pixels, -jnp.inf), axis=(0, 1))
+    least = jnp.min(jnp.where(inside, pixels, jnp.inf), axis=(0, 1))
+    return jnp.all(most - least < PLAIN)
 
 
 def _scaled(image: Image, position: jax.Array, factor: jax.Array, crop: Crop) -> jax.Array:

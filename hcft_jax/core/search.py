@@ -58,7 +58,7 @@ def combine(
         total = total + weight * response
         admitted = cells
         if radius is not None:
-            admitted = cells & (_distance(total.shape, peak, 1) <= radius)
+            admitted = cells & (distance(total.shape, peak, 1) <= radius)
         peak = locate(jnp.where(admitted, total, -jnp.inf))
     return total, peak
 
@@ -78,7 +78,7 @@ def expect(
         temperature: > 0, in the response's units.
         grid: (gh, gw); no cell outside it counts.
     """
-    near = inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) <= PEAK // 2)
+    near = inside(response.shape, grid) & (distance(response.shape, peak, jnp.inf) <= PEAK // 2)
     weights = jax.nn.softmax(jnp.where(near, response / temperature, -jnp.inf), axis=(0, 1))
     rows, columns = (jnp.arange(size).astype(response.dtype) for size in response.shape)
     return jnp.stack([jnp.sum(weights.sum(1) * rows), jnp.sum(weights.sum(0) * columns)])
@@ -89,7 +89,7 @@ def peak_to_sidelobe(response: jax.Array, peak: jax.Array, grid: Grid) -> jax.Ar
 
     From Bolme et al., CVPR 2010, section 3.5. A scalar; 0 where these cells leave no sidelobe.
     """
-    outside = inside(response.shape, grid) & (_distance(response.shape, peak, jnp.inf) > PEAK // 2)
+    outside = inside(response.shape, grid) & (distance(response.shape, peak, jnp.inf) > PEAK // 2)
     outside = outside.astype(response.dtype)
     count = jnp.maximum(jnp.sum(outside), 1.0)
     mean = jnp.sum(outside * response) / count
@@ -104,8 +104,17 @@ def inside(shape: tuple[int, ...], grid: Grid) -> jax.Array:
     return rows[:, None] & columns[None, :]
 
 
-def _distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:
-    """Return the L1 or maximum-norm distance of every cell ``[gh, gw]`` from ``centre``."""
+def distance(shape: tuple[int, ...], centre: jax.Array, norm: float) -> jax.Array:
+    """Return the distance of every cell of a map from one.
+
+    Args:
+        shape: (gh, gw) of the map.
+        centre: (row, column).
+        norm: 1 for the sum of both axes; else the larger of them.
+
+    Returns:
+        ``[gh, gw]`` in cells.
+    """
     rows, columns = (
         jnp.abs(jnp.arange(size, dtype=jnp.int32) - c).astype(
             float

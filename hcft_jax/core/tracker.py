@@ -1,14 +1,14 @@
 """The tracker as pure functions of arrays: ``init``, ``step``, and ``track``, a scan of steps.
 
 Read downwards: a frame is observed at the old position (``observe``), its responses tell the new
-position (``detect``), and the filters learn from what is observed there (``learn``). Boxes and
-positions are 0-based (``hcft_jax.util.boxes``).
+position (``find``), and the filters learn from what is observed there (``learn``). A target that is
+lost is looked for in the whole image (``search_image``). Boxes and positions are 0-based
+(``hcft_jax.util.boxes``).
 """
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -16,46 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import filters, sampling, scale, search, spectrum
+from hcft_jax.core import detection, filters, memory, sampling, weighting
 from hcft_jax.core.arrays import Array
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.filters import Filter, Kernel, Parts
+from hcft_jax.core.detection import Found, Output, Spectra, State, find, label, measure_first, view
+from hcft_jax.core.filters import Filter
 from hcft_jax.core.sampling import LEAST_GRID, Geometry, Image, View
-from hcft_jax.core.scale import Scale, Scales
 from hcft_jax.core.target import Bucket, Target, fixed, place
 from hcft_jax.util.errors import InputError
-
-Spectra = tuple[Parts, ...]  # per filter, deepest layer first
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["position", "filters", "target", "scale"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class State:
-    """What a track carries from frame to frame."""
-
-    position: jax.Array  # [2] centre of the target (row, column) in pixels
-    filters: tuple[Filter, ...]  # one per layer, deepest first; a single one for a hypercolumn
-    target: Target  # the same in every frame
-    scale: Scale | None = None  # the target's size; None: that of the first frame
-
-
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["box", "peak", "psr", "responses"],
-    meta_fields=[],
-)
-@dataclass(frozen=True)
-class Output:
-    """The result of one frame; ``track`` adds a leading axis of frames."""
-
-    box: jax.Array  # [4] x, y, w, h in pixels
-    peak: jax.Array  # [] the combined response where the target was found
-    psr: jax.Array  # [] its peak-to-sidelobe ratio
-    responses: jax.Array | None  # [L, gh, gw] when asked, deepest layer first, not weighted
 
 
 def init(
@@ -178,7 +146,24 @@ def start(
     size = measure_first(target, image, position)
     seen = observe(params, config, target, image, view(config, position, size))
     fixed = jax.tree.map(jnp.asarray, target)
-    return State(position, train(config, target, seen), fixed, size)
+    return begun(config, State(position, train(config, target, seen), fixed, size))
+
+
+def begun(config: TrackerConfig, state: State) -> State:
+    """Return the state of a first frame with all that the configuration carries beside filters.
+
+    Args:
+        config: the tracker's constants.
+        state: with the filters of the first frame.
+    """
+    first = state.filters[0].scale
+    return replace(
+        state,
+        memory=memory.start(config, state.filters) if config.redetect else None,
+        trust=(
+            weighting.start(len(state.filters), first) if config.weighting == "adaptive" else None
+        ),
+    )
 
 
 @functools.partial(jax.jit, static_argnames="with_responses")
@@ -207,25 +192,67 @@ def step(
         raise InputError(f"image: {image.shape[:2]} px, but the first one had {target.image}")
     before = view(config, state.position, state.scale)
     z = observe(params, config, target, image, before)
-    found = find(config, state, z, image, with_responses=with_responses)
-    after = view(config, found.position, found.scale)
+    plain = sampling.plain(image, before, target.crop)
+    found = find(config, state, z, image, plain, with_responses=with_responses)
+    state = following(state, found)
+    after = view(config, state.position, state.scale)
     # where the target stayed, the features at the new position are those at the old one
     x = jax.lax.cond(found.moved, lambda: observe(params, config, target, image, after), lambda: z)
-    learned = learn(config, target, state.filters, x)
-    return State(found.position, learned, target, found.scale), found.output
+    state, output = taught(config, state, x), found.output
+    if found.memory is not None:
+        state = jax.lax.cond(
+            found.memory.lost,
+            functools.partial(search_image, params, config, image=image),
+            lambda state: state,
+            state,
+        )
+        output = replace(output, box=detection.box(state))
+    return state, output
 
 
-def view(config: TrackerConfig, position: jax.Array, size: Scale | None) -> View:
-    """Return where the search window of a target lies, and how large it is.
+def following(state: State, found: Found) -> State:
+    """Return the state at the place where the target was found; it has learned nothing there."""
+    return replace(
+        state,
+        position=found.position,
+        scale=found.scale,
+        memory=found.memory,
+        trust=found.trust,
+    )
+
+
+def search_image(params: Params, config: TrackerConfig, state: State, image: Image) -> State:
+    """Return the state after a lost target was looked for in the whole image.
+
+    ``config.looks`` search windows are one batch of the network, and the place that the memory
+    likes best is looked at once more.
 
     Args:
-        config: the tracker's constants.
-        position: (row, column) of the target's centre in pixels, ``[2]``.
-        size: the target's.
+        params: the network's parameters.
+        config: the tracker's constants; with ``redetect``.
+        state: of a track that is lost.
+        image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored.
     """
-    if config.window == "first" or size is None:
-        return View(position)
-    return View(position, scale.factor(size.exponent, position.dtype))
+    seen = detection.looks(config, state, config.looks)
+    see = functools.partial(observe, params, config, state.target, image)
+    state = considered(config, state, jax.vmap(see)(seen), seen)
+    return detection.accept(config, state, see(detection.candidate(config, state)))
+
+
+def considered(config: TrackerConfig, state: State, z: Spectra, seen: View) -> State:
+    """Return the state after several search windows have been considered.
+
+    Args:
+        config: the tracker's constants; with ``redetect``.
+        state: of a track that is lost.
+        z: spectra of the windows, with a leading axis.
+        seen: where they lie, with that axis.
+    """
+
+    def one(state: State, window: tuple[Spectra, View]) -> tuple[State, None]:
+        return replace(state, memory=detection.consider(config, state, *window)), None
+
+    return jax.lax.scan(one, state, (z, seen))[0]
 
 
 def observe(
@@ -272,149 +299,15 @@ def spectra(config: TrackerConfig, target: Target, maps: dict[str, jax.Array]) -
     return (parts,) if config.hypercolumn else tuple((part,) for part in parts)
 
 
-def label(config: TrackerConfig, target: Target) -> jax.Array:
-    """Return Y, the spectrum of the Gaussian label that filters are trained on.
-
-    Its shape is ``[2, gh // 2 + 1, gw]``.
-    """
-    size, cell = jnp.asarray(target.size), jnp.asarray(target.cell)
-    return target.transform.label(spectrum.deviation(size, config.sigma, cell))
-
-
-def detect(
-    config: TrackerConfig, state: State, z: Spectra, *, with_responses: bool = False
-) -> tuple[jax.Array, Output]:
-    """Return the new position ``[2]`` by Eq. 4 and 5, from the spectra at the old one.
-
-    Args:
-        config: the tracker's constants.
-        state: after the previous frame.
-        z: by ``observe`` at ``state.position``.
-        with_responses: also return every layer's response map, in the ``Output``.
-
-    Returns:
-        The position, and an ``Output`` whose box has the old size: ``measure`` follows.
-    """
-    transform = state.target.transform
-    y = label(config, state.target)
-    responses = [
-        filters.respond(f, parts, y, transform, config.lambda_, config.update, _kernel(config))
-        for f, parts in zip(state.filters, z, strict=True)
-    ]
-    if config.normalized:
-        responses = [search.normalized(response, transform.grid) for response in responses]
-    radius = None if config.search == "sum" else config.radius
-    total, peak = search.combine(responses, config.response_weights, radius, transform.grid)
-    found = peak.astype(state.position.dtype)
-    if config.search == "soft":
-        found = search.expect(total, peak, config.temperature, transform.grid)
-    still = jnp.asarray(transform.grid, jnp.int32) // 2  # the cell of no displacement
-    cell = jnp.asarray(state.target.cell)
-    factor = view(config, state.position, state.scale).factor
-    if factor is not None:
-        cell = factor * cell
-    position = state.position + cell * (found - still.astype(found.dtype))
-    output = Output(
-        box=_box(position, state.target, state.scale),
-        peak=total[peak[0], peak[1]],
-        psr=search.peak_to_sidelobe(total, peak, transform.grid),
-        responses=jnp.stack(responses) if with_responses else None,
-    )
-    return position, output
-
-
-class Found(NamedTuple):
-    """Where and how large the target is in a frame."""
-
-    position: jax.Array  # [2] (row, column) of its centre in pixels
-    scale: Scale | None  # its size; None: that of the first frame
-    output: Output
-    moved: jax.Array  # bool []: whether its search window is another one than before
-
-
-def find(
-    config: TrackerConfig,
-    state: State,
-    z: Spectra,
-    image: Image | None,
-    *,
-    with_responses: bool = False,
-) -> Found:
-    """Return where the target is, and how large: ``detect`` and then ``measure``.
-
-    Args:
-        config: the tracker's constants.
-        state: after the previous frame.
-        z: by ``observe`` at ``state.position``.
-        image: as for ``measure``.
-        with_responses: as for ``detect``.
-    """
-    position, output = detect(config, state, z, with_responses=with_responses)
-    size, output, moved = measure(config, state, output, image, position)
-    return Found(position, size, output, moved)
-
-
-def measure_first(
-    target: Target, image: Image | npt.ArrayLike, position: jax.Array
-) -> Scale | None:
-    """Return the target's size in the first frame; None where it is not followed.
-
-    Args:
-        target: the operators.
-        image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored.
-        position: (row, column) of the target's centre.
-    """
-    if target.scales is None:
-        return None
-    return _first_size(target.scales, image, target.crop.image, position)
-
-
-@jax.jit
-def _first_size(fixed: Scales, image: Any, extent: Array, position: jax.Array) -> Scale:
-    return scale.start(fixed, sampling.grey(image, extent), extent, position)
-
-
-def measure(
-    config: TrackerConfig, state: State, output: Output, image: Image | None, position: jax.Array
-) -> tuple[Scale | None, Output, jax.Array]:
-    """Return the target's size where it was found, and what follows from it.
-
-    Args:
-        config: the tracker's constants.
-        state: after the previous frame.
-        output: by ``detect``.
-        image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored; not needed, and may be None,
-            where the size is not followed.
-        position: (row, column) of the target's centre, by ``detect``.
-
-    Returns:
-        The size, the output with a box of that size, and whether the search window has moved.
-    """
-    target, size = state.target, state.scale
-    if size is not None and target.scales is not None:
-        assert image is not None
-        extent = jnp.asarray(target.crop.image)
-        pixels = sampling.grey(image, extent)
-        size = scale.follow(target.scales, size, pixels, extent, position, config.scale_eta)
-        output = replace(output, box=_box(position, target, size))
-    before, after = (view(config, *at) for at in ((state.position, state.scale), (position, size)))
-    differ = jax.tree.map(lambda a, b: jnp.any(a != b), before, after)
-    return size, output, functools.reduce(jnp.logical_or, jax.tree.leaves(differ))
-
-
 def train(config: TrackerConfig, target: Target, x: Spectra) -> tuple[Filter, ...]:
     """Return the filters of one frame, from its spectra (Eq. 2, 3)."""
     y = label(config, target)
     return tuple(
-        filters.train(parts, y, target.transform, config.lambda_, config.update, _kernel(config))
+        filters.train(
+            parts, y, target.transform, config.lambda_, config.update, detection.kernel(config)
+        )
         for parts in x
     )
-
-
-def _kernel(config: TrackerConfig) -> Kernel | None:
-    if config.kernel == "linear":
-        return None
-    return Kernel(config.bandwidth, centred=config.kernel == "csk")
 
 
 def average(
@@ -428,6 +321,45 @@ def average(
         rates: eta of each: 1 replaces the old one, 0 keeps it.
     """
     return tuple(filters.update(o, n, eta) for o, n, eta in zip(old, new, rates, strict=True))
+
+
+def taught(
+    config: TrackerConfig,
+    state: State,
+    x: Spectra,
+    *,
+    learns: jax.Array | bool = True,
+    first: jax.Array | bool = False,
+) -> State:
+    """Return the state after its filters, and what is remembered, have learned from spectra.
+
+    Args:
+        config: the tracker's constants.
+        state: after ``find``, with the filters so far.
+        x: by ``observe`` at the new position.
+        learns: bool [], whether it does; else it stays as it is.
+        first: bool [], whether this is the first frame, whose filters replace those there are.
+    """
+    new = train(config, state.target, x)
+    old = state.memory
+    if old is not None:
+        learns &= memory.certain(config, old) | first
+    rates = _rates(config.learning_rates, learns, first)
+    state = replace(state, filters=average(state.filters, new, rates))
+    if old is None:
+        return state
+    rate = _rates((config.memory_eta,), learns & (memory.trusted(config, old) | first), first)
+    kept = average(old.filters, new[: len(old.filters)], rate * len(old.filters))
+    return replace(state, memory=old._replace(filters=kept))
+
+
+def _rates(
+    eta: Iterable[jax.Array | float], learns: jax.Array | bool, first: jax.Array | bool
+) -> list[jax.Array | float]:
+    """Return learning rates: 1 takes the first frame's filters, and 0 keeps what there is."""
+    if learns is True and first is False:
+        return list(eta)
+    return [jnp.where(learns, jnp.where(first, 1.0, rate), 0.0) for rate in eta]
 
 
 def learn(
@@ -477,16 +409,3 @@ def track(
         return jax.lax.cond(real, lambda: one(state, image), lambda: (state, skip))
 
     return jax.lax.scan(body, state, (images, jnp.arange(images.shape[0]) < count))
-
-
-def box(state: State) -> jax.Array:
-    """Return the target's box (x, y, w, h), ``[4]``, around its centre: half pixels occur."""
-    return _box(state.position, state.target, state.scale)
-
-
-def _box(position: jax.Array, target: Target, followed: Scale | None) -> jax.Array:
-    size = jnp.asarray(target.size)
-    if followed is not None:
-        size = size * scale.factor(followed.exponent, size.dtype)
-    corner = position - 0.5 * size
-    return jnp.concatenate([corner[::-1], size[::-1]])

@@ -25,6 +25,8 @@ from tqdm import tqdm
 
 from hcft_jax import api
 from hcft_jax.api import Result, Tracker
+from hcft_jax.core import memory, verdict
+from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import PAPER, Layout
 from hcft_jax.core.target import place
 from hcft_jax.data import video
@@ -141,8 +143,8 @@ class SeveralTargets:
     def update(self, image: Frame) -> list[Result]:
         """Find the targets in the next frame."""
         output = self._several.update(image)
-        found = zip(self._grids, output.box, output.psr, strict=True)
-        return [api.result(self._tracker.config, *each) for each in found]
+        found = zip(self._grids, output.box, output.psr, output.lost, strict=True)
+        return [api.result(*each) for each in found]
 
     def panel(self, image: Frame) -> None:
         """Return None: the layers of several targets are not drawn."""
@@ -299,6 +301,14 @@ def _picture(
     return picture if panel is None else np.concatenate([picture, panel], axis=1)
 
 
+def _thresholds(config: TrackerConfig) -> dict[str, float]:
+    """Return what says in this video whether the target is lost."""
+    if not config.redetect:
+        return {"lost_below": verdict.lost_below(config)}
+    doubted, found = memory.thresholds(config)
+    return {"doubted_below": float(doubted), "found_above": float(found)}
+
+
 def _write_summary(
     experiment: Experiment, source: Video, files: VideoFiles, counts: dict[str, Any]
 ) -> None:
@@ -306,7 +316,7 @@ def _write_summary(
         "video": source.source,
         "config": experiment.label,
         "experiment": experiment.settings(),
-        "lost_below": api.lost_below(experiment.tracker),
+        **_thresholds(experiment.tracker),
         "encoder": codec() if experiment.overlay else None,
         "versions": versions(),
         "device": device(),

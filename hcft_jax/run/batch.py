@@ -18,10 +18,10 @@ import numpy.typing as npt
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, Target
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.run import device_decoder
 from hcft_jax.run.device_decoder import DeviceDecoder
@@ -43,6 +43,7 @@ class LaneTrack:
     boxes: Floats  # [n, 4] x, y, w, h, 0-based pixels
     peak: Floats  # [n] the combined response at the target; NaN in the first frame
     psr: Floats  # [n] its peak-to-sidelobe ratio; NaN in the first frame
+    lost: npt.NDArray[np.bool_]  # [n] whether the target counts as lost
     seconds: float  # that its lane was taken
     error: InputError | None
 
@@ -61,6 +62,7 @@ class _Running:
     boxes: Floats
     peak: Floats
     psr: Floats
+    lost: npt.NDArray[np.bool_]
     ahead: collections.deque[Held] = field(default_factory=collections.deque)  # from ``done`` on
     loaded: int = 0  # frames that are on the device, in their order
     done: int = 0  # of these, finished on the device as last heard
@@ -88,8 +90,9 @@ class _Running:
         """Take the results of a call to the device for its lane; return the number of new boxes."""
         new = np.asarray(found.detected)[:, lane]
         at = np.asarray(found.frame)[new, lane]
-        for own, heard in ((self.boxes, found.box), (self.peak, found.peak), (self.psr, found.psr)):
-            own[at] = np.asarray(heard)[new, lane]
+        for name in ("peak", "psr", "lost"):
+            getattr(self, name)[at] = np.asarray(getattr(found, name))[new, lane]
+        self.boxes[at] = np.asarray(found.box)[new, lane]
         self.detected += len(at)
         return len(at)
 
@@ -98,7 +101,13 @@ class _Running:
         n = self.detected
         seconds = time.perf_counter() - self.started
         return LaneTrack(
-            self.index, self.boxes[:n], self.peak[:n], self.psr[:n], seconds, self.error
+            self.index,
+            self.boxes[:n],
+            self.peak[:n],
+            self.psr[:n],
+            self.lost[:n],
+            seconds,
+            self.error,
         )
 
 
@@ -341,9 +350,14 @@ def _begin(
     boxes = np.full((len(sequence), 4), np.nan, np.float32)
     boxes[0] = [*(position - 0.5 * np.asarray(target.size))[::-1], *np.asarray(target.size)[::-1]]
     peak, psr = np.full((2, len(sequence)), np.nan, np.float32)
-    return _Running(index, sequence, first, size, len(sequence), target, position, boxes, peak, psr)
+    lost = np.zeros(len(sequence), np.bool_)
+    return _Running(
+        index, sequence, first, size, len(sequence), target, position, boxes, peak, psr, lost
+    )
 
 
 def _none(index: int, error: InputError) -> LaneTrack:
     nothing = np.zeros(0, np.float32)
-    return LaneTrack(index, np.zeros((0, 4), np.float32), nothing, nothing, 0.0, error)
+    return LaneTrack(
+        index, np.zeros((0, 4), np.float32), nothing, nothing, np.zeros(0, np.bool_), 0.0, error
+    )

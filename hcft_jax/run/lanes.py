@@ -1,7 +1,8 @@
 """Many sequences at once, on the device: lanes of a padded executable, each at its own pace.
 
 A lane is one track. The network sees the patch that each lane needs next: to detect its target in
-its next frame or, where the target moved, to learn from the same frame at the new position. A
+its next frame, where the target moved, to learn from the same frame at the new position, or, where
+it is lost, one of the search windows over the image. A
 target that stayed needs no second patch (its features are known), so its lane goes on to the next
 frame: no pass of the network is wasted, and lanes do not wait for each other. The boxes are those
 of ``tracker.step``.
@@ -18,6 +19,7 @@ two executables only.
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -26,13 +28,12 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import tracker
+from hcft_jax.core import detection, sampling, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.filters import Filter
-from hcft_jax.core.sampling import Stored
-from hcft_jax.core.scale import Scale
+from hcft_jax.core.detection import Found, Output, State
+from hcft_jax.core.sampling import Stored, View
 from hcft_jax.core.target import Target
-from hcft_jax.core.tracker import Output, State
+from hcft_jax.core.weighting import Trust
 
 
 class Lane(NamedTuple):
@@ -40,10 +41,12 @@ class Lane(NamedTuple):
 
     state: State
     frame: jax.Array  # int32 []: how many frames are done
-    learning: jax.Array  # bool []: detected in the current frame, but not yet learned from it
+    phase: jax.Array  # int32 []: what the next patch of the current frame is for
+    output: Output  # of the last frame whose target was sought
 
 
 Lanes = Lane
+DETECT, LEARN, LOOK = range(3)  # phases; LOOK and more: to look for a target that is lost
 
 
 class Pass(NamedTuple):
@@ -54,6 +57,7 @@ class Pass(NamedTuple):
     box: jax.Array  # [4] x, y, w, h in pixels
     peak: jax.Array  # []
     psr: jax.Array  # []
+    lost: jax.Array  # bool []
 
 
 def empty(params: Params, config: TrackerConfig, target: Target, lanes: int) -> Lanes:
@@ -68,8 +72,10 @@ def empty(params: Params, config: TrackerConfig, target: Target, lanes: int) -> 
     image = jax.ShapeDtypeStruct((*target.image, 3), np.uint8)
     position = jax.ShapeDtypeStruct((2,), np.float32)
     state = jax.eval_shape(tracker.start, params, config, target, image, position)
-    number, flag = jax.ShapeDtypeStruct((), np.int32), jax.ShapeDtypeStruct((), np.bool_)
-    shapes: Any = Lane(state, number, flag)  # type: ignore[arg-type]
+    first = jax.ShapeDtypeStruct(image.shape, image.dtype)
+    _, output = jax.eval_shape(tracker.step, params, config, state, first)
+    number = jax.ShapeDtypeStruct((), np.int32)
+    shapes: Any = Lane(state, number, number, output)  # type: ignore[arg-type]
     return cast(Lanes, jax.tree.map(lambda a: np.zeros((lanes, *a.shape), a.dtype), shapes))
 
 
@@ -117,17 +123,24 @@ def _begin(lanes: Lanes, starting: jax.Array, target: Target, position: jax.Arra
     def put(all_: jax.Array, one: Any) -> jax.Array:
         return all_.at[new].set(one, mode="drop")
 
-    state, frame, learning = lanes
+    def nothing(tree: Any) -> Any:
+        # of a track before nothing may be left: not a number stays that at any learning rate
+        return jax.tree.map(lambda all_: put(all_, jnp.zeros((), all_.dtype)), tree)
+
+    state, frame, phase, output = lanes
+    trust = state.trust
     return Lane(
         state=State(
             position=put(state.position, position),
-            # of a track before nothing may be left: not a number stays that at any learning rate
-            filters=jax.tree.map(lambda all_: put(all_, 0.0), state.filters),
+            filters=nothing(state.filters),
             target=jax.tree.map(put, state.target, target),
-            scale=jax.tree.map(lambda all_: put(all_, 0), state.scale),
+            scale=nothing(state.scale),
+            memory=nothing(state.memory),
+            trust=trust and Trust(put(trust.quality, 1.0), put(trust.sharpness, 0.0)),
         ),
         frame=put(frame, 0),
-        learning=put(learning, True),
+        phase=put(phase, LEARN),
+        output=output,
     )
 
 
@@ -202,67 +215,78 @@ def _pass(
 
     In a batch, lanes that only detect, or only learn, do the other as well and drop it.
     """
-    state, frame, learning = lane
-    target = state.target
-    view = tracker.view(config, state.position, state.scale)
+    state, frame, phase, _ = lane
+    target, first = state.target, lane.frame == 0
+    due = functools.partial(_due, batched)
+    view = _wanted(config, lane)
     x = tracker.observe(params, config, target, image, view)
 
-    def detect() -> tuple[jax.Array, Output]:
-        return tracker.detect(config, state, x)
+    def find() -> Found:
+        plain = sampling.plain(image, view, target.crop)
+        return detection.find(config, state, x, None if state.scale is None else image, plain)
 
-    def learn(rates: list[jax.Array]) -> tuple[Filter, ...]:
-        return tracker.average(state.filters, tracker.train(config, target, x), rates)
-
-    def detect_if_due() -> tuple[jax.Array, Output]:
-        _, nothing = _zeros(detect)
-        return jax.lax.cond(learning, lambda: (state.position, nothing), detect)
-
-    position, output = detect() if batched else detect_if_due()
-    detected = active & ~learning
-    position = jnp.where(detected, position, state.position)
-    first = active & learning & (frame == 0)
-    which = jnp.where(first, 2, jnp.where(detected, 1, 0))
-    size, output, moved = _measured(config, state, output, image, position, which, batched)
-    moved = detected & moved
-    learns = active & ~moved
-    # a rate of 1 takes the first frame's filters, and one of 0 keeps what there is
-    rates = [
-        jnp.where(learns, jnp.where(frame == 0, 1.0, eta), 0.0) for eta in config.learning_rates
-    ]
-    if batched:
-        filters = learn(rates)
-    else:
-        filters = jax.lax.cond(learns, learn, lambda _: state.filters, rates)
+    found = due(phase == DETECT, find, lambda: _zeros(find))
+    detected = active & (phase == DETECT)
+    state = _chosen(detected, tracker.following(state, found), state)
+    if state.scale is not None:
+        begins = active & (phase == LEARN) & first
+        begun = functools.partial(detection.measure_first, target, image, state.position)
+        own = state.scale
+        size = due(begins, begun, lambda: own)
+        state = replace(state, scale=_chosen(begins, size, own))
+    moved = detected & found.moved
+    learns = active & (phase <= LEARN) & ~moved
+    taught = functools.partial(tracker.taught, config, state, x, learns=learns, first=first)
+    state = taught() if batched else due(learns, taught, functools.partial(_same, state))
+    seen = _chosen(detected, found.output, lane.output)
+    following = jnp.where(moved, LEARN, DETECT)
+    done, told = learns, detected
+    if state.memory is not None:
+        lost = active & state.memory.lost
+        looked = phase - LOOK + 1
+        considered = functools.partial(detection.consider, config, state, x, view)
+        memory = due(phase >= LOOK, considered, functools.partial(_same, state.memory))
+        looking = active & (phase >= LOOK) & (looked <= config.looks)
+        state = replace(state, memory=_chosen(looking, memory, state.memory))
+        verifies = active & (looked > config.looks)
+        accepted = functools.partial(detection.accept, config, state, x)
+        state = _chosen(verifies, due(verifies, accepted, functools.partial(_same, state)), state)
+        seen = replace(seen, box=jnp.where(verifies, detection.box(state), seen.box))
+        following = jnp.where(lost & ~verifies, jnp.maximum(phase, LEARN) + 1, following)
+        done, told = (learns & ~lost) | verifies, (detected & ~lost) | verifies
     changed = Lane(
-        State(position, filters, target, size),
-        frame=frame + learns.astype(jnp.int32),
-        learning=jnp.where(active, moved, learning),
+        state,
+        frame=frame + done.astype(jnp.int32),
+        phase=jnp.where(active, following, phase),
+        output=seen,
     )
-    return changed, Pass(detected, frame, output.box, output.peak, output.psr)
+    return changed, Pass(told, frame, seen.box, seen.peak, seen.psr, seen.lost)
 
 
-def _measured(
-    config: TrackerConfig,
-    state: State,
-    output: Output,
-    image: Stored,
-    position: jax.Array,
-    which: jax.Array,
-    batched: bool,
-) -> tuple[Scale | None, Output, jax.Array]:
-    """Measure a lane's target: 0, not; 1, where it was detected; 2, in its first frame."""
-    if state.scale is None:
-        return tracker.measure(config, state, output, None, position)
+def _wanted(config: TrackerConfig, lane: Lane) -> View:
+    """Return the search window that a lane needs next."""
+    state = lane.state
+    own = detection.view(config, state.position, state.scale)
+    if state.memory is None:
+        return own
+    coming = jax.tree.map(lambda a: a[0], detection.looks(config, state, 1))
+    best = detection.candidate(config, state)
+    verifies = lane.phase >= LOOK + config.looks
+    which = jnp.clip(lane.phase - LEARN, 0, 1) + verifies.astype(jnp.int32)
+    return jax.tree.map(lambda *each: jax.lax.select_n(which, *each), own, coming, best)
 
-    def first() -> tuple[Scale | None, Output, jax.Array]:
-        return tracker.measure_first(state.target, image, position), output, jnp.zeros((), bool)
 
-    def detected() -> tuple[Scale | None, Output, jax.Array]:
-        return tracker.measure(config, state, output, image, position)
+def _due(
+    batched: bool, due: jax.Array, function: Callable[[], Any], other: Callable[[], Any]
+) -> Any:
+    """Return what one of two functions does; in a batch that is the first, done for all lanes."""
+    return function() if batched else jax.lax.cond(due, function, other)
 
-    def none() -> tuple[Scale | None, Output, jax.Array]:
-        return state.scale, output, jnp.zeros((), bool)
 
-    if not batched:
-        return jax.lax.switch(which, [none, detected, first])
-    return jax.tree.map(lambda *each: jax.lax.select_n(which, *each), none(), detected(), first())
+def _same(value: Any) -> Any:
+    return value
+
+
+def _chosen(which: jax.Array, new: Any, old: Any) -> Any:
+    """Return one of two trees of arrays."""
+    return jax.tree.map(lambda a, b: jnp.where(which, a, b), new, old)

@@ -20,13 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import detection, sampling, tracker
 from hcft_jax.core.arrays import Array
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Output, Spectra, State
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target, common_bucket, place
-from hcft_jax.core.tracker import Found, Output, Spectra, State
+from hcft_jax.run import single
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import SettingError
 
@@ -67,8 +68,9 @@ class Several:
         target, position = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *begun))
         self._params, self._config = params, config
         scale = _measure_first(target, image, position)
-        trained = _train(config, target, self._look(target, image, position, scale))
-        self._state = State(position, trained, target, scale)
+        maps, _ = self._look(target, image, position, scale)
+        first = State(position, _train(config, target, maps), target, scale)
+        self._state = jax.vmap(functools.partial(tracker.begun, config))(first)
         compilation.once("several", lambda: self._warm(image), config, self._state, image)
 
     @property
@@ -84,24 +86,38 @@ class Several:
     def update(self, image: Images) -> Output:
         """Track the next frame; return ``Output`` with a leading axis of targets, on the host."""
         before = self._state
-        maps = self._look(before.target, image, before.position, before.scale)
-        found, learned = _find(self._config, before, maps, self._sized(image))
-        positions, moved, output = jax.device_get((found.position, found.moved, found.output))
+        state, output, moved = self._find(before, image)
         which = np.flatnonzero(moved)
-        state = replace(before, position=positions, filters=learned, scale=found.scale)
         if len(which):
-            state = self._follow(state, before.filters, image, which)
+            state = self._follow(state, before, image, which)
+        if self._config.redetect:
+            for index in np.flatnonzero(output.lost):
+                state = self._search(state, image, int(index))
+            output = replace(output, box=jax.device_get(_boxes(state)))
         self._state = state
         return output
 
+    def _find(self, before: State, image: Images) -> tuple[State, Output, npt.NDArray[np.bool_]]:
+        """Return the state where the targets are, in which those that stayed have learned."""
+        maps, plain = self._look(before.target, image, before.position, before.scale)
+        state, output, moved = _find(self._config, before, maps, plain, self._sized(image))
+        positions, output, moved = jax.device_get((state.position, output, moved))
+        return replace(state, position=positions), output, moved
+
+    def _search(self, state: State, image: Images, index: int) -> State:
+        """Look for one of the targets in the whole image."""
+        one = jax.tree.map(lambda a: a[index], state)
+        one = single.search(self._params, self._config, one, image)
+        return _put(state, one, index)
+
     def _follow(
-        self, state: State, old: Filters, image: Images, which: npt.NDArray[np.int64]
+        self, state: State, before: State, image: Images, which: npt.NDArray[np.int64]
     ) -> State:
         count = len(state.position)
         padded = np.full(min(count, 1 << (len(which) - 1).bit_length()), count, np.int32)
         padded[: len(which)] = which
-        maps = self._look(state.target, image, state.position, state.scale, padded)
-        return replace(state, filters=_follow(self._config, state, old, maps, padded))
+        maps, _ = self._look(state.target, image, state.position, state.scale, padded)
+        return _follow(self._config, state, before, maps, padded)
 
     def _sized(self, image: Images) -> Images | None:
         """Return the image where sizes are followed, so that no program depends on it elsewhere."""
@@ -114,32 +130,33 @@ class Several:
         positions: jax.Array,
         size: Scale | None,
         which: npt.NDArray[np.int32] | None = None,
-    ) -> Maps:
-        """Return the maps of the targets ``which``, or of all, by one pass of the network."""
-        patches, sizes = _patches(self._config, target, image, positions, size, which)
-        return tracker.features(self._params, self._config, patches, sizes)
+    ) -> tuple[Maps, jax.Array]:
+        """Return the maps of the targets ``which``, or of all, by one pass of the network.
+
+        With them comes which of the search windows are of one colour.
+        """
+        patches, sizes, plain = _patches(self._config, target, image, positions, size, which)
+        return tracker.features(self._params, self._config, patches, sizes), plain
 
     def _warm(self, image: Images) -> None:
         """Compile by running, and forget the results."""
         before = self._state
         _boxes(before)
-        maps = self._look(before.target, image, before.position, before.scale)
-        found, learned = _find(self._config, before, maps, self._sized(image))
-        # as in ``update``, where the positions have been on the host
-        positions = jax.device_get(found.position)
-        state = replace(before, position=positions, filters=learned, scale=found.scale)
+        state, _, _ = self._find(before, image)
+        if self._config.redetect:
+            self._search(state, image, 0)
         count = len(before.position)
         size = 1
         while True:
             which = np.arange(min(size, count))
-            jax.block_until_ready(self._follow(state, before.filters, image, which))
+            jax.block_until_ready(self._follow(state, before, image, which))
             if size >= count:
                 return
             size *= 2
 
 
-_boxes = jax.jit(jax.vmap(tracker.box))
-_measure_first = jax.vmap(tracker.measure_first, in_axes=(0, None, 0))
+_boxes = jax.jit(jax.vmap(detection.box))
+_measure_first = jax.vmap(detection.measure_first, in_axes=(0, None, 0))
 
 
 @jax.jit
@@ -150,25 +167,27 @@ def _patches(
     positions: jax.Array,
     size: Scale | None,
     which: jax.Array | None,
-) -> tuple[jax.Array, Array]:
-    """Return the patches, and their sizes, of M of N targets: ``which``, int32 ``[M]``, or all.
+) -> tuple[jax.Array, Array, jax.Array]:
+    """Return the patches of M of N targets: ``which``, int32 ``[M]``, or all.
 
-    Instead of a target that does not exist, the last one is cropped.
+    With them come their sizes, and whether they are of one colour. Instead of a target that does
+    not exist, the last one is cropped.
     """
     crop = target.crop
-    view = jax.vmap(functools.partial(tracker.view, config))(positions, size)
+    view = jax.vmap(functools.partial(detection.view, config))(positions, size)
     if which is not None:
         own = jnp.minimum(which, positions.shape[0] - 1)
         crop, view = jax.tree.map(lambda a: a[own], (crop, view))
-    return jax.vmap(sampling.patch, in_axes=(None, 0, 0))(image, view, crop), crop.size
+    patches = jax.vmap(sampling.patch, in_axes=(None, 0, 0))(image, view, crop)
+    return patches, crop.size, jax.vmap(sampling.of_one_colour)(patches, crop.size)
 
 
 def _spectra(config: TrackerConfig, target: Target, maps: Maps) -> Spectra:
     return jax.vmap(functools.partial(tracker.spectra, config))(target, maps)
 
 
-def _learned(config: TrackerConfig, target: Target, old: Filters, x: Spectra) -> Filters:
-    return jax.vmap(functools.partial(tracker.learn, config))(target, old, x)
+def _taught(config: TrackerConfig, state: State, x: Spectra) -> State:
+    return jax.vmap(functools.partial(tracker.taught, config))(state, x)
 
 
 @jax.jit
@@ -179,29 +198,43 @@ def _train(config: TrackerConfig, target: Target, maps: Maps) -> Filters:
 
 @jax.jit
 def _find(
-    config: TrackerConfig, state: State, maps: Maps, image: jax.Array | None
-) -> tuple[Found, Filters]:
-    """Return where the targets are, and the filters of those whose search window stayed."""
+    config: TrackerConfig,
+    state: State,
+    maps: Maps,
+    plain: jax.Array,
+    image: jax.Array | None,
+) -> tuple[State, Output, jax.Array]:
+    """Return where the targets are; all have learned, as if their search windows had stayed."""
     z = _spectra(config, state.target, maps)
-    find = functools.partial(tracker.find, config)
-    found = jax.vmap(find, in_axes=(0, 0, None))(state, z, image)
-    return found, _learned(config, state.target, state.filters, z)
+    find = functools.partial(detection.find, config)
+    found = jax.vmap(find, in_axes=(0, 0, None, 0))(state, z, image, plain)
+    after = jax.vmap(tracker.following)(state, found)
+    return _taught(config, after, z), found.output, found.moved
 
 
 @jax.jit
 def _follow(
-    config: TrackerConfig, state: State, old: Filters, maps: Maps, which: jax.Array
-) -> Filters:
-    """Return the filters, after those of the targets ``which`` have learned at the new positions.
+    config: TrackerConfig, state: State, before: State, maps: Maps, which: jax.Array
+) -> State:
+    """Return the state, after the targets ``which`` have learned at their new positions.
 
     Args:
         config: the tracker's constants.
         state: with the new positions, and the filters of targets that stayed.
-        old: the filters before this frame.
+        before: with the filters before this frame.
         maps: of the targets ``which`` at the new positions.
         which: int32 ``[M]``; the rest is filled with N, which is no target.
     """
     own = jnp.minimum(which, state.position.shape[0] - 1)
-    target, before = jax.tree.map(lambda a: a[own], (state.target, old))
-    learned = _learned(config, target, before, _spectra(config, target, maps))
-    return jax.tree.map(lambda a, b: a.at[which].set(b, mode="drop"), state.filters, learned)
+    kept, old = state.memory, before.memory
+    if kept is not None and old is not None:
+        kept = kept._replace(filters=old.filters)
+    untaught = replace(state, filters=before.filters, memory=kept)
+    some = jax.tree.map(lambda a: a[own], untaught)
+    some = _taught(config, some, _spectra(config, some.target, maps))
+    return jax.tree.map(lambda a, b: a.at[which].set(b, mode="drop"), state, some)
+
+
+@jax.jit
+def _put(state: State, one: State, index: jax.Array | int) -> State:
+    return jax.tree.map(lambda a, b: a.at[index].set(b), state, one)

@@ -19,12 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import detection, sampling, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Output, State
 from hcft_jax.core.filters import Filter
-from hcft_jax.core.scale import Scale
+from hcft_jax.core.sampling import Crop, View
 from hcft_jax.core.target import Target, common_bucket, place
-from hcft_jax.core.tracker import Found, Output, State
 from hcft_jax.util import compilation
 
 Filters = tuple[Filter, ...]
@@ -52,13 +52,16 @@ def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike
     geometry, _ = place(box, size, config.layout)
     bucket = None if config.dft == "fft" else common_bucket([geometry])
     target, position = jax.device_put(tracker.begin(params, config, box, size, bucket))
-    scale = tracker.measure_first(target, image, position)
-    maps = _look(params, config, target, image, position, scale)
-    state = State(position, _train(config, _general(target), maps), target, scale)
-    followed = config, _general(target), state.filters, maps  # what a target that moved takes more
+    scale = detection.measure_first(target, image, position)
+    maps, _ = _look(params, config, target, image, detection.view(config, position, scale))
+    learned = _train(config, _general(target), maps)
+    state = tracker.begun(config, State(position, learned, target, scale))
 
     def every() -> object:
-        return step(params, config, state, image), _learn(*followed)
+        """Do what a step may: also for a target that moved, and for one that is lost."""
+        general = replace(state, target=_general(target))
+        others = search(params, config, state, image) if config.redetect else None
+        return step(params, config, state, image), _learn(config, general, maps), others
 
     compilation.once("single", every, config, state, image)
     return jax.block_until_ready(state)
@@ -76,21 +79,35 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
     Returns:
         The state, on the device and complete, and the result, on the host.
     """
-    target, general = state.target, _general(state.target)
+    target = state.target
     image = jax.device_put(image)  # once, although it is cropped twice where the target moved
-    maps = _look(params, config, target, image, state.position, state.scale)
+    view = detection.view(config, state.position, state.scale)
+    maps, plain = _look(params, config, target, image, view)
     sized = None if state.scale is None else image
-    found, filters = _follow(config, replace(state, target=general), maps, sized)
-    output, moved = jax.device_get((found.output, found.moved))
+    after, output, moved = _follow(
+        config, replace(state, target=_general(target)), maps, plain, sized
+    )
+    output, moved = jax.device_get((output, moved))
     if moved:
-        maps = _look(params, config, target, image, found.position, found.scale)
-        filters = _learn(config, general, state.filters, maps)
+        view = detection.view(config, after.position, after.scale)
+        maps, _ = _look(params, config, target, image, view)
+        after = _learn(config, after, maps)
+    after = replace(after, target=target)
+    if config.redetect and output.lost:
+        after = search(params, config, after, image)
+        output = replace(output, box=np.asarray(detection.box(after)))
     # the caller may now write into the image, and a device that fails does so in this call
-    after = State(found.position, filters, target, found.scale)
     return jax.block_until_ready(after), output
 
 
-_patch = jax.jit(sampling.patch)
+@jax.jit
+def _patch(image: jax.Array, view: View, crop: Crop) -> tuple[jax.Array, jax.Array]:
+    """Return the patch of a search window, and whether it is of one colour."""
+    patch = sampling.patch(image, view, crop)
+    return patch, sampling.of_one_colour(patch, crop.size)
+
+
+_patches = jax.jit(jax.vmap(sampling.patch, in_axes=(None, 0, None)))
 
 
 @jax.jit
@@ -100,33 +117,63 @@ def _train(config: TrackerConfig, target: Target, maps: Maps) -> Filters:
 
 @jax.jit
 def _follow(
-    config: TrackerConfig, state: State, maps: Maps, image: jax.Array | None
-) -> tuple[Found, Filters]:
-    """Return where the target is, and the filters where its search window has not moved."""
-    target, old = state.target, state.filters
-    z = tracker.spectra(config, target, maps)
-    found = tracker.find(config, state, z, image)
-    stayed = functools.partial(tracker.learn, config, target, old, z)
-    return found, jax.lax.cond(found.moved, lambda: old, stayed)
+    config: TrackerConfig, state: State, maps: Maps, plain: jax.Array, image: jax.Array | None
+) -> tuple[State, Output, jax.Array]:
+    """Return the state, which has learned only where its search window has not moved."""
+    z = tracker.spectra(config, state.target, maps)
+    found = detection.find(config, state, z, image, plain)
+    after = tracker.following(state, found)
+    stayed = functools.partial(tracker.taught, config, x=z)
+    return jax.lax.cond(found.moved, lambda state: state, stayed, after), found.output, found.moved
 
 
 @jax.jit
-def _learn(config: TrackerConfig, target: Target, old: Filters, maps: Maps) -> Filters:
-    return tracker.learn(config, target, old, tracker.spectra(config, target, maps))
+def _learn(config: TrackerConfig, state: State, maps: Maps) -> State:
+    return tracker.taught(config, state, tracker.spectra(config, state.target, maps))
 
 
 def _look(
-    params: Params,
-    config: TrackerConfig,
-    target: Target,
-    image: Image,
-    position: jax.Array,
-    size: Scale | None,
-) -> Maps:
-    """Return the configured layers' maps of the search window of a target."""
-    view = tracker.view(config, position, size)
-    patch = _patch(image, view, target.crop)
-    return tracker.features(params, config, patch, target.crop.size)
+    params: Params, config: TrackerConfig, target: Target, image: Image, view: View
+) -> tuple[Maps, jax.Array]:
+    """Return the configured layers' maps of a search window, and whether it is of one colour."""
+    patch, plain = _patch(image, view, target.crop)
+    return tracker.features(params, config, patch, target.crop.size), plain
+
+
+def search(params: Params, config: TrackerConfig, state: State, image: Image) -> State:
+    """Return the state after a lost target was looked for in the whole image.
+
+    It is that of ``tracker.search_image``.
+
+    Args:
+        params: The network's parameters.
+        config: The tracker's constants; with ``redetect``.
+        state: Of a track that is lost.
+        image: RGB ``[H, W, 3]`` in [0, 255].
+    """
+    target, general = state.target, replace(state, target=_general(state.target))
+    # where the windows lie depends on the image's true size, which is data
+    seen = _looks(config, state, config.looks)
+    patches = _patches(image, seen, target.crop)
+    sizes = np.broadcast_to(np.asarray(target.crop.size), (config.looks, 2))
+    maps = tracker.features(params, config, patches, sizes)
+    general = _considered(config, general, maps, seen)
+    maps, _ = _look(params, config, target, image, detection.candidate(config, general))
+    return replace(_accepted(config, general, maps), target=target)
+
+
+_looks = jax.jit(detection.looks, static_argnames="count")
+
+
+@jax.jit
+def _considered(config: TrackerConfig, state: State, maps: Maps, seen: View) -> State:
+    z = jax.vmap(functools.partial(tracker.spectra, config, state.target))(maps)
+    return tracker.considered(config, state, z, seen)
+
+
+@jax.jit
+def _accepted(config: TrackerConfig, state: State, maps: Maps) -> State:
+    return detection.accept(config, state, tracker.spectra(config, state.target, maps))
 
 
 def _general(target: Target) -> Target:

@@ -8,9 +8,10 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.core import tracker
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import detection, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import Output, Params
+from hcft_jax.core.detection import Output
 from hcft_jax.data import frames
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.util.errors import InputError
@@ -25,6 +26,7 @@ class Tracked(NamedTuple):
     boxes: Floats  # [n, 4] x, y, w, h, 0-based pixels
     peak: Floats  # [n] the combined response at the target; NaN in the first frame
     psr: Floats  # [n] its peak-to-sidelobe ratio; NaN in the first frame
+    lost: npt.NDArray[np.bool_]  # [n] whether the target counts as lost
     responses: Floats | None  # [n, L, gh, gw] when asked, not in the first frame
 
 
@@ -61,7 +63,14 @@ def track_sequence(
         empty = np.zeros((chunk, *first.shape), np.uint8)  # compiles, and tracks none of them
         state, _ = tracker.track(params, config, state, empty, 0, with_responses=with_responses)
         unknown = np.full(1, np.nan, np.float32)
-        yield Tracked(first[None], np.asarray(tracker.box(state))[None], unknown, unknown, None)
+        yield Tracked(
+            first[None],
+            np.asarray(detection.box(state))[None],
+            unknown,
+            unknown,
+            np.zeros(1, np.bool_),
+            None,
+        )
 
         pending: tuple[npt.NDArray[np.uint8], Output] | None = None
         try:
@@ -102,8 +111,8 @@ def _chunks(stream: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
 
 def _fetched(images: npt.NDArray[np.uint8], output: Output) -> Tracked:
     """Wait for the device and return the results."""
-    box, peak, psr, responses = jax.tree.map(
+    box, peak, psr, lost, responses = jax.tree.map(
         lambda a: np.asarray(a)[: len(images)],
-        (output.box, output.peak, output.psr, output.responses),
+        (output.box, output.peak, output.psr, output.lost, output.responses),
     )
-    return Tracked(images, box, peak, psr, responses)
+    return Tracked(images, box, peak, psr, lost, responses)

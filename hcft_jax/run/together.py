@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import detection, sampling, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.detection import Output, Spectra, State
 from hcft_jax.core.sampling import View
-from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target
-from hcft_jax.core.tracker import Spectra, State
 from hcft_jax.data import frames, sequence
 
 Floats = npt.NDArray[np.float32]
@@ -32,6 +31,7 @@ class FrameResults(NamedTuple):
     boxes: Floats  # [n, 4] x, y, w, h, 0-based pixels
     peak: Floats  # [n] the combined response at the target; NaN in the first frame
     psr: Floats  # [n] its peak-to-sidelobe ratio; NaN in the first frame
+    lost: npt.NDArray[np.bool_]  # [n] whether the target counts as lost
     passes: int  # number of network passes
 
 
@@ -78,42 +78,33 @@ def track_together(
                 own = target
                 if config.scale != "none":
                     own = replace(target, scales=jax.device_put(begin(config)[0].scales))
-                size = tracker.measure_first(own, image, start)
-                learned = _train(config, own, look.spectra(config, start, size))
-                tracks.append(State(start, learned, own, size))
-            first = np.stack([np.asarray(tracker.box(track)) for track in tracks])
+                size = detection.measure_first(own, image, start)
+                x = look.spectra(config, detection.view(config, start, size))
+                tracks.append(_begun(config, State(start, _train(config, own, x), own, size)))
+            first = np.stack([np.asarray(detection.box(track)) for track in tracks])
             unknown = np.full(len(configs), np.nan, np.float32)
-            yield FrameResults(first, unknown, unknown, look.passes)
+            yield FrameResults(
+                first, unknown, unknown, np.zeros(len(configs), np.bool_), look.passes
+            )
             continue
         look = _Look(params, shared, tracks[0].target, image)
         found = [
-            _find(
-                config,
-                track,
-                look.spectra(config, track.position, track.scale),
-                None if track.scale is None else image,
-            )
+            _find(config, track, *look.at(config, track), None if track.scale is None else image)
             for config, track in zip(configs, tracks, strict=True)
         ]
-        outputs = jax.device_get([one.output for one in found])
+        outputs = jax.device_get([output for _, output in found])
         tracks = [
-            replace(
-                track,
-                position=one.position,
-                scale=one.scale,
-                filters=_learn(
-                    config,
-                    track.target,
-                    track.filters,
-                    look.spectra(config, one.position, one.scale),
-                ),
-            )
-            for config, track, one in zip(configs, tracks, found, strict=True)
+            _taught(config, track, look.at(config, track)[0])
+            for config, (track, _) in zip(configs, found, strict=True)
         ]
-        boxes, peak, psr = (
-            np.stack([getattr(o, name) for o in outputs]) for name in ("box", "peak", "psr")
+        for i, (config, output) in enumerate(zip(configs, outputs, strict=True)):
+            if config.redetect and output.lost:
+                tracks[i] = _searched(config, tracks[i], look)
+                outputs[i] = replace(output, box=np.asarray(detection.box(tracks[i])))
+        boxes, peak, psr, lost = (
+            np.stack([getattr(o, name) for o in outputs]) for name in ("box", "peak", "psr", "lost")
         )
-        yield FrameResults(boxes, peak, psr, look.passes)
+        yield FrameResults(boxes, peak, psr, lost, look.passes)
 
 
 class _Look:
@@ -123,22 +114,30 @@ class _Look:
         self, params: Params, shared: TrackerConfig, target: Target, image: sequence.Frame
     ) -> None:
         self.params, self.shared, self.target, self.image = params, shared, target, image
-        self.maps: dict[tuple[float, ...], dict[str, jax.Array]] = {}
+        self.maps: dict[tuple[float, ...], tuple[dict[str, jax.Array], jax.Array]] = {}
         self.known: dict[Any, Spectra] = {}
 
     @property
     def passes(self) -> int:
         return len(self.maps)
 
-    def spectra(self, config: TrackerConfig, position: jax.Array, size: Scale | None) -> Spectra:
-        """Return the spectra that a setting sees of its search window."""
-        view = tracker.view(config, position, size)
-        place = tuple(float(value) for leaf in jax.tree.leaves(view) for value in np.ravel(leaf))
+    def at(self, config: TrackerConfig, track: State) -> tuple[Spectra, jax.Array]:
+        """Return what a setting sees of its search window, and whether it is of one colour."""
+        view = detection.view(config, track.position, track.scale)
+        spectra = self.spectra(config, view)
+        return spectra, self.maps[self._place(view)][1]
+
+    def _place(self, view: View) -> tuple[float, ...]:
+        return tuple(float(value) for leaf in jax.tree.leaves(view) for value in np.ravel(leaf))
+
+    def spectra(self, config: TrackerConfig, view: View) -> Spectra:
+        """Return the spectra that a setting sees of a search window."""
+        place = self._place(view)
         key = (place, config.response_names, frozenset(config.layers))
         if key not in self.known:
             if place not in self.maps:
                 self.maps[place] = _maps(self.params, self.shared, self.target, self.image, view)
-            maps = {name: self.maps[place][name] for name in config.layers}
+            maps = {name: self.maps[place][0][name] for name in config.layers}
             self.known[key] = _spectra(config, self.target, maps)
         return self.known[key]
 
@@ -153,6 +152,8 @@ def _shared(configs: Sequence[TrackerConfig]) -> TrackerConfig:
         hypercolumn=False,
         scale="none",
         window="first",
+        redetect=False,
+        weighting="fixed",
     )
 
 
@@ -163,12 +164,34 @@ def _maps(
     target: Target,
     image: jax.Array,
     view: View,
-) -> dict[str, jax.Array]:
+) -> tuple[dict[str, jax.Array], jax.Array]:
     patch = sampling.patch(image, view, target.crop)
-    return tracker.features(params, shared, patch, target.crop.size)
+    maps = tracker.features(params, shared, patch, target.crop.size)
+    return maps, sampling.of_one_colour(patch, target.crop.size)
+
+
+@jax.jit
+def _find(
+    config: TrackerConfig, state: State, z: Spectra, plain: jax.Array, image: jax.Array | None
+) -> tuple[State, Output]:
+    found = detection.find(config, state, z, image, plain)
+    return tracker.following(state, found), found.output
+
+
+def _searched(config: TrackerConfig, track: State, look: _Look) -> State:
+    """Return a track after its lost target was looked for, as by ``tracker.search_image``."""
+    seen = _looks(config, track, config.looks)
+    for index in range(config.looks):
+        view = jax.tree.map(lambda leaf, i=index: leaf[i], seen)
+        memory = _consider(config, track, look.spectra(config, view), view)
+        track = replace(track, memory=memory)
+    return _accept(config, track, look.spectra(config, detection.candidate(config, track)))
 
 
 _spectra = jax.jit(tracker.spectra)
 _train = jax.jit(tracker.train)
-_find = jax.jit(tracker.find)
-_learn = jax.jit(tracker.learn, donate_argnames="old")
+_begun = jax.jit(tracker.begun)
+_taught = jax.jit(tracker.taught)
+_looks = jax.jit(detection.looks, static_argnames="count")
+_consider = jax.jit(detection.consider)
+_accept = jax.jit(detection.accept)

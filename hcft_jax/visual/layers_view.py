@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import sampling, tracker
+from hcft_jax.core import detection, sampling, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import State
+from hcft_jax.core.detection import State
 from hcft_jax.visual import overlay, palette
 from hcft_jax.visual.palette import Palette
 
@@ -36,7 +36,7 @@ class LayersView:
             image: The frame, RGB uint8 ``[H, W, 3]``.
         """
         # the network by itself, as the tracker has compiled it
-        view = tracker.view(self._config, state.position, state.scale)
+        view = detection.view(self._config, state.position, state.scale)
         patch = _patch(image, view, state.target.crop)
         maps = tracker.features(self._params, self._config, patch, state.target.crop.size)
         responses, maps = jax.device_get((_responses(self._config, state, maps), maps))
@@ -65,5 +65,5 @@ _patch = jax.jit(sampling.patch)
 @jax.jit
 def _responses(config: TrackerConfig, state: State, maps: dict[str, jax.Array]) -> Any:
     z = tracker.spectra(config, state.target, maps)
-    _, output = tracker.detect(config, state, z, with_responses=True)
+    _, output = detection.detect(config, state, z, with_responses=True)
     return output.responses

@@ -7,7 +7,7 @@ import pytest
 import scipy.ndimage
 
 from hcft_jax.backbones import vgg, winograd
-from hcft_jax.core.tracker import Params
+from hcft_jax.backbones.backbone import Params
 
 
 def convolved(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:

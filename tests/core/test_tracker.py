@@ -10,10 +10,10 @@ import pytest
 
 from hcft_jax.backbones import vgg
 from hcft_jax.backbones.alexnet import ONE_TOWER
-from hcft_jax.core import filters, tracker
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import detection, filters, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.util import compilation
@@ -58,7 +58,7 @@ def halves(spectrum: np.ndarray) -> np.ndarray:
 
 def follow(
     params: Params, config: TrackerConfig, images: np.ndarray, box: np.ndarray
-) -> tuple[tracker.State, list[tracker.Output]]:
+) -> tuple[detection.State, list[detection.Output]]:
     state = tracker.init(params, config, images[0], box)
     outputs = []
     for image in images[1:]:
@@ -70,7 +70,7 @@ def follow(
 def assert_agreement(
     params: Params,
     config: TrackerConfig,
-    state: tracker.State,
+    state: detection.State,
     truth: reference.Tracker,
     images: np.ndarray,
 ) -> None:
@@ -285,7 +285,7 @@ def test_every_layer_alone_can_be_tracked_on(
     config = replace(SMALL, layers=(layer,), gamma=(1.0,))
     state = tracker.init(params, config, images[0], sequence.boxes[0])
     _, output = tracker.step(params, config, state, images[0])
-    np.testing.assert_array_equal(output.box, tracker.box(state))  # the same frame: it stayed
+    np.testing.assert_array_equal(output.box, detection.box(state))  # the same frame: it stayed
     assert output.psr > 5
 
 
@@ -334,7 +334,7 @@ def test_the_box_keeps_its_size_and_may_sit_on_half_pixels(
     params: Params, images: np.ndarray
 ) -> None:
     state = tracker.init(params, SMALL, images[0], (40, 30, 21, 24))
-    np.testing.assert_array_equal(tracker.box(state), [39.5, 30.0, 21.0, 24.0])
+    np.testing.assert_array_equal(detection.box(state), [39.5, 30.0, 21.0, 24.0])
 
 
 @pytest.mark.parametrize(

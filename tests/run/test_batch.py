@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from experiments.throughput import workload
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import execute
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
-from hcft_jax.core.tracker import Params
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic

@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from hcft_jax.core import tracker
+from hcft_jax.backbones.backbone import Params
+from hcft_jax.core import detection, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.several import Several
@@ -31,7 +31,7 @@ def frames(sequence: Sequence) -> list[Frame]:
 
 def alone(params: Params, frames: list[Frame], box: npt.ArrayLike) -> np.ndarray:
     state = tracker.init(params, SMALL, frames[0], np.asarray(box))
-    boxes = [np.asarray(tracker.box(state))]
+    boxes = [np.asarray(detection.box(state))]
     for frame in frames[1:]:
         state, output = tracker.step(params, SMALL, state, frame)
         boxes.append(np.asarray(output.box))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import tracker
+from hcft_jax.core import detection, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.synthetic import Synthetic, synthetic
@@ -29,7 +29,7 @@ def frames() -> list[Frame]:
 def tracked(way: Any, params: Params, config: TrackerConfig, frames: list[Frame], box: Any) -> Any:
     """Return boxes ``[T, 4]`` and PSRs ``[T - 1]`` by ``init`` and ``step`` of a module."""
     state = way.init(params, config, frames[0], box)
-    boxes, scores = [np.asarray(tracker.box(state))], []
+    boxes, scores = [np.asarray(detection.box(state))], []
     for frame in frames[1:]:
         state, output = way.step(params, config, state, frame)
         boxes.append(np.asarray(output.box))

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket, buckets, place
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment import settings

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.streaming import track_sequence

@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment.settings import load

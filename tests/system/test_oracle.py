@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import sampling, scale
-from hcft_jax.core.tracker import Params
 from hcft_jax.data import datasets
 from hcft_jax.data.frames import ImageFiles
 from hcft_jax.data.sequence import Sequence

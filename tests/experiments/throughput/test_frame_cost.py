@@ -1,6 +1,6 @@
 from experiments.throughput import frame_cost
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.synthetic import Synthetic
 
 

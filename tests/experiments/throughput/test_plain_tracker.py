@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from experiments.throughput import plain_tracker
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.tracker import Params
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.streaming import track_sequence
 
