@@ -59,10 +59,13 @@ def unroll(params: Params, config: TrackerConfig, state: State, images: jax.Arra
         images: RGB ``[K, H, W, 3]`` in [0, 255].
 
     Raises:
-        SettingError: a scale that is followed; it is chosen among 33, which has no gradient.
+        SettingError: a scale that is followed; it is chosen among 33, which has no gradient. A
+            memory, which decides whether to learn.
     """
     if config.scale != "none":
         raise SettingError("scale", f"{config.scale} chooses a size, which has no gradient; none")
+    if config.redetect:
+        raise SettingError("redetect", "it decides when to learn, which has no gradient; leave it")
 
     @functools.partial(jax.checkpoint, prevent_cse=False)  # needless inside a scan
     def frame(state: State, image: jax.Array) -> tuple[State, tuple[Output, jax.Array]]:

@@ -7,13 +7,15 @@ and LCT (Ma et al., CVPR 2015), whose memories have features of their own. Its *
 response where the target was found: 1 for what was learned, 0 for what has nothing of it.
 
 * Below ``doubted_below`` nothing is learned in this frame; after ``PATIENCE`` such frames in a row
-  the target is *lost*, and after as many of the others it is not any more.
+  the target is *lost*.
 * While it is lost nothing is learned, and in each frame ``looks`` more search windows are looked
   at, which go over the whole image. The best one is looked at once more, around the target that it
   may hold. Where the confidence is at least ``found_above`` there, and ``SHARE`` of what was usual
   for this target, and more than here, the track goes there.
 * The target is found when its own search window gives that confidence: in a frame after the one in
-  which the track went there, so one window alone is never believed.
+  which the track went there, so one window alone is never believed. It is also found when its
+  search window gives it ``SHARE`` of what was usual in ``PATIENCE`` frames in a row: some targets
+  never respond by much.
 
 The finest of several layers has no memory: its response is that of small pieces, which other
 objects have too, and it costs more than the others together.
@@ -136,9 +138,11 @@ def judge(config: TrackerConfig, memory: Memory, value: jax.Array) -> Memory:
         memory: after the previous frame.
         value: its response there.
     """
-    doubted = value < thresholds(config)[0]
+    low, high = thresholds(config)
+    again = jnp.maximum(low, SHARE * memory.usual)
+    doubted = value < jnp.where(memory.lost, again, low)
     against = jnp.where(doubted ^ memory.lost, memory.against + 1, 0)
-    regained = memory.lost & (value >= _enough(config, memory))
+    regained = memory.lost & (value >= jnp.maximum(high, again))
     turns = regained | (against >= PATIENCE)
     certain = ~memory.lost & ~doubted
     usual = jnp.where(memory.usual > 0, memory.usual, value)
@@ -188,13 +192,13 @@ def windows(target: Target, factor: jax.Array | float, first: jax.Array, count: 
     Returns:
         (row, column) in pixels, ``[count, 2]``.
     """
-    image = jnp.asarray(target.crop.image)
-    extent = image.astype(jnp.asarray(target.cell).dtype)
-    step = jnp.asarray(target.crop.window) * factor / OVERLAP
+    dtype = jnp.asarray(target.cell).dtype
+    extent, window = (jnp.asarray(a).astype(dtype) for a in (target.crop.image, target.crop.window))
+    step = window * factor / OVERLAP
     each = jnp.clip(jnp.ceil(extent / step), 1, MOST).astype(jnp.int32)
     index = (first + jnp.arange(count, dtype=jnp.int32)) % (each[0] * each[1])
     place = jnp.stack([index // each[1], index % each[1]], axis=1)
-    return (place + 0.5).astype(extent.dtype) * (extent / each)[None]
+    return (place.astype(dtype) + 0.5) * (extent / each.astype(dtype))[None]
 
 
 def consider(

@@ -1,4 +1,4 @@
-"""Every way of tracking a target whose size may change, or that is described without a network.
+"""Every way of tracking a target that changes or is lost, or is described without a network.
 
 All ways give the boxes of one sequence after the other.
 """
@@ -42,10 +42,19 @@ CONFIGS: dict[str, Callable[[], TrackerConfig]] = {
     "kcf": lambda: settings.load("kcf").tracker,
     "dsst": lambda: settings.load("dsst").tracker,
     "csk": lambda: settings.load("csk").tracker,
+    "lost": lambda: replace(
+        HEAD,
+        window="scaled",
+        weighting="adaptive",
+        redetect=True,
+        doubted_below=0.999,  # always: so it is lost, and looked for, from the fourth frame on
+        found_above=0.05,
+        looks=2,
+    ),
 }
 every = pytest.mark.parametrize("name", CONFIGS)
 # the others differ from these in nothing that a way of tracking does
-some = pytest.mark.parametrize("name", ["scaled", "kcf"])
+some = pytest.mark.parametrize("name", ["scaled", "kcf", "lost"])
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +122,8 @@ def test_an_fft_gives_the_same_boxes(
 
 
 @pytest.mark.parametrize(
-    ("name", "batched"), [*((name, True) for name in CONFIGS), ("scaled", False), ("kcf", False)]
+    ("name", "batched"),
+    [*((name, True) for name in CONFIGS), ("scaled", False), ("kcf", False), ("lost", False)],
 )
 def test_lanes_of_one_bucket_give_the_same_boxes(
     name: str,
@@ -176,7 +186,7 @@ def test_settings_side_by_side_give_the_same_boxes(
     np.testing.assert_array_equal([s.boxes[0] for s in seen], alone(name)[0])
 
 
-@pytest.mark.parametrize("name", ["first", "kcf"])
+@pytest.mark.parametrize("name", ["first", "kcf", "lost"])
 def test_exported_programs_give_the_same_boxes(
     name: str,
     alone: Callable[[str], list[np.ndarray]],
