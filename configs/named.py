@@ -40,6 +40,17 @@ NAMED: dict[str, dict[str, Any]] = {
         "normalized": True,
         "scale": "dsst",
     },
+    # For use: the same, with a search window that follows the size, and a memory that says when the
+    # target is lost and where it is found again.
+    "hcft_plus": {
+        "update": "cf2",
+        "search": "sum",
+        "gamma": (1.0, 0.5, 0.25),
+        "normalized": True,
+        "scale": "dsst",
+        "window": "scaled",
+        "redetect": True,
+    },
     # The family that HCFT is judged against, each as its authors have it. KCF and DCF (Henriques et
     # al., PAMI 2015) on fHOG, KCF on grey values, and CSK (Henriques et al., ECCV 2012).
     "kcf": _KCF | {"kernel": "gaussian", "bandwidth": 0.5},

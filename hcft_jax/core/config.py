@@ -45,7 +45,8 @@ class TrackerConfig:
         ("conv5_4", "conv4_4", "conv3_4"), "the backbone's layers, after their ReLU, in any order"
     )
     gamma: tuple[float, ...] = traced(
-        (1.0, 0.5, 0.02), "weight of each layer's response, in the order of the layers (Eq. 5)"
+        (1.0, 0.5, 0.02),
+        "weight of each layer's response, in the order of the layers (Eq. 5); or adaptive",
     )
     eta: float | tuple[float, ...] = traced(
         0.01, "learning rate in [0, 1] (Eq. 6): one value, or one per layer in their order"

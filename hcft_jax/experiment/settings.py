@@ -293,13 +293,15 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     """Return ``experiment`` with fields, of the tracker or its own, replaced by name.
 
     Numbers in ``changes`` may be of any type, or text, and tuples any list: equal settings are
-    equal afterwards.
+    equal afterwards. ``gamma="adaptive"`` stands for ``weighting="adaptive"``.
 
     Raises:
         InputError: a value is no number where the field is one.
     """
     parts: dict[type, dict[str, Any]] = {TrackerConfig: {}, OwnVideo: {}, Experiment: {}}
     for name, value in changes.items():
+        if name == "gamma" and value in ("adaptive", ["adaptive"], ("adaptive",)):
+            name, value = "weighting", "adaptive"  # gamma itself is what it starts from
         owner = next((o for o in (TrackerConfig, OwnVideo) if name in _names(o)), Experiment)
         parts[owner][name] = value if owner is Experiment else _typed(name, value, owner)
     tracker, own, rest = parts.values()
@@ -326,7 +328,7 @@ def _names(owner: type) -> set[str]:
 def _typed(name: str, value: Any, owner: type) -> Any:
     kind = typing.get_type_hints(owner)[name]
     try:
-        if kind is float:
+        if kind is float or (kind == float | None and value is not None):
             return float(value)
         if kind == tuple[float, ...]:
             return tuple(float(v) for v in value)
@@ -334,7 +336,7 @@ def _typed(name: str, value: Any, owner: type) -> Any:
             several = tuple(float(v) for v in (value if np.iterable(value) else [value]))
             return several[0] if len(several) == 1 else several
     except (TypeError, ValueError):
-        what = "a number" if kind is float else "a list of numbers"
+        what = "a number" if kind in (float, float | None) else "a list of numbers"
         flag = flag_of(name) if owner is TrackerConfig else name
         raise SettingError(flag, f"{_shown(value, ',')!r} is not {what}") from None
     return tuple(value) if isinstance(value, list) else value

@@ -15,6 +15,7 @@ import simplejpeg
 
 from hcft_jax.util.errors import SettingError
 
+_NEAR = 2.0  # grey levels that a device's pixels may be from the host's, on average
 _INSTALL = "pip install 'hcft_jax[gpu-decode]' (for CUDA 12: 'nvidia-nvimgcodec-cu12[nvjpeg]')"
 
 
@@ -37,13 +38,13 @@ class NvImageCodec:
     """
 
     def __init__(self, device: jax.Device) -> None:
-        """Start the decoder, and decode a small image with it.
+        """Start the decoder, and decode some small images with it.
 
         Args:
             device: where the images will lie.
 
         Raises:
-            SettingError: the package is not there, or decodes no JPEG files on this device.
+            SettingError: the package is not there, or does not decode JPEG files on this device.
         """
         codec = _package()
         kinds = codec.BackendKind
@@ -61,11 +62,33 @@ class NvImageCodec:
         try:
             backends = [codec.Backend(kind) for kind in wanted]
             self._decoder = codec.Decoder(device_id=number, backends=backends)
-            (image,) = self.decode([simplejpeg.encode_jpeg(np.zeros((64, 64, 3), np.uint8))])
+            self._check()
         except RuntimeError as error:
             raise _useless(device, str(error)) from error
-        if image is None:
-            raise _useless(device, "is nvJPEG there?")
+
+    def _check(self) -> None:
+        """Decode some images, and compare them with what the host makes of them.
+
+        Raises:
+            SettingError: there are none, or their pixels are not nearly the host's.
+        """
+        rows, columns = np.mgrid[:67, :93] / 92
+        image = np.stack([rows, columns, 1 - rows * columns], axis=2)
+        image = np.rint(255 * image).astype(np.uint8)
+        files = [
+            *(simplejpeg.encode_jpeg(image, colorsubsampling=kind) for kind in ("444", "420")),
+            simplejpeg.encode_jpeg(image[:, :, :1].copy(), colorspace="GRAY"),
+        ]
+        for content, decoded in zip(files, self.decode(files), strict=True):
+            if decoded is None:
+                raise _useless(self._device, "is nvJPEG there?")
+            host = simplejpeg.decode_jpeg(content)
+            if decoded.shape != host.shape:
+                raise _useless(self._device, f"{host.shape} became {decoded.shape}")
+            apart = float(np.abs(np.asarray(decoded).astype(np.int16) - host).mean())
+            if apart > _NEAR:
+                text = f"its pixels are {apart:.1f} of 255 from the host's"
+                raise _useless(self._device, text)
 
     def decode(self, contents: list[bytes]) -> list[jax.Array | None]:
         """Return the images, as ``DeviceDecoder.decode``.
@@ -109,5 +132,5 @@ def _package() -> ModuleType:
 
 def _useless(device: jax.Device, why: str) -> SettingError:
     lines = why.splitlines() or ["no reason given"]
-    text = f"nvImageCodec decodes nothing on {device.device_kind} ({lines[0]}): {_INSTALL}"
+    text = f"nvImageCodec is of no use on {device.device_kind} ({lines[0]}): {_INSTALL}"
     return SettingError("decode", text)

@@ -84,7 +84,11 @@ sides = st.integers(20, 900)
 
 
 @settings_(deadline=None, max_examples=20)  # each count of windows is compiled
-@given(image=st.tuples(sides, sides), window=st.tuples(sides, sides), looks=st.sampled_from([16, 50]))
+@given(
+    image=st.tuples(sides, sides),
+    window=st.tuples(sides, sides),
+    looks=st.sampled_from([16, 50]),
+)
 def test_the_search_windows_cover_the_image(
     image: tuple[int, int], window: tuple[int, int], looks: int
 ) -> None:

@@ -51,6 +51,12 @@ LATER: dict[str, Any] = {
     "kernel": ("linear", "csk"),
     "bandwidth": (0.5, 0.2),
     "window": ("first", "scaled"),
+    "weighting": ("fixed", "adaptive"),
+    "redetect": (False, True),
+    "looks": (16, 8),
+    "doubted_below": (None, 0.1),
+    "found_above": (None, 0.3),
+    "memory_eta": (0.01, 0.02),
 }
 
 

@@ -13,7 +13,7 @@ from hcft_jax.util.errors import InputError
 SHIPPED = [
     *("alex", "alex_c3", "alex_c4", "alex_c5", "alex_c543", "alex_c5_c4"),
     *("c3", "c4", "c5", "c543", "c5_c4", "cf2", "cf2_head", "csk", "dcf", "demo", "dsst"),
-    *("first_layer", "hcft", "kcf", "kcf_grey", "otb", "slow_update", "video"),
+    *("first_layer", "hcft", "hcft_plus", "kcf", "kcf_grey", "otb", "slow_update", "video"),
 ]
 HOG: dict[str, Any] = {"backbone": "hog", "layers": ("hog_4",), "gamma": (1.0,)}
 
@@ -168,6 +168,12 @@ CHANGED: dict[str, Any] = {
     "kernel": "gaussian",
     "bandwidth": 0.2,
     "window": "scaled",
+    "weighting": "adaptive",
+    "redetect": True,
+    "looks": 8,
+    "doubted_below": 0.1,
+    "found_above": 0.3,
+    "memory_eta": 0.02,
     "hypercolumn": True,
     "input_size": 225,
     "grid": 40,
@@ -204,6 +210,13 @@ def test_what_boxes_do_not_depend_on_leaves_the_folder() -> None:
 def test_memory_for_frames_is_finite_and_not_negative(gib: float) -> None:
     with pytest.raises(InputError, match=rf"^frame_memory: {gib} must be finite, at least 0$"):
         settings.derive("hcft", frame_memory=gib).validate()
+
+
+@pytest.mark.parametrize("gamma", ["adaptive", ("adaptive",), ["adaptive"]])
+def test_an_adaptive_gamma_starts_from_the_one_there_was(gamma: Any) -> None:
+    tracker = settings.derive("cf2_head", gamma=gamma).tracker
+    assert tracker.weighting == "adaptive"
+    assert tracker.gamma == settings.load("cf2_head").tracker.gamma
 
 
 def test_eta_is_one_number_or_one_a_layer() -> None:

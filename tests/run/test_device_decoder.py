@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+import simplejpeg
 
 from hcft_jax.data.frames import read_image
 from hcft_jax.run.device_decoder import NvImageCodec, decoders_on
@@ -45,7 +46,7 @@ def test_a_package_that_decodes_nothing_is_refused(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(
         sys.modules, "nvidia.nvimgcodec", package(lambda contents, params: [None for _ in contents])
     )
-    with pytest.raises(InputError, match=r"decodes nothing on cpu .*nvJPEG"):
+    with pytest.raises(InputError, match=r"is of no use on cpu .*nvJPEG"):
         NvImageCodec(jax.devices()[0])
 
 
@@ -54,7 +55,18 @@ def test_a_package_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("CUDA Runtime failure: '#35'\nin a file")
 
     monkeypatch.setitem(sys.modules, "nvidia.nvimgcodec", package(fails))
-    with pytest.raises(InputError, match=r"decodes nothing on cpu \(CUDA Runtime failure: '#35'\)"):
+    with pytest.raises(InputError, match=r"is of no use on cpu \(CUDA Runtime failure: '#35'\)"):
+        NvImageCodec(jax.devices()[0])
+
+
+def test_pixels_that_are_not_nearly_the_hosts_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(contents: list[bytes], params: Any) -> Any:
+        return [simplejpeg.decode_jpeg(content)[:, :, ::-1] for content in contents]
+
+    monkeypatch.setitem(sys.modules, "nvidia.nvimgcodec", package(decode))
+    with pytest.raises(
+        InputError, match=r"on cpu \(its pixels are \d+\.\d of 255 from the host's\)"
+    ):
         NvImageCodec(jax.devices()[0])
 
 
@@ -63,7 +75,8 @@ def test_images_lie_on_the_device_as_they_are_stored(monkeypatch: pytest.MonkeyP
 
     def decode(contents: list[bytes], params: Any) -> Any:
         asked.append((contents, params))
-        return [None if content == b"bad" else COLOURS for content in contents]
+        known = {b"good": COLOURS, b"bad": None}
+        return [known[c] if c in known else simplejpeg.decode_jpeg(c) for c in contents]
 
     monkeypatch.setitem(sys.modules, "nvidia.nvimgcodec", package(decode))
     device = jax.devices()[1]
