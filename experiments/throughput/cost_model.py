@@ -137,7 +137,8 @@ def rows(costs: list[Stage], ceilings: Ceilings, measured: Mapping[str, float]) 
 
 def flops(function: Any, *arguments: Any) -> float:
     """Return the FLOPs of the program as it is written, before the compiler has changed it."""
-    return float((jax.jit(function).lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
+    with jax.default_device(jax.devices("cpu")[0]):  # XLA counts none of a GPU's library calls
+        return float((jax.jit(function).lower(*arguments).cost_analysis() or {}).get("flops", 0.0))
 
 
 def nbytes(tree: Any) -> int:
