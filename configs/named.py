@@ -40,11 +40,11 @@ NAMED: dict[str, dict[str, Any]] = {
         "normalized": True,
         "scale": "dsst",
     },
-    # For use: the same, with a search window that follows the size, and a memory that says when the
-    # target is lost and where it is found again.
+    # For use: the same, with positions between cells, a search window that follows the size, and a
+    # memory that says when the target is lost and where it is found again.
     "hcft_plus": {
         "update": "cf2",
-        "search": "sum",
+        "search": "soft",
         "gamma": (1.0, 0.5, 0.25),
         "normalized": True,
         "scale": "dsst",

@@ -99,8 +99,8 @@ def test_a_value_out_of_range_names_its_field(changes: dict[str, Any], message: 
 
 def test_constants_are_leaves_and_choices_are_not() -> None:
     leaves = jax.tree.leaves(TrackerConfig(gamma=(1.0, 2.0, 3.0)))
-    # the last two: the scale filter's learning rate and the kernel's bandwidth
-    assert leaves == [1.0, 2.0, 3.0, 0.01, 1e-4, 0.1, 8.0, 0.02, 0.01, 0.5]
+    # the last three: the scale filter's learning rate, the kernel's bandwidth, the memory's rate
+    assert leaves == [1.0, 2.0, 3.0, 0.01, 1e-4, 0.1, 8.0, 0.02, 0.01, 0.5, 0.01]
     choice = TrackerConfig(scale="dsst", kernel="csk", normalized=True, padding=3.0)
     assert jax.tree.leaves(choice) == jax.tree.leaves(TrackerConfig())
     assert str(jax.tree.structure(choice)) != str(jax.tree.structure(TrackerConfig()))

@@ -76,7 +76,8 @@ def test_all_that_is_possible_is_made(given: dict[str, Any], capsys: Stderr) -> 
         first_layer="One",
     )
     assert capsys.readouterr().err.splitlines() == [
-        "error: remedies: no results of first_layer: python -m hcft_jax.main --config=first_layer"
+        "error: remedies: no results of first_layer: python -m hcft_jax.main --config=first_layer; "
+        "no results of hcft_plus: python -m hcft_jax.main --config=hcft_plus"
     ]
     assert status == 1
     names = {path.name for path in given["output_dir"].iterdir()}
