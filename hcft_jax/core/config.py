@@ -75,10 +75,12 @@ class TrackerConfig:
     )
     scale: str = static(
         "none",
-        "none: the box keeps its size; dsst: a correlation filter over 33 scales follows it",
-        choices=("none", "dsst"),
+        "none: the box keeps its size; dsst: a correlation filter over 33 scales follows it; cnn: "
+        "the search window is looked at in a few sizes, as SAMF and SiamFC do",
+        choices=("none", "dsst", "cnn"),
         later=True,
     )
+    scales: int = static(5, "sizes of scale=cnn, 2 % apart: odd, 3 to 7", later=True)
     scale_eta: float = traced(0.01, "learning rate of the scale filter, in [0, 1]", later=True)
     scale_margin: float = static(
         8.0, "pixels that are added to a target's sides before its scales are sampled", later=True
@@ -259,6 +261,8 @@ class TrackerConfig:
             text = f"{self.kernel} averages alpha, not a numerator; set update=cf2"
             raise SettingError("kernel", text)
         self._validate_own()
+        if self.scales not in (3, 5, 7):
+            raise SettingError("scales", f"{self.scales!r} is not one of 3, 5, 7")
         if self.window == "scaled" and self.scale == "none":
             raise SettingError("window", "scaled needs a size that changes; set scale, too")
         if self.grid is not None and self.grid < LEAST_GRID:

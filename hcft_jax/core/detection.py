@@ -22,6 +22,7 @@ from hcft_jax.core.scale import Scale, Scales
 from hcft_jax.core.target import Target
 from hcft_jax.core.weighting import Trust
 
+RELUCTANCE = 0.985  # share of a response that counts, per 2 % of a change of the size
 Spectra = tuple[Parts, ...]  # per filter, deepest layer first
 
 
@@ -66,7 +67,7 @@ def view(config: TrackerConfig, position: jax.Array, size: Scale | None) -> View
         position: (row, column) of the target's centre in pixels, ``[2]``.
         size: the target's.
     """
-    if config.window == "first" or size is None:
+    if size is None or (config.window == "first" and config.scale != "cnn"):
         return View(position)
     return View(position, scale.factor(size.exponent, position.dtype))
 
@@ -108,13 +109,17 @@ def detect(
 def _detected(
     config: TrackerConfig, state: State, z: Spectra, with_responses: bool
 ) -> tuple[jax.Array, Output, tuple[jax.Array, list[jax.Array]]]:
-    """Return what ``detect`` does, and (row, column) of the peak with the layers' responses."""
+    """Return what ``detect`` does, and (row, column) of the peak with the layers' responses.
+
+    These are as the filters give them, not normalized.
+    """
     transform = state.target.transform
     y = label(config, state.target)
     responses = [
         filters.respond(f, parts, y, transform, config.lambda_, config.update, kernel(config))
         for f, parts in zip(state.filters, z, strict=True)
     ]
+    raw = responses
     if config.normalized:
         responses = [search.normalized(response, transform.grid) for response in responses]
     radius = None if config.search == "sum" else config.radius
@@ -139,7 +144,7 @@ def _detected(
         lost=verdict.is_lost(config, psr, transform.grid),
         responses=jnp.stack(responses) if with_responses else None,
     )
-    return position, output, (peak, responses)
+    return position, output, (peak, raw)
 
 
 class Found(NamedTuple):
@@ -256,16 +261,72 @@ def accept(config: TrackerConfig, state: State, z: Spectra) -> State:
     return replace(state, position=jnp.where(taken, state.memory.candidate[1:], state.position))
 
 
+def sizes(config: TrackerConfig, state: State) -> View:
+    """Return the search windows of ``scale="cnn"``: at the old position, of several sizes.
+
+    Args:
+        config: the tracker's constants.
+        state: after the previous frame.
+    """
+    every = jnp.arange(config.scales, dtype=jnp.int32)
+    return jax.vmap(lambda k: _own(config, resized(config, state, k)))(every)
+
+
+def _own(config: TrackerConfig, state: State) -> View:
+    return view(config, state.position, state.scale)
+
+
+def resized(config: TrackerConfig, state: State, number: jax.Array) -> State:
+    """Return the state with another size.
+
+    Args:
+        config: the tracker's constants; with ``scale="cnn"``.
+        state: of a track.
+        number: int32 [], which of ``sizes``.
+    """
+    assert state.scale is not None
+    target = state.target
+    limits = scale.limits(target.size, target.crop.window, target.crop.image)
+    exponent = state.scale.exponent + number - config.scales // 2
+    return replace(state, scale=state.scale._replace(exponent=jnp.clip(exponent, *limits)))
+
+
+def suits(config: TrackerConfig, state: State, z: Spectra, number: jax.Array) -> jax.Array:
+    """Return how well a size suits, []: the weighted response at the peak, less for a change.
+
+    A target that is lost keeps its size.
+
+    Args:
+        config: the tracker's constants; with ``scale="cnn"``.
+        state: after the previous frame.
+        z: spectra of the search window of that size.
+        number: int32 [], which of ``sizes``.
+    """
+    _, _, (peak, responses) = _detected(config, resized(config, state, number), z, False)
+    gamma: Any = config.response_weights
+    if state.trust is not None:
+        gamma = weighting.weights(gamma, state.trust)
+    total = sum(weight * r[peak[0], peak[1]] for weight, r in zip(gamma, responses, strict=True))
+    away = jnp.abs(number - config.scales // 2)
+    value = jnp.asarray(total) * RELUCTANCE ** away.astype(responses[0].dtype)
+    if state.memory is None:
+        return value
+    return jnp.where(state.memory.lost & (away > 0), -jnp.inf, value)
+
+
 def measure_first(
-    target: Target, image: Image | npt.ArrayLike, position: jax.Array
+    config: TrackerConfig, target: Target, image: Image | npt.ArrayLike, position: jax.Array
 ) -> Scale | None:
     """Return the target's size in the first frame; None where it is not followed.
 
     Args:
+        config: the tracker's constants.
         target: the operators.
         image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored.
         position: (row, column) of the target's centre.
     """
+    if config.scale == "cnn":
+        return Scale(jnp.zeros((), jnp.int32))
     if target.scales is None:
         return None
     return _first_size(target.scales, image, target.crop.image, position)

@@ -62,12 +62,12 @@ class Scales:
 
 
 class Scale(NamedTuple):
-    """The size of a target, and the filter that follows it."""
+    """The size of a target, and the filter that follows it, where one does."""
 
     exponent: jax.Array  # int32 []: the factor is 1.02 to the power of it
-    product: jax.Array  # int32 [5]: the factor, as ``double`` has it
-    numerator: jax.Array  # [2, 17, F]: Y conj(X), real and imaginary part
-    denominator: jax.Array  # [17]: the sum over the features of abs(X)^2
+    product: jax.Array | None = None  # int32 [5]: the factor, as ``double`` has it
+    numerator: jax.Array | None = None  # [2, 17, F]: Y conj(X), real and imaginary part
+    denominator: jax.Array | None = None  # [17]: the sum over the features of abs(X)^2
 
 
 def sample_size(target: Pair, margin: float) -> Pair:
@@ -119,6 +119,22 @@ def _window(target: Pair, image: Pair) -> Pair:
     return xp.floor(h * vertical), xp.floor(w * horizontal)
 
 
+def limits(target: Array, window: Array, image: Array) -> tuple[jax.Array, jax.Array]:
+    """Return the exponents of the least and the largest factor, int32 [] each.
+
+    Args:
+        target: ``[2]``, (h, w) in the first frame, in pixels.
+        window: ``[2]``, (M, N) of the search window in pixels.
+        image: ``[2]``, (H, W) in pixels.
+    """
+    size = jnp.asarray(target)
+    window, image = (jnp.asarray(a).astype(size.dtype) for a in (window, image))
+    least = jnp.ceil(jnp.log(jnp.max(LEAST / window)) / math.log(STEP))
+    most = jnp.floor(jnp.log(jnp.min(image / size)) / math.log(STEP))
+    low, high = jnp.clip(least, -_FARTHEST, 0), jnp.clip(most, 0, _FARTHEST)
+    return low.astype(jnp.int32), high.astype(jnp.int32)
+
+
 def factor(exponent: jax.Array | int, dtype: Any = jnp.float32) -> jax.Array:
     """Return 1.02 to the power of an exponent, an integer array of any shape."""
     return jnp.asarray(_POWERS, dtype)[jnp.asarray(exponent, jnp.int32) + _FARTHEST]
@@ -156,6 +172,9 @@ def follow(
         position: (row, column) of the target's centre in this frame.
         eta: learning rate, in [0, 1].
     """
+    assert old.product is not None
+    assert old.numerator is not None
+    assert old.denominator is not None
     x = _spectrum(fixed, pixels, extent, position, old.product)
     response = _response(old, x)
     # where nothing differs (a sample of no cell), the size stays
@@ -168,8 +187,13 @@ def follow(
         jnp.asarray(_ENCODED)[limited + _FARTHEST],
     )
     new = _trained(_spectrum(fixed, pixels, extent, position, product))
-    learned = ((1.0 - eta) * a + eta * b for a, b in zip(old[2:], new, strict=True))
-    return Scale(limited, product, *learned)
+    numerator, denominator = new
+    return Scale(
+        limited,
+        product,
+        (1.0 - eta) * old.numerator + eta * numerator,
+        (1.0 - eta) * old.denominator + eta * denominator,
+    )
 
 
 def samples(
@@ -228,6 +252,8 @@ def _trained(x: jax.Array) -> tuple[jax.Array, jax.Array]:
 
 def _response(filter_: Scale, x: jax.Array) -> jax.Array:
     """Return the response of each scale, [33]."""
+    assert filter_.numerator is not None
+    assert filter_.denominator is not None
     a, b = filter_.numerator, x
     both = jnp.stack([a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]]).sum(axis=2)
     return jnp.einsum(

@@ -143,7 +143,7 @@ def start(
         position: (row, column) of the target's centre.
     """
     image, position = jnp.asarray(image), jnp.asarray(position)
-    size = measure_first(target, image, position)
+    size = measure_first(config, target, image, position)
     seen = observe(params, config, target, image, view(config, position, size))
     fixed = jax.tree.map(jnp.asarray, target)
     return begun(config, State(position, train(config, target, seen), fixed, size))
@@ -190,8 +190,12 @@ def step(
     target = state.target
     if image.shape[:2] != target.image:
         raise InputError(f"image: {image.shape[:2]} px, but the first one had {target.image}")
-    before = view(config, state.position, state.scale)
-    z = observe(params, config, target, image, before)
+    if config.scale == "cnn":
+        state, z = choose_size(params, config, state, image)
+        before = view(config, state.position, state.scale)
+    else:
+        before = view(config, state.position, state.scale)
+        z = observe(params, config, target, image, before)
     plain = sampling.plain(image, before, target.crop)
     found = find(config, state, z, image, plain, with_responses=with_responses)
     state = following(state, found)
@@ -208,6 +212,37 @@ def step(
         )
         output = replace(output, box=detection.box(state))
     return state, output
+
+
+def choose_size(
+    params: Params, config: TrackerConfig, state: State, image: Image
+) -> tuple[State, Spectra]:
+    """Return the state with the size that suits best, and the spectra of its search window.
+
+    Args:
+        params: the network's parameters.
+        config: the tracker's constants; with ``scale="cnn"``.
+        state: after the previous frame.
+        image: RGB ``[H, W, 3]`` in [0, 255], or one that is stored.
+    """
+    see = functools.partial(observe, params, config, state.target, image)
+    z = jax.vmap(see)(detection.sizes(config, state))
+    state, best = chosen(config, state, z)
+    return state, jax.tree.map(lambda a: a[best], z)
+
+
+def chosen(config: TrackerConfig, state: State, z: Spectra) -> tuple[State, jax.Array]:
+    """Return the state with the size that suits best, and which of the sizes that is.
+
+    Args:
+        config: the tracker's constants; with ``scale="cnn"``.
+        state: after the previous frame.
+        z: spectra of the search windows of all sizes, with a leading axis.
+    """
+    every = jnp.arange(config.scales, dtype=jnp.int32)
+    suits = functools.partial(detection.suits, config, state)
+    best = jnp.argmax(jax.lax.map(lambda each: suits(*each), (z, every))).astype(jnp.int32)
+    return detection.resized(config, state, best), best
 
 
 def following(state: State, found: Found) -> State:

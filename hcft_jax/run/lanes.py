@@ -43,10 +43,12 @@ class Lane(NamedTuple):
     frame: jax.Array  # int32 []: how many frames are done
     phase: jax.Array  # int32 []: what the next patch of the current frame is for
     output: Output  # of the last frame whose target was sought
+    suits: jax.Array  # [2]: how well the best size suits so far, and which it is
 
 
 Lanes = Lane
-DETECT, LEARN, LOOK = range(3)  # phases; LOOK and more: to look for a target that is lost
+# Phases. Below DETECT: to choose a size. LOOK and more: to look for a target that is lost.
+DETECT, LEARN, LOOK = range(3)
 
 
 class Pass(NamedTuple):
@@ -75,7 +77,8 @@ def empty(params: Params, config: TrackerConfig, target: Target, lanes: int) -> 
     first = jax.ShapeDtypeStruct(image.shape, image.dtype)
     _, output = jax.eval_shape(tracker.step, params, config, state, first)
     number = jax.ShapeDtypeStruct((), np.int32)
-    shapes: Any = Lane(state, number, number, output)  # type: ignore[arg-type]
+    suits = jax.ShapeDtypeStruct((2,), np.float32)
+    shapes: Any = Lane(state, number, number, output, suits)  # type: ignore[arg-type]
     return cast(Lanes, jax.tree.map(lambda a: np.zeros((lanes, *a.shape), a.dtype), shapes))
 
 
@@ -127,7 +130,7 @@ def _begin(lanes: Lanes, starting: jax.Array, target: Target, position: jax.Arra
         # of a track before nothing may be left: not a number stays that at any learning rate
         return jax.tree.map(lambda all_: put(all_, jnp.zeros((), all_.dtype)), tree)
 
-    state, frame, phase, output = lanes
+    state, frame, phase, output, suits = lanes
     trust = state.trust
     return Lane(
         state=State(
@@ -141,6 +144,7 @@ def _begin(lanes: Lanes, starting: jax.Array, target: Target, position: jax.Arra
         frame=put(frame, 0),
         phase=put(phase, LEARN),
         output=output,
+        suits=suits,
     )
 
 
@@ -215,31 +219,34 @@ def _pass(
 
     In a batch, lanes that only detect, or only learn, do the other as well and drop it.
     """
-    state, frame, phase, _ = lane
+    state, frame, phase, _, suits = lane
     target, first = state.target, lane.frame == 0
     due = functools.partial(_due, batched)
     view = _wanted(config, lane)
     x = tracker.observe(params, config, target, image, view)
+    if config.scale == "cnn":
+        state, suits = _sized(config, lane, x, active & (phase < DETECT), due)
 
     def find() -> Found:
         plain = sampling.plain(image, view, target.crop)
-        return detection.find(config, state, x, None if state.scale is None else image, plain)
+        return detection.find(config, state, x, None if target.scales is None else image, plain)
 
     found = due(phase == DETECT, find, lambda: _zeros(find))
     detected = active & (phase == DETECT)
     state = _chosen(detected, tracker.following(state, found), state)
-    if state.scale is not None:
+    if state.scale is not None and target.scales is not None:
         begins = active & (phase == LEARN) & first
-        begun = functools.partial(detection.measure_first, target, image, state.position)
+        begun = functools.partial(detection.measure_first, config, target, image, state.position)
         own = state.scale
         size = due(begins, begun, lambda: own)
         state = replace(state, scale=_chosen(begins, size, own))
     moved = detected & found.moved
-    learns = active & (phase <= LEARN) & ~moved
+    learns = active & (phase >= DETECT) & (phase <= LEARN) & ~moved
     taught = functools.partial(tracker.taught, config, state, x, learns=learns, first=first)
     state = taught() if batched else due(learns, taught, functools.partial(_same, state))
     seen = _chosen(detected, found.output, lane.output)
-    following = jnp.where(moved, LEARN, DETECT)
+    start = -config.scales if config.scale == "cnn" else DETECT
+    following = jnp.where(phase < DETECT, phase + 1, jnp.where(moved, LEARN, start))
     done, told = learns, detected
     if state.memory is not None:
         lost = active & state.memory.lost
@@ -252,13 +259,15 @@ def _pass(
         accepted = functools.partial(detection.accept, config, state, x)
         state = _chosen(verifies, due(verifies, accepted, functools.partial(_same, state)), state)
         seen = replace(seen, box=jnp.where(verifies, detection.box(state), seen.box))
-        following = jnp.where(lost & ~verifies, jnp.maximum(phase, LEARN) + 1, following)
+        searches = lost & ~verifies & (phase >= DETECT)
+        following = jnp.where(searches, jnp.maximum(phase, LEARN) + 1, following)
         done, told = (learns & ~lost) | verifies, (detected & ~lost) | verifies
     changed = Lane(
         state,
         frame=frame + done.astype(jnp.int32),
         phase=jnp.where(active, following, phase),
         output=seen,
+        suits=suits,
     )
     return changed, Pass(told, frame, seen.box, seen.peak, seen.psr, seen.lost)
 
@@ -267,6 +276,10 @@ def _wanted(config: TrackerConfig, lane: Lane) -> View:
     """Return the search window that a lane needs next."""
     state = lane.state
     own = detection.view(config, state.position, state.scale)
+    if config.scale == "cnn":
+        number = jnp.clip(lane.phase + config.scales, 0, config.scales - 1)
+        size = jax.tree.map(lambda a: a[number], detection.sizes(config, state))
+        own = jax.tree.map(lambda a, b: jnp.where(lane.phase < DETECT, a, b), size, own)
     if state.memory is None:
         return own
     coming = jax.tree.map(lambda a: a[0], detection.looks(config, state, 1))
@@ -274,6 +287,25 @@ def _wanted(config: TrackerConfig, lane: Lane) -> View:
     verifies = lane.phase >= LOOK + config.looks
     which = jnp.clip(lane.phase - LEARN, 0, 1) + verifies.astype(jnp.int32)
     return jax.tree.map(lambda *each: jax.lax.select_n(which, *each), own, coming, best)
+
+
+def _sized(
+    config: TrackerConfig,
+    lane: Lane,
+    x: tracker.Spectra,
+    sizing: jax.Array,
+    due: Callable[..., Any],
+) -> tuple[State, jax.Array]:
+    """Return a lane's state, and how well the best size suits, after one more of the sizes."""
+    number = jnp.clip(lane.phase + config.scales, 0, config.scales - 1)
+    suits = functools.partial(detection.suits, config, lane.state, x, number)
+    value = due(sizing, suits, lambda: jnp.zeros((), lane.suits.dtype))
+    new = jnp.stack([value, number.astype(value.dtype)])
+    best = jnp.where((number == 0) | (value > lane.suits[0]), new, lane.suits)
+    best = jnp.where(sizing, best, lane.suits)
+    last = sizing & (lane.phase == DETECT - 1)
+    resized = detection.resized(config, lane.state, best[1].astype(jnp.int32))
+    return _chosen(last, resized, lane.state), best
 
 
 def _due(

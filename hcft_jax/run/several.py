@@ -13,6 +13,7 @@ nothing where their bucket is known, and no network where it is not.
 import functools
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -67,7 +68,7 @@ class Several:
         begun = [tracker.begin(params, config, box, size, bucket) for box in boxes]
         target, position = jax.device_put(jax.tree.map(lambda *leaves: np.stack(leaves), *begun))
         self._params, self._config = params, config
-        scale = _measure_first(target, image, position)
+        scale = _measure_first(config, target, image, position)
         maps, _ = self._look(target, image, position, scale)
         first = State(position, _train(config, target, maps), target, scale)
         self._state = jax.vmap(functools.partial(tracker.begun, config))(first)
@@ -99,10 +100,24 @@ class Several:
 
     def _find(self, before: State, image: Images) -> tuple[State, Output, npt.NDArray[np.bool_]]:
         """Return the state where the targets are, in which those that stayed have learned."""
-        maps, plain = self._look(before.target, image, before.position, before.scale)
+        if self._config.scale == "cnn":
+            before, maps, plain = self._choose_sizes(before, image)
+        else:
+            maps, plain = self._look(before.target, image, before.position, before.scale)
         state, output, moved = _find(self._config, before, maps, plain, self._sized(image))
         positions, output, moved = jax.device_get((state.position, output, moved))
         return replace(state, position=positions), output, moved
+
+    def _choose_sizes(self, state: State, image: Images) -> tuple[State, Maps, jax.Array]:
+        """Return the state with the sizes that suit best, and what is seen of the windows."""
+        best: Any = None
+        for number in range(self._config.scales):
+            resized = _resized(self._config, state, number)
+            seen = self._look(state.target, image, resized.position, resized.scale)
+            value = _suits(self._config, state, seen[0], number)
+            new = value, resized.scale, seen
+            best = new if best is None else _better(best, new)
+        return replace(state, scale=best[1]), *best[2]
 
     def _search(self, state: State, image: Images, index: int) -> State:
         """Look for one of the targets in the whole image."""
@@ -121,7 +136,7 @@ class Several:
 
     def _sized(self, image: Images) -> Images | None:
         """Return the image where sizes are followed, so that no program depends on it elsewhere."""
-        return None if self._state.scale is None else image
+        return None if self._state.target.scales is None else image
 
     def _look(
         self,
@@ -156,7 +171,14 @@ class Several:
 
 
 _boxes = jax.jit(jax.vmap(detection.box))
-_measure_first = jax.vmap(detection.measure_first, in_axes=(0, None, 0))
+
+
+@jax.jit
+def _measure_first(
+    config: TrackerConfig, target: Target, image: jax.Array, position: jax.Array
+) -> Scale | None:
+    first = functools.partial(detection.measure_first, config)
+    return jax.vmap(first, in_axes=(0, None, 0))(target, image, position)
 
 
 @jax.jit
@@ -233,6 +255,27 @@ def _follow(
     some = jax.tree.map(lambda a: a[own], untaught)
     some = _taught(config, some, _spectra(config, some.target, maps))
     return jax.tree.map(lambda a, b: a.at[which].set(b, mode="drop"), state, some)
+
+
+@jax.jit
+def _resized(config: TrackerConfig, state: State, number: int) -> State:
+    which = jnp.asarray(number, jnp.int32)
+    return jax.vmap(lambda one: detection.resized(config, one, which))(state)
+
+
+@jax.jit
+def _suits(config: TrackerConfig, state: State, maps: Maps, number: int) -> jax.Array:
+    which, z = jnp.asarray(number, jnp.int32), _spectra(config, state.target, maps)
+    return jax.vmap(lambda one, own: detection.suits(config, one, own, which))(state, z)
+
+
+@jax.jit
+def _better(old: Any, new: Any) -> Any:
+    """Return, for each target, what suits better: value, size, and what is seen of it."""
+    wins = new[0] > old[0]
+    return jax.tree.map(
+        lambda a, b: jnp.where(wins.reshape(-1, *[1] * (a.ndim - 1)), b, a), old, new
+    )
 
 
 @jax.jit

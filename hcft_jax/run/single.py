@@ -52,7 +52,7 @@ def init(params: Params, config: TrackerConfig, image: Image, box: npt.ArrayLike
     geometry, _ = place(box, size, config.layout)
     bucket = None if config.dft == "fft" else common_bucket([geometry])
     target, position = jax.device_put(tracker.begin(params, config, box, size, bucket))
-    scale = detection.measure_first(target, image, position)
+    scale = detection.measure_first(config, target, image, position)
     maps, _ = _look(params, config, target, image, detection.view(config, position, scale))
     learned = _train(config, _general(target), maps)
     state = tracker.begun(config, State(position, learned, target, scale))
@@ -81,9 +81,12 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
     """
     target = state.target
     image = jax.device_put(image)  # once, although it is cropped twice where the target moved
-    view = detection.view(config, state.position, state.scale)
-    maps, plain = _look(params, config, target, image, view)
-    sized = None if state.scale is None else image
+    if config.scale == "cnn":
+        state, maps, plain = _sized(params, config, state, image)
+    else:
+        view = detection.view(config, state.position, state.scale)
+        maps, plain = _look(params, config, target, image, view)
+    sized = None if target.scales is None else image
     after, output, moved = _follow(
         config, replace(state, target=_general(target)), maps, plain, sized
     )
@@ -140,6 +143,41 @@ def _look(
     return tracker.features(params, config, patch, target.crop.size), plain
 
 
+def _sized(
+    params: Params, config: TrackerConfig, state: State, image: Image
+) -> tuple[State, Maps, jax.Array]:
+    """Return the state with the size that suits best, and what is seen of its search window."""
+    target = state.target
+    patches, maps = _look_at(params, config, target, image, _sizes(config, state), config.scales)
+    after, maps, best = _chosen(config, replace(state, target=_general(target)), maps)
+    return replace(after, target=target), maps, _plain(patches, best, target.crop.size)
+
+
+def _look_at(
+    params: Params, config: TrackerConfig, target: Target, image: Image, seen: View, count: int
+) -> tuple[jax.Array, Maps]:
+    """Return the patches of several search windows, and their maps, as one batch."""
+    patches = _patches(image, seen, target.crop)
+    sizes = np.broadcast_to(np.asarray(target.crop.size), (count, 2))
+    return patches, tracker.features(params, config, patches, sizes)
+
+
+_sizes = jax.jit(detection.sizes)
+
+
+@jax.jit
+def _chosen(config: TrackerConfig, state: State, maps: Maps) -> tuple[State, Maps, jax.Array]:
+    assert state.scale is not None
+    z = jax.vmap(functools.partial(tracker.spectra, config, state.target))(maps)
+    after, best = tracker.chosen(config, state, z)
+    return after, jax.tree.map(lambda a: a[best], maps), best
+
+
+@jax.jit
+def _plain(patches: jax.Array, best: jax.Array, size: jax.Array) -> jax.Array:
+    return sampling.of_one_colour(patches[best], size)
+
+
 def search(params: Params, config: TrackerConfig, state: State, image: Image) -> State:
     """Return the state after a lost target was looked for in the whole image.
 
@@ -154,9 +192,7 @@ def search(params: Params, config: TrackerConfig, state: State, image: Image) ->
     target, general = state.target, replace(state, target=_general(state.target))
     # where the windows lie depends on the image's true size, which is data
     seen = _looks(config, state, config.looks)
-    patches = _patches(image, seen, target.crop)
-    sizes = np.broadcast_to(np.asarray(target.crop.size), (config.looks, 2))
-    maps = tracker.features(params, config, patches, sizes)
+    _, maps = _look_at(params, config, target, image, seen, config.looks)
     general = _considered(config, general, maps, seen)
     maps, _ = _look(params, config, target, image, detection.candidate(config, general))
     return replace(_accepted(config, general, maps), target=target)

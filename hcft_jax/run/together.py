@@ -76,9 +76,9 @@ def track_together(
             look = _Look(params, shared, target, image)
             for config in configs:
                 own = target
-                if config.scale != "none":
+                if config.scale == "dsst":
                     own = replace(target, scales=jax.device_put(begin(config)[0].scales))
-                size = detection.measure_first(own, image, start)
+                size = detection.measure_first(config, own, image, start)
                 x = look.spectra(config, detection.view(config, start, size))
                 tracks.append(_begun(config, State(start, _train(config, own, x), own, size)))
             first = np.stack([np.asarray(detection.box(track)) for track in tracks])
@@ -88,8 +88,17 @@ def track_together(
             )
             continue
         look = _Look(params, shared, tracks[0].target, image)
+        tracks = [
+            _sized(config, track, look) if config.scale == "cnn" else track
+            for config, track in zip(configs, tracks, strict=True)
+        ]
         found = [
-            _find(config, track, *look.at(config, track), None if track.scale is None else image)
+            _find(
+                config,
+                track,
+                *look.at(config, track),
+                None if track.target.scales is None else image,
+            )
             for config, track in zip(configs, tracks, strict=True)
         ]
         outputs = jax.device_get([output for _, output in found])
@@ -178,6 +187,16 @@ def _find(
     return tracker.following(state, found), found.output
 
 
+def _sized(config: TrackerConfig, track: State, look: _Look) -> State:
+    """Return a track with the size that suits best, as by ``tracker.choose_size``."""
+    views = _sizes(config, track)
+    values = []
+    for index in range(config.scales):
+        view = jax.tree.map(lambda leaf, i=index: leaf[i], views)
+        values.append(_suits(config, track, look.spectra(config, view), np.int32(index)))
+    return _resized(config, track, np.int32(np.argmax(jax.device_get(values))))
+
+
 def _searched(config: TrackerConfig, track: State, look: _Look) -> State:
     """Return a track after its lost target was looked for, as by ``tracker.search_image``."""
     seen = _looks(config, track, config.looks)
@@ -193,5 +212,8 @@ _train = jax.jit(tracker.train)
 _begun = jax.jit(tracker.begun)
 _taught = jax.jit(tracker.taught)
 _looks = jax.jit(detection.looks, static_argnames="count")
+_sizes = jax.jit(detection.sizes)
+_suits = jax.jit(detection.suits)
+_resized = jax.jit(detection.resized)
 _consider = jax.jit(detection.consider)
 _accept = jax.jit(detection.accept)

@@ -16,6 +16,7 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.target import Bucket
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.experiment import settings
 from hcft_jax.util import compilation
 from hcft_jax.util.boxes import from_file, to_file
 from hcft_jax.util.errors import InputError
@@ -399,3 +400,28 @@ def test_each_layer_may_have_its_own_learning_rate(
             for part, expected in pairs:
                 np.testing.assert_allclose(part.values, expected.values, rtol=1e-5, atol=1e-3)
     assert np.abs(own[1].model[0].values - slow[1].model[0].values).max() > 1.0
+
+
+def test_the_size_that_responds_most_is_chosen() -> None:
+    growing = synthetic(
+        Synthetic(seed=3, frames=10, height=140, width=180, target=(40.0, 30.0), scale=0.5)
+    )
+    config = settings.derive("hcft", backbone="compact", scale="cnn", scales=7).tracker
+    network = lookup.find(None, "compact").params
+    state = tracker.init(network, config, growing.frames.read(0), growing.boxes[0])
+    for index in range(1, 10):
+        state, output = tracker.step(network, config, state, growing.frames.read(index))
+    true = growing.boxes[-1, 2] / growing.boxes[0, 2]
+    found = float(output.box[2]) / growing.boxes[0, 2]
+    assert true > 1.2
+    assert abs(np.log(found / true)) < 0.1
+
+
+def test_a_size_stays_within_the_image() -> None:
+    drawn = synthetic(Synthetic(frames=2, height=60, width=80, target=(24, 20), motion=5.0))
+    config = replace(settings.load("kcf").tracker, scale="cnn")
+    state = tracker.init({}, config, drawn.frames.read(0), drawn.boxes[0])
+    for number, bound in ((-1000, 5 / 50), (1000, 60 / 24)):
+        sized = detection.resized(config, state, jnp.asarray(number, jnp.int32))
+        factor = float(detection.box(sized)[2]) / 20
+        assert 1 / 1.03 < factor / bound < 1.03

@@ -51,6 +51,7 @@ LATER: dict[str, Any] = {
     "kernel": ("linear", "csk"),
     "bandwidth": (0.5, 0.2),
     "window": ("first", "scaled"),
+    "scales": (5, 3),
     "weighting": ("fixed", "adaptive"),
     "redetect": (False, True),
     "looks": (16, 8),

@@ -168,6 +168,7 @@ CHANGED: dict[str, Any] = {
     "kernel": "gaussian",
     "bandwidth": 0.2,
     "window": "scaled",
+    "scales": 3,
     "weighting": "adaptive",
     "redetect": True,
     "looks": 8,
