@@ -51,7 +51,7 @@ class Result(NamedTuple):
             response has no sidelobe.
         lost: Whether the target counts as lost: the score is below the backbone's threshold
             (``hcft_jax.core.verdict.LOST_BELOW``), or the search window is of one colour. With
-            ``redetect`` the memory says so instead (``hcft_jax.core.memory``).
+            ``redetect`` the memory says so instead (``hcft_jax.core.long_term``).
     """
 
     box: Floats

@@ -24,7 +24,7 @@ from absl import app, flags
 from tqdm import tqdm
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import detection, memory, tracker
+from hcft_jax.core import detection, long_term, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.detection import State
 from hcft_jax.data.frames import read_image
@@ -118,7 +118,7 @@ def _best(params: Params, config: TrackerConfig, state: State, image: jax.Array)
     state = tracker.considered(config, state, jax.vmap(look)(windows), windows)
     response = detection.recall(config, state, look(detection.candidate(config, state)))
     grid = state.target.transform.grid
-    return memory.at(response, jnp.asarray(grid, jnp.int32) // 2, grid)
+    return long_term.at(response, jnp.asarray(grid, jnp.int32) // 2, grid)
 
 
 def analyse(seen: list[Seen], own: tuple[float, float]) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def main(argv: list[str]) -> int:
     images = [photo(path) for path in paths]
     pairs = zip(images, [*images[1:], images[0]], strict=True)
     bar = tqdm(pairs, total=len(images), unit="photo")
-    low, high = memory.thresholds(config)
+    low, high = long_term.thresholds(config)
     seen = [see(params, config, *pair, rng) for pair in bar]
     result = analyse(seen, (float(low), float(high)))
     write_json(Path(given.output_dir, f"memory-{config.backbone}.json"), result)

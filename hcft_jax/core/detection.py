@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy.typing as npt
 
-from hcft_jax.core import filters, memory, sampling, scale, search, spectrum, verdict, weighting
+from hcft_jax.core import filters, long_term, sampling, scale, search, spectrum, verdict, weighting
 from hcft_jax.core.arrays import Array
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.filters import Filter, Kernel, Parts
-from hcft_jax.core.memory import Memory
+from hcft_jax.core.long_term import LongTermMemory
 from hcft_jax.core.sampling import Image, View
 from hcft_jax.core.scale import Scale, Scales
 from hcft_jax.core.target import Target
@@ -39,7 +39,7 @@ class State:
     filters: tuple[Filter, ...]  # one per layer, deepest first; a single one for a hypercolumn
     target: Target  # the same in every frame
     scale: Scale | None = None  # the target's size; None: that of the first frame
-    memory: Memory | None = None  # what says when it is lost; None: nothing is remembered
+    memory: LongTermMemory | None = None  # what says when it is lost; None: nothing is remembered
     trust: Trust | None = None  # in the layers; None: their weights stay
 
 
@@ -152,7 +152,7 @@ class Found(NamedTuple):
 
     position: jax.Array  # [2] (row, column) of its centre in pixels
     scale: Scale | None  # its size; None: that of the first frame
-    memory: Memory | None  # after it has judged the position; None: nothing is remembered
+    memory: LongTermMemory | None  # after it has judged the position; None: nothing is remembered
     trust: Trust | None  # in the layers; None: their weights stay
     output: Output
     moved: jax.Array  # bool []: whether its search window is another one than before
@@ -182,10 +182,10 @@ def find(
     output = replace(output, lost=output.lost | plain, psr=jnp.where(plain, 0.0, output.psr))
     judged, sure = None, ~plain
     if state.memory is not None:
-        value = memory.at(recall(config, state, z), peak, state.target.transform.grid)
-        judged = memory.judge(config, state.memory, jnp.where(plain, 0.0, value))
+        value = long_term.at(recall(config, state, z), peak, state.target.transform.grid)
+        judged = long_term.judge(config, state.memory, jnp.where(plain, 0.0, value))
         output = replace(output, lost=judged.lost)
-        sure = memory.certain(config, judged)
+        sure = long_term.certain(config, judged)
     trust = state.trust
     if trust is not None:
         after = weighting.follow(trust, responses, peak, state.target.transform.grid)
@@ -204,7 +204,7 @@ def recall(config: TrackerConfig, state: State, z: Spectra) -> jax.Array:
     """
     assert state.memory is not None
     y = label(config, state.target)
-    return memory.respond(config, state.memory, state.target, z, y, kernel(config))
+    return long_term.respond(config, state.memory, state.target, z, y, kernel(config))
 
 
 def looks(config: TrackerConfig, state: State, count: int) -> View:
@@ -221,13 +221,13 @@ def looks(config: TrackerConfig, state: State, count: int) -> View:
     assert state.memory is not None
     here = view(config, state.position, state.scale)
     factor = 1.0 if here.factor is None else here.factor
-    places = memory.windows(state.target, factor, state.memory.looked, count)
+    places = long_term.windows(state.target, factor, state.memory.looked, count)
     if here.factor is None:
         return View(places)
     return View(places, jnp.broadcast_to(here.factor, places.shape[:1]))
 
 
-def consider(config: TrackerConfig, state: State, z: Spectra, seen: View) -> Memory:
+def consider(config: TrackerConfig, state: State, z: Spectra, seen: View) -> LongTermMemory:
     """Return the memory after one more search window has been looked at.
 
     Args:
@@ -239,7 +239,7 @@ def consider(config: TrackerConfig, state: State, z: Spectra, seen: View) -> Mem
     assert state.memory is not None
     factor = 1.0 if seen.factor is None else seen.factor
     response = recall(config, state, z)
-    return memory.consider(state.memory, state.target, factor, response, seen.position)
+    return long_term.consider(state.memory, state.target, factor, response, seen.position)
 
 
 def candidate(config: TrackerConfig, state: State) -> View:
@@ -257,7 +257,7 @@ def accept(config: TrackerConfig, state: State, z: Spectra) -> State:
         z: spectra of the search window around that place.
     """
     assert state.memory is not None
-    taken = memory.accepts(config, state.memory, state.target, recall(config, state, z))
+    taken = long_term.accepts(config, state.memory, state.target, recall(config, state, z))
     return replace(state, position=jnp.where(taken, state.memory.candidate[1:], state.position))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import detection, filters, memory, sampling, weighting
+from hcft_jax.core import detection, filters, long_term, sampling, weighting
 from hcft_jax.core.arrays import Array
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.detection import Found, Output, Spectra, State, find, label, measure_first, view
@@ -159,7 +159,7 @@ def begun(config: TrackerConfig, state: State) -> State:
     first = state.filters[0].scale
     return replace(
         state,
-        memory=memory.start(config, state.filters) if config.redetect else None,
+        memory=long_term.start(config, state.filters) if config.redetect else None,
         trust=(
             weighting.start(len(state.filters), first) if config.weighting == "adaptive" else None
         ),
@@ -378,12 +378,12 @@ def taught(
     new = train(config, state.target, x)
     old = state.memory
     if old is not None:
-        learns &= memory.certain(config, old) | first
+        learns &= long_term.certain(config, old) | first
     rates = _rates(config.learning_rates, learns, first)
     state = replace(state, filters=average(state.filters, new, rates))
     if old is None:
         return state
-    rate = _rates((config.memory_eta,), learns & (memory.trusted(config, old) | first), first)
+    rate = _rates((config.memory_eta,), learns & (long_term.trusted(config, old) | first), first)
     kept = average(old.filters, new[: len(old.filters)], rate * len(old.filters))
     return replace(state, memory=old._replace(filters=kept))
 

@@ -1,6 +1,6 @@
 """When a target counts as lost: by the peak-to-sidelobe ratio, where no memory says it better.
 
-A target that is remembered (``redetect``) has ``hcft_jax.core.memory`` for that.
+A target that is remembered (``redetect``) has ``hcft_jax.core.long_term`` for that.
 """
 
 import jax

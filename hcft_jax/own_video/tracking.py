@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 from hcft_jax import api
 from hcft_jax.api import Result, Tracker
-from hcft_jax.core import memory, verdict
+from hcft_jax.core import long_term, verdict
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import PAPER, Layout
 from hcft_jax.core.target import place
@@ -305,7 +305,7 @@ def _thresholds(config: TrackerConfig) -> dict[str, float]:
     """Return what says in this video whether the target is lost."""
     if not config.redetect:
         return {"lost_below": verdict.lost_below(config)}
-    doubted, found = memory.thresholds(config)
+    doubted, found = long_term.thresholds(config)
     return {"doubted_below": float(doubted), "found_above": float(found)}
 
 

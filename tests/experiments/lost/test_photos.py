@@ -11,7 +11,7 @@ import pytest
 
 from experiments.lost import photos
 from experiments.lost.photos import Seen
-from hcft_jax.core import memory
+from hcft_jax.core import long_term
 from hcft_jax.experiment import settings
 
 
@@ -34,7 +34,7 @@ def test_a_target_is_believed_where_it_is_only(folder: Path) -> None:
     config = settings.derive("kcf", redetect=True, looks=4).tracker
     image, other = (photos.photo(folder / f"{seed}.jpg") for seed in (0, 1))
     seen = photos.see({}, config, image, other, np.random.default_rng(0))
-    doubted, found = memory.thresholds(config)
+    doubted, found = long_term.thresholds(config)
     assert seen.present > found
     assert seen.absent < doubted
 

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import settings as settings_
 from hypothesis import strategies as st
 
-from hcft_jax.core import detection, differentiable, filters, memory, tracker
+from hcft_jax.core import detection, differentiable, filters, long_term, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.core.memory import Memory
+from hcft_jax.core.long_term import LongTermMemory
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
@@ -28,16 +28,16 @@ COMPACT = {"name": "hcft", "backbone": "compact"}
 TEN = 10  # frames in which a target that is back should be found
 
 
-def blank() -> Memory:
+def blank() -> LongTermMemory:
     one = filters.Filter((), jnp.zeros((2, 2)))
-    return memory.start(CONFIG, (one,))
+    return long_term.start(CONFIG, (one,))
 
 
 def lost(values: list[float]) -> list[bool]:
     """What is said of a target with these responses, frame by frame."""
     known, said = blank(), []
     for value in values:
-        known = memory.judge(CONFIG, known, jnp.asarray(value))
+        known = long_term.judge(CONFIG, known, jnp.asarray(value))
         said.append(bool(known.lost))
     return said
 
@@ -73,9 +73,9 @@ def test_a_target_is_lost_and_found_with_patience(
 
 
 def test_what_is_usual_stays_while_it_is_doubted() -> None:
-    known = memory.judge(CONFIG, blank(), jnp.asarray(0.8))
+    known = long_term.judge(CONFIG, blank(), jnp.asarray(0.8))
     for _ in range(5):
-        known = memory.judge(CONFIG, known, jnp.asarray(0.1))
+        known = long_term.judge(CONFIG, known, jnp.asarray(0.1))
     assert float(known.usual) == pytest.approx(0.8)
     assert float(known.confidence) == pytest.approx(0.1)
 
@@ -95,9 +95,9 @@ def test_the_search_windows_cover_the_image(
     crop = SimpleNamespace(image=np.array(image, np.int32), window=np.array(window, np.int32))
     target: Any = SimpleNamespace(crop=crop, cell=np.ones(2, np.float32))
     seen: list[np.ndarray] = []
-    while len(seen) < memory.MOST**2:
+    while len(seen) < long_term.MOST**2:
         first = jnp.asarray(len(seen), jnp.int32)
-        seen.extend(np.asarray(memory.windows(target, 1.0, first, looks)))
+        seen.extend(np.asarray(long_term.windows(target, 1.0, first, looks)))
     centres = np.unique(np.round(seen, 3), axis=0)
     assert (centres >= 0).all()
     assert (centres <= image).all()
@@ -105,7 +105,7 @@ def test_the_search_windows_cover_the_image(
         places = np.unique(centres[:, axis])
         gaps = np.diff([-places[0], *places, 2 * image[axis] - places[-1]])
         # a target is at most a quarter of a window from the middle of one
-        most = max(window[axis] / memory.OVERLAP, image[axis] / memory.MOST)
+        most = max(window[axis] / long_term.OVERLAP, image[axis] / long_term.MOST)
         assert gaps.max() <= most + 0.01 * image[axis]
 
 
@@ -143,11 +143,8 @@ def test_the_memory_learns_slower_than_the_filters() -> None:
 
 
 def test_the_finest_of_several_layers_is_not_remembered() -> None:
-    assert [memory.remembered(settings.load(name).tracker) for name in ("hcft", "c5", "c543")] == [
-        2,
-        1,
-        1,
-    ]
+    configs = (settings.load(name).tracker for name in ("hcft", "c5", "c543"))
+    assert [long_term.remembered(config) for config in configs] == [2, 1, 1]
 
 
 @pytest.mark.parametrize("redetect", [False, True])

@@ -49,7 +49,7 @@ MOST = 32  # search windows over the image, per axis
 OVERLAP = 2  # how many of them cover a pixel, per axis
 
 
-class Memory(NamedTuple):
+class LongTermMemory(NamedTuple):
     """What is remembered of a target, and what it says about the present frame."""
 
     filters: tuple[Filter, ...]  # of all layers but the finest, deepest first
@@ -66,7 +66,7 @@ def remembered(config: TrackerConfig) -> int:
     return max(1, len(config.response_names) - 1)
 
 
-def start(config: TrackerConfig, learned: tuple[Filter, ...]) -> Memory:
+def start(config: TrackerConfig, learned: tuple[Filter, ...]) -> LongTermMemory:
     """Return the memory of the first frame.
 
     Args:
@@ -75,7 +75,7 @@ def start(config: TrackerConfig, learned: tuple[Filter, ...]) -> Memory:
     """
     like = learned[0].scale
     no = jnp.zeros((), jnp.int32)
-    return Memory(
+    return LongTermMemory(
         filters=learned[: remembered(config)],
         confidence=jnp.ones((), like.dtype),
         usual=jnp.zeros((), like.dtype),
@@ -88,7 +88,7 @@ def start(config: TrackerConfig, learned: tuple[Filter, ...]) -> Memory:
 
 def respond(
     config: TrackerConfig,
-    memory: Memory,
+    memory: LongTermMemory,
     target: Target,
     z: tuple[Parts, ...],
     y: jax.Array,
@@ -130,7 +130,7 @@ def at(response: jax.Array, peak: jax.Array, grid: search.Grid) -> jax.Array:
     return jnp.max(jnp.where(near, response, -jnp.inf))
 
 
-def judge(config: TrackerConfig, memory: Memory, value: jax.Array) -> Memory:
+def judge(config: TrackerConfig, memory: LongTermMemory, value: jax.Array) -> LongTermMemory:
     """Return the memory after it has judged where the target was found.
 
     Args:
@@ -156,12 +156,12 @@ def judge(config: TrackerConfig, memory: Memory, value: jax.Array) -> Memory:
     )
 
 
-def certain(config: TrackerConfig, memory: Memory) -> jax.Array:
+def certain(config: TrackerConfig, memory: LongTermMemory) -> jax.Array:
     """Return whether the tracker may learn from this frame."""
     return ~memory.lost & (memory.confidence >= thresholds(config)[0])
 
 
-def trusted(config: TrackerConfig, memory: Memory) -> jax.Array:
+def trusted(config: TrackerConfig, memory: LongTermMemory) -> jax.Array:
     """Return whether the memory itself may."""
     return ~memory.lost & (memory.confidence >= thresholds(config)[1])
 
@@ -175,7 +175,7 @@ def thresholds(config: TrackerConfig) -> tuple[jax.Array | float, jax.Array | fl
     )
 
 
-def _enough(config: TrackerConfig, memory: Memory) -> jax.Array:
+def _enough(config: TrackerConfig, memory: LongTermMemory) -> jax.Array:
     """Return the confidence from which this target is found."""
     return jnp.maximum(thresholds(config)[1], SHARE * memory.usual)
 
@@ -202,12 +202,12 @@ def windows(target: Target, factor: jax.Array | float, first: jax.Array, count: 
 
 
 def consider(
-    memory: Memory,
+    memory: LongTermMemory,
     target: Target,
     factor: jax.Array | float,
     response: jax.Array,
     centre: jax.Array,
-) -> Memory:
+) -> LongTermMemory:
     """Return the memory after one more search window: its best place is kept.
 
     Args:
@@ -230,7 +230,7 @@ def consider(
 
 
 def accepts(
-    config: TrackerConfig, memory: Memory, target: Target, response: jax.Array
+    config: TrackerConfig, memory: LongTermMemory, target: Target, response: jax.Array
 ) -> jax.Array:
     """Return whether the target is where the best search window has it.
 
