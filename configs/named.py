@@ -24,6 +24,14 @@ _KCF = {
 }
 _GREY = {"backbone": "grey", "kernel": "gaussian", "bandwidth": 0.2, "eta": 0.075}
 
+_HEAD = {
+    "update": "cf2",
+    "search": "sum",
+    "gamma": (1.0, 0.5, 0.25),
+    "normalized": True,
+    "scale": "dsst",
+}
+
 NAMED: dict[str, dict[str, Any]] = {
     # The paper's equations: Eq. 5's coarse-to-fine search and Eq. 6's update.
     "hcft": {},
@@ -33,24 +41,10 @@ NAMED: dict[str, dict[str, Any]] = {
     "cf2": {"update": "cf2", "search": "sum"},
     # The authors' newest program (2018): each response by its own maximum, other weights, and the
     # target's size, to the last pixel.
-    "cf2_head": {
-        "update": "cf2",
-        "search": "sum",
-        "gamma": (1.0, 0.5, 0.25),
-        "normalized": True,
-        "scale": "dsst",
-    },
+    "cf2_head": _HEAD,
     # For use: the same, with positions between cells, a search window that follows the size, and a
     # memory that says when the target is lost and where it is found again.
-    "hcft_plus": {
-        "update": "cf2",
-        "search": "soft",
-        "gamma": (1.0, 0.5, 0.25),
-        "normalized": True,
-        "scale": "dsst",
-        "window": "scaled",
-        "redetect": True,
-    },
+    "hcft_plus": _HEAD | {"search": "soft", "window": "scaled", "redetect": True},
     # The family that HCFT is judged against, each as its authors have it. KCF and DCF (Henriques et
     # al., PAMI 2015) on fHOG, KCF on grey values, and CSK (Henriques et al., ECCV 2012).
     "kcf": _KCF | {"kernel": "gaussian", "bandwidth": 0.5},

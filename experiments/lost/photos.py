@@ -117,8 +117,7 @@ def _best(params: Params, config: TrackerConfig, state: State, image: jax.Array)
     windows = detection.looks(config, state, config.looks)
     state = tracker.considered(config, state, jax.vmap(look)(windows), windows)
     response = detection.recall(config, state, look(detection.candidate(config, state)))
-    grid = state.target.transform.grid
-    return long_term.at(response, jnp.asarray(grid, jnp.int32) // 2, grid)
+    return long_term.centred(response, state.target.transform.grid)
 
 
 def analyse(seen: list[Seen], own: tuple[float, float]) -> dict[str, Any]:

@@ -285,10 +285,11 @@ def resized(config: TrackerConfig, state: State, number: jax.Array) -> State:
         number: int32 [], which of ``sizes``.
     """
     assert state.scale is not None
-    target = state.target
-    limits = scale.limits(target.size, target.crop.window, target.crop.image)
+    crop, size = state.target.crop, jnp.asarray(state.target.size)
+    window, image = (jnp.asarray(a).astype(size.dtype) for a in (crop.window, crop.image))
+    least, most = scale.limits(tuple(size), tuple(window), tuple(image))
     exponent = state.scale.exponent + number - config.scales // 2
-    return replace(state, scale=state.scale._replace(exponent=jnp.clip(exponent, *limits)))
+    return replace(state, scale=state.scale._replace(exponent=jnp.clip(exponent, least, most)))
 
 
 def suits(config: TrackerConfig, state: State, z: Spectra, number: jax.Array) -> jax.Array:

@@ -130,6 +130,16 @@ def at(response: jax.Array, peak: jax.Array, grid: search.Grid) -> jax.Array:
     return jnp.max(jnp.where(near, response, -jnp.inf))
 
 
+def centred(response: jax.Array, grid: search.Grid) -> jax.Array:
+    """Return the most that a response has within ``NEAR`` cells of no displacement.
+
+    Args:
+        response: ``[gh, gw]``, or larger, padded.
+        grid: (gh, gw); no cell outside it counts.
+    """
+    return at(response, jnp.asarray(grid, jnp.int32) // 2, grid)
+
+
 def judge(config: TrackerConfig, memory: LongTermMemory, value: jax.Array) -> LongTermMemory:
     """Return the memory after it has judged where the target was found.
 
@@ -240,7 +250,6 @@ def accepts(
         target: the operators.
         response: to a window around that place.
     """
-    grid = target.transform.grid
-    value = at(response, jnp.asarray(grid, jnp.int32) // 2, grid)
+    value = centred(response, target.transform.grid)
     least = jnp.maximum(_enough(config, memory), memory.confidence)
     return (memory.candidate[0] > 0) & (value >= least)

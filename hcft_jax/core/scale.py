@@ -95,15 +95,12 @@ def scales(target: Pair, image: Pair, margin: float, shape: tuple[int, int]) -> 
     """
     xp = namespace(*target)
     sample = sample_size(target, margin)
-    smallest = xp.maximum(*(LEAST / side for side in _window(target, image)))
-    largest = xp.minimum(*(i / side for i, side in zip(image, target, strict=True)))
-    least = xp.ceil(xp.log(smallest) / math.log(STEP))
-    most = xp.floor(xp.log(largest) / math.log(STEP))
+    least, most = limits(target, _window(target, image), image)
     return Scales(
         base=double.encoded(xp.stack([xp.asarray(side + margin, xp.float64) for side in target])),
         sample=xp.stack(sample).astype(xp.int32),
-        least=xp.clip(least, -_FARTHEST, 0).astype(xp.int32),
-        most=xp.clip(most, 0, _FARTHEST).astype(xp.int32),
+        least=least,
+        most=most,
         shape=(max(shape[0], CELL), max(shape[1], CELL)),
     )
 
@@ -119,20 +116,21 @@ def _window(target: Pair, image: Pair) -> Pair:
     return xp.floor(h * vertical), xp.floor(w * horizontal)
 
 
-def limits(target: Array, window: Array, image: Array) -> tuple[jax.Array, jax.Array]:
+def limits(target: Pair, window: Pair, image: Pair) -> tuple[Any, Any]:
     """Return the exponents of the least and the largest factor, int32 [] each.
 
     Args:
-        target: ``[2]``, (h, w) in the first frame, in pixels.
-        window: ``[2]``, (M, N) of the search window in pixels.
-        image: ``[2]``, (H, W) in pixels.
+        target: (h, w) in the first frame, in pixels: numbers, or traced.
+        window: (M, N) of the search window in pixels.
+        image: (H, W) in pixels.
     """
-    size = jnp.asarray(target)
-    window, image = (jnp.asarray(a).astype(size.dtype) for a in (window, image))
-    least = jnp.ceil(jnp.log(jnp.max(LEAST / window)) / math.log(STEP))
-    most = jnp.floor(jnp.log(jnp.min(image / size)) / math.log(STEP))
-    low, high = jnp.clip(least, -_FARTHEST, 0), jnp.clip(most, 0, _FARTHEST)
-    return low.astype(jnp.int32), high.astype(jnp.int32)
+    xp = namespace(*target)
+    smallest = xp.maximum(*(LEAST / side for side in window))
+    largest = xp.minimum(*(i / side for i, side in zip(image, target, strict=True)))
+    least = xp.ceil(xp.log(smallest) / math.log(STEP))
+    most = xp.floor(xp.log(largest) / math.log(STEP))
+    low, high = xp.clip(least, -_FARTHEST, 0), xp.clip(most, 0, _FARTHEST)
+    return low.astype(xp.int32), high.astype(xp.int32)
 
 
 def factor(exponent: jax.Array | int, dtype: Any = jnp.float32) -> jax.Array:

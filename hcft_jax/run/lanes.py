@@ -2,10 +2,9 @@
 
 A lane is one track. The network sees the patch that each lane needs next: to detect its target in
 its next frame, where the target moved, to learn from the same frame at the new position, or, where
-it is lost, one of the search windows over the image. A
-target that stayed needs no second patch (its features are known), so its lane goes on to the next
-frame: no pass of the network is wasted, and lanes do not wait for each other. The boxes are those
-of ``tracker.step``.
+it is lost, one of the search windows over the image. A target that stayed needs no second patch
+(its features are known), so its lane goes on to the next frame: no pass of the network is wasted,
+and lanes do not wait for each other. The boxes are those of ``tracker.step``.
 
 On accelerators the lanes are a batch. On a CPU, where a batch of patches takes as long as one after
 the other and the maps of one patch fit into the caches, they take turns.
@@ -243,7 +242,8 @@ def _pass(
     moved = detected & found.moved
     learns = active & (phase >= DETECT) & (phase <= LEARN) & ~moved
     taught = functools.partial(tracker.taught, config, state, x, learns=learns, first=first)
-    state = taught() if batched else due(learns, taught, functools.partial(_same, state))
+    # of a batch all lanes do this: a rate of zero keeps what there is
+    state = due(learns, taught, lambda: state)
     seen = _chosen(detected, found.output, lane.output)
     start = -config.scales if config.scale == "cnn" else DETECT
     following = jnp.where(phase < DETECT, phase + 1, jnp.where(moved, LEARN, start))
@@ -252,12 +252,12 @@ def _pass(
         lost = active & state.memory.lost
         looked = phase - LOOK + 1
         considered = functools.partial(detection.consider, config, state, x, view)
-        memory = due(phase >= LOOK, considered, functools.partial(_same, state.memory))
+        memory = due(phase >= LOOK, considered, lambda: state.memory)
         looking = active & (phase >= LOOK) & (looked <= config.looks)
         state = replace(state, memory=_chosen(looking, memory, state.memory))
         verifies = active & (looked > config.looks)
         accepted = functools.partial(detection.accept, config, state, x)
-        state = _chosen(verifies, due(verifies, accepted, functools.partial(_same, state)), state)
+        state = _chosen(verifies, due(verifies, accepted, lambda: state), state)
         seen = replace(seen, box=jnp.where(verifies, detection.box(state), seen.box))
         searches = lost & ~verifies & (phase >= DETECT)
         following = jnp.where(searches, jnp.maximum(phase, LEARN) + 1, following)
@@ -313,10 +313,6 @@ def _due(
 ) -> Any:
     """Return what one of two functions does; in a batch that is the first, done for all lanes."""
     return function() if batched else jax.lax.cond(due, function, other)
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _chosen(which: jax.Array, new: Any, old: Any) -> Any:
