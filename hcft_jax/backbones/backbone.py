@@ -39,6 +39,15 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Package:
+    """An installed Python package that has a file of trained parameters; it is never imported."""
+
+    distribution: str  # its name for pip
+    module: str
+    file: str  # inside the module's folder
+
+
+@dataclass(frozen=True)
 class Operation:
     """A step of a network, as read from a file that describes its network."""
 
@@ -82,11 +91,14 @@ class Backbone:
     """Maps a file's description to its architecture; ValueError: it is not this network."""
     release: Release | None = None
     shipped: Path | None = None  # a native file that is part of the package
+    package: Package | None = None  # another package that has the file
     cells: Mapping[str, int] = field(default_factory=dict)
     """Pixels of each layer's cells where there is no network: features are then made of the search
     window as it is, and ``features`` takes its (height, width) in place of the precision."""
     chain: bool = True  # whether the layers are all convolutions, with a ReLU after each
     torch: Mapping[str, str] = field(default_factory=dict)  # layer to key in a state_dict
+    torch_norms: Mapping[str, str] = field(default_factory=dict)
+    """Layer to the key of the batch normalisation after it, which becomes a part of the layer."""
     torch_presets: tuple[str, ...] = ()  # which trainings have these keys
     keras: Mapping[str, str] = field(default_factory=dict)  # layer to group
     prepared: Callable[[Params], Params] = lambda params: params
@@ -179,7 +191,12 @@ class Backbone:
 
 
 def _rounded(layer: Mapping[str, Any], shape: Shape, precision: Precision) -> dict[str, Any]:
-    """Return a layer's arrays as the precision multiplies them; a bias has no parts."""
+    """Return a layer's arrays as the precision multiplies them; a bias has no parts.
+
+    A depthwise kernel stays as it is: where nothing is summed over channels there is no product.
+    """
+    if shape[2] == 1:
+        return dict(layer)
     arrays = {name: precision.rounded(jnp.asarray(values)) for name, values in layer.items()}
     return arrays | {"kernel": precision.right(arrays["kernel"], shape[2])}
 

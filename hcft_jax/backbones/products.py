@@ -107,6 +107,20 @@ def convolution(
     return y.reshape(*x.shape[:-3], *y.shape[1:])
 
 
+def product(x: jax.Array, matrix: jax.Array, precision: Precision) -> jax.Array:
+    """Multiply the channels of maps ``[..., C]`` with a matrix: ``[..., K]``.
+
+    Args:
+        x: The maps.
+        matrix: ``[C, K]``, or what ``Precision.right`` made of it.
+        precision: The precision of the products.
+    """
+    left, right = precision.left(x), precision.right(matrix, x.shape[-1])
+    return jax.lax.dot_general(
+        left, right, (((left.ndim - 1,), (0,)), ((), ())), precision=precision.xla
+    )
+
+
 def _held(x: jax.Array) -> jax.Array:
     """Return the values, computed before anything is made of them where they are on a CPU."""
     # XLA (jax 0.10.2) computes wrong values on CPUs where it fuses a pooling with the rounding

@@ -1,6 +1,6 @@
 """The backbones by the names that the setting ``backbone`` takes."""
 
-from hcft_jax.backbones import alexnet, compact, handmade, vgg
+from hcft_jax.backbones import alexnet, compact, efficientnet, handmade, vgg
 from hcft_jax.backbones.backbone import Backbone
 from hcft_jax.util.errors import SettingError
 
@@ -8,7 +8,14 @@ DEFAULT = vgg.BACKBONE.name
 
 BACKBONES: dict[str, Backbone] = {
     b.name: b
-    for b in (vgg.BACKBONE, alexnet.BACKBONE, compact.BACKBONE, handmade.HOG, handmade.GREY)
+    for b in (
+        vgg.BACKBONE,
+        alexnet.BACKBONE,
+        efficientnet.BACKBONE,
+        compact.BACKBONE,
+        handmade.HOG,
+        handmade.GREY,
+    )
 }
 
 

