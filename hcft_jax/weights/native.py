@@ -2,7 +2,8 @@
 
 Parameters are the nested dict of ``backbone``: float32 HWIO kernels and biases of the layers and
 the normalization of their training. The keys are ``conv1_1/kernel``, ...,
-``normalization/mean``, ``normalization/std`` (float32, or float16 where that is exact) and
+``normalization/mean``, ``normalization/std``, and of projected layers ``conv1_1_projection/kernel``
+and ``.../bias`` (float32, or float16 where that is exact) and
 ``metadata``: JSON with the network's name, its architecture where there are several, the origin of
 the weights, and their digest.
 """
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import Backbone, Params
+from hcft_jax.backbones.backbone import PROJECTION, Backbone, Params
 from hcft_jax.util import files
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import importers
@@ -139,9 +140,15 @@ def described(
 def validate(params: Params, network: Backbone, path: Path) -> None:
     """Raise InputError unless ``params`` has exactly the network's arrays, finite and float32."""
     expected: dict[str, tuple[int, ...]] = {"normalization/std": (3,)}
-    for name, kernel_shape in network.shapes(params.get("architecture")).items():
-        expected |= {f"{name}/kernel": kernel_shape, f"{name}/bias": kernel_shape[3:]}
+    shapes = network.shapes(params.get("architecture"))
     arrays = _flat(params)
+    for name in network.layers:
+        projection = f"{name}{PROJECTION}"
+        if projection in params:
+            outputs = arrays.get(f"{projection}/kernel", np.zeros(1)).shape[-1]
+            shapes = shapes | {projection: (1, 1, shapes[name][3], outputs)}
+    for name, kernel_shape in shapes.items():
+        expected |= {f"{name}/kernel": kernel_shape, f"{name}/bias": kernel_shape[3:]}
     for key, shape in [*expected.items(), ("normalization/mean", (3,))]:
         if key not in arrays:
             raise InputError(f"{path}: no {key}; not a complete {network.title} weights file")
