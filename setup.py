@@ -12,7 +12,7 @@ setup(
     ],
     package_data={
         "hcft_jax": ["py.typed"],
-        "hcft_jax.backbones": ["compact.npz", "compact.json", "efficientnet_lite0.npz"],
+        "hcft_jax.backbones": ["*.npz", "*.json"],
         "hcft_jax.evaluation.report": ["*.html", "*.css", "*.js"],
     },
     package_dir={"hcft_jax.configs": "configs", "hcft_jax.experiments": "experiments"},

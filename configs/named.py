@@ -45,6 +45,16 @@ NAMED: dict[str, dict[str, Any]] = {
     # For use: the same, with positions between cells, a search window that follows the size, and a
     # memory that says when the target is lost and where it is found again.
     "hcft_plus": _HEAD | {"search": "soft", "window": "scaled", "redetect": True},
+    # Without a download: EfficientNet-Lite0's levels, whitened, so that a lambda of 1 is about as
+    # strong as the mean of their power spectra.
+    "lite0": {
+        "backbone": "efficientnet_lite0",
+        "layers": ("block11", "block8", "block2"),
+        "search": "sum",
+        "gamma": (1.0, 0.5, 0.25),
+        "normalized": True,
+        "lambda_": 1.0,
+    },
     # The family that HCFT is judged against, each as its authors have it. KCF and DCF (Henriques et
     # al., PAMI 2015) on fHOG, KCF on grey values, and CSK (Henriques et al., ECCV 2012).
     "kcf": _KCF | {"kernel": "gaussian", "bandwidth": 0.5},
@@ -97,7 +107,7 @@ NAMED: dict[str, dict[str, Any]] = {
     # frames. The rate is ours: the paper gives none.
     "slow_update": {"eta": 0.005},
     # No data set is needed: a drawn target moves, turns, is lit unevenly and is covered for a
-    # while. Compact takes over where there are no VGG-19 weights yet.
+    # while. lite0 takes over where there are no VGG-19 weights yet.
     "demo": {
         "synthetic": Synthetic(
             seed=1,
@@ -108,10 +118,10 @@ NAMED: dict[str, dict[str, Any]] = {
             occlusion=0.07,
             noise=4.0,
         ),
-        "otherwise": "compact",
+        "otherwise": "lite0",
         "overlay": True,
         "output_dir": "demo",
     },
     # Your own video: --video=cat.mp4 --box=210,120,64,48
-    "video": {"own": OwnVideo(), "otherwise": "compact", "overlay": True},
+    "video": {"own": OwnVideo(), "otherwise": "lite0", "overlay": True},
 }

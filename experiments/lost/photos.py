@@ -27,12 +27,13 @@ from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import detection, long_term, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.detection import State
+from hcft_jax.data import pictures
 from hcft_jax.data.frames import read_image
 from hcft_jax.data.sequence import Frame
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.experiment import settings
 from hcft_jax.run import single
-from hcft_jax.util.errors import InputError, command
+from hcft_jax.util.errors import command
 from hcft_jax.weights import lookup
 
 from .__main__ import threshold
@@ -41,7 +42,6 @@ Floats = npt.NDArray[np.float64]
 SIZE = (240, 320)  # of a photo in pixels
 SIDES = (32.0, 80.0)  # of a target
 DRAWN = 8  # places for a target, of which one is taken
-NAMES = ("*.jpg", "*.jpeg", "*.JPEG", "*.png")
 BEST = 99.0  # percentile
 
 
@@ -161,13 +161,7 @@ def main(argv: list[str]) -> int:
     params = config.network.placed(
         lookup.find(given.weights, config.backbone).params, config.precision
     )
-    if given.photos is None:
-        raise InputError("--photos: name a folder of photos")
-    paths = sorted(path for name in NAMES for path in Path(given.photos).rglob(name))[: given.most]
-    if len(paths) < 2:
-        raise InputError(
-            f"--photos: {given.photos} has {len(paths)} photos, and at least 2 are needed"
-        )
+    paths = pictures.find(given.photos, given.most, least=2)
     rng = np.random.default_rng(given.seed)
     images = [photo(path) for path in paths]
     pairs = zip(images, [*images[1:], images[0]], strict=True)

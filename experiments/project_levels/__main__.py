@@ -1,6 +1,6 @@
-"""Project a network's levels to fewer or whitened channels, as photos teach it.
+r"""Project a network's levels to fewer or whitened channels, as photos teach it.
 
-    python -m hcft_jax.experiments.project_levels --backbone=vgg19 --channels=64,64,32 \\
+    python -m hcft_jax.experiments.project_levels --backbone=vgg19 --channels=64,64,32 \
         --layers=conv5_4,conv4_4,conv3_4 --photos=PHOTOS --output=projected.npz
     python -m hcft_jax.main --config=hcft --weights=projected.npz --data_dir=OTB100
 
@@ -8,12 +8,14 @@ The output is a file of weights like any other: the network's, and a projection 
 --layers, which every way of tracking applies. Without --whiten the channels are those that keep
 most of the features' inner products, so that the filters see nearly the same with less to compute
 and to keep; with it they are decorrelated (see ``projections``). No sequence is looked at. The same
-photos and seed give the same file.
+photos and seed give the same file; how it was made stands beside it (.json).
 
 ``--without_network`` leaves the network's own arrays out: the file that goes with a package which
 has those (EfficientNet-Lite0's in this one was made so).
 """
 
+import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from tqdm import tqdm
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PROJECTION
 from hcft_jax.data import pictures
+from hcft_jax.evaluation.results import write_json
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.util.files import replacing
 from hcft_jax.weights import lookup, native
@@ -58,6 +61,21 @@ def run(given: flags.FlagValues) -> dict[str, Any]:
         f"{name}{PROJECTION}": projections.projection(of[name], channels[name], given.whiten)
         for name in layers
     }
+    how = {
+        "photos": len(photos),
+        "seed": given.seed,
+        "whiten": given.whiten,
+        "channels": channels,
+    }
+    share = {name: projections.kept(of[name], channels[name]) for name in layers}
+    about = {
+        "backbone": network.name,
+        "network": found.digest,
+        **how,
+        "kept_energy": {name: round(value, 4) for name, value in share.items()},
+        "date": datetime.date.today().isoformat(),
+    }
+    write_json(Path(given.output).with_suffix(".json"), about)
     if given.without_network:
         with replacing(given.output) as temporary, temporary.open("wb") as file:
             arrays: dict[str, Any] = {
@@ -67,22 +85,10 @@ def run(given: flags.FlagValues) -> dict[str, Any]:
             }
             np.savez(file, **arrays)
     else:
-        origin = found.metadata["origin"] | {
-            "projections": {
-                "photos": len(photos),
-                "seed": given.seed,
-                "whiten": given.whiten,
-                "channels": channels,
-            }
-        }
+        origin = found.metadata["origin"] | {"projections": how}
         order = found.metadata["source_channel_order"]
-        native.save(
-            given.output, native.described(found.params | own, network, origin, order)
-        )
-    return {
-        name: (channels[name], widths[name][3], projections.kept(of[name], channels[name]))
-        for name in layers
-    }
+        native.save(given.output, native.described(found.params | own, network, origin, order))
+    return {name: (channels[name], widths[name][3], share[name]) for name in layers}
 
 
 def _channels(given: list[str], widths: dict[str, int]) -> dict[str, int]:

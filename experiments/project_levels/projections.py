@@ -6,9 +6,10 @@ made of inner products:
 
 * **Fewer channels.** With the eigenvectors U of the D largest eigenvalues of R, y = U^T x has the
   inner products of x but for what lies outside of them; no other D directions lose less.
-* **Whitened.** y = (S + e t I)^(-1/2) (x - m), with t the mean eigenvalue of S: directions that are
-  strong everywhere, and so tell nothing, no longer outweigh the others (Hariharan, Malik and Ramanan,
-  ECCV 2012). A cell's mean square is about 1 afterwards, which gives a meaning to lambda.
+* **Whitened.** y = (S + e t I)^(-1/2) (x - m) along its D strongest directions, with t the mean
+  eigenvalue of S: directions that are strong everywhere, and so tell nothing, no longer outweigh
+  the others (Hariharan, Malik and Ramanan, ECCV 2012). The mean square of a channel is at most 1
+  afterwards, which gives a meaning to lambda.
 """
 
 import itertools
@@ -59,7 +60,7 @@ def crops(photos: Iterable[Path], side: int, rng: np.random.Generator) -> Iterat
         top, left = (int(rng.integers(0, n - own + 1)) for n in size)
         how = cv2.INTER_AREA if own > side else cv2.INTER_LINEAR
         square = np.ascontiguousarray(image[top : top + own, left : left + own])
-        yield cv2.resize(square, (side, side), interpolation=how)
+        yield np.asarray(cv2.resize(square, (side, side), interpolation=how), np.uint8)
 
 
 def moments(
@@ -83,7 +84,9 @@ def moments(
     return {name: Moments(total / n, products / n) for name, (n, total, products) in sums.items()}
 
 
-def projection(of: Moments, channels: int | None, whiten: float) -> dict[str, npt.NDArray[np.float32]]:
+def projection(
+    of: Moments, channels: int | None, whiten: float
+) -> dict[str, npt.NDArray[np.float32]]:
     """Return a projection ``{"kernel": [1, 1, C, D], "bias": [D]}``.
 
     Args:
@@ -99,7 +102,7 @@ def projection(of: Moments, channels: int | None, whiten: float) -> dict[str, np
     if whiten:
         kernel = kernel / np.sqrt(values[strongest] + whiten * values.mean())
         bias = -of.mean @ kernel
-    return {"kernel": np.float32(kernel)[None, None], "bias": np.float32(bias)}
+    return {"kernel": kernel.astype(np.float32)[None, None], "bias": bias.astype(np.float32)}
 
 
 def kept(of: Moments, channels: int | None) -> float:

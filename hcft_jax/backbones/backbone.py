@@ -205,9 +205,7 @@ class Backbone:
         )
 
 
-def _projected(
-    x: jax.Array, by: Mapping[str, jax.Array] | None, precision: Precision
-) -> jax.Array:
+def _projected(x: jax.Array, by: Mapping[str, jax.Array] | None, precision: Precision) -> jax.Array:
     """Return the channels of maps after a projection; None: as they are."""
     if by is None:
         return x

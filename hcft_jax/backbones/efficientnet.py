@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from hcft_jax.backbones.backbone import Backbone, Package, Params, Shape
-from hcft_jax.backbones.products import FLOAT32, Precision, convolution, product
+from hcft_jax.backbones.products import FLOAT32, Precision, product
 
 STEM = 32  # channels
 COARSEST = 16  # the largest distance of a map's cells, in pixels of the patch
@@ -109,8 +109,7 @@ def features(
         jnp.broadcast_to(jnp.asarray(params["normalization"][name], image.dtype), image.shape)
         for name in ("mean", "std")
     )
-    stem = convolution((image - mean) / std, params["stem"]["kernel"], precision, 2)
-    x = _clipped(_biased(stem, params["stem"]))
+    x = _clipped(_biased(_stem((image - mean) / std, params["stem"], precision), params["stem"]))
     maps = {}
     for level, block in zip(LEVELS, BLOCKS, strict=True):
         y = x
@@ -134,32 +133,60 @@ def _biased(x: jax.Array, of: Params) -> jax.Array:
     return x + jnp.broadcast_to(of["bias"].astype(x.dtype), x.shape)
 
 
+def _stem(x: jax.Array, of: Params, precision: Precision) -> jax.Array:
+    """Return the first convolution, 3 x 3 of stride 2, as one product of 27 values a cell.
+
+    On CPUs it takes a third of the time of XLA's convolution of three channels.
+    """
+    right = precision.right(of["kernel"], x.shape[-1])
+    cells = jnp.concatenate(_shifted(precision.left(x), right.shape[0], 2, 1), axis=-1)
+    return jax.lax.dot_general(
+        cells,
+        right.reshape(-1, right.shape[-1]),
+        (((cells.ndim - 1,), (0,)), ((), ())),
+        precision=precision.xla,
+    )
+
+
 def _pointwise(x: jax.Array, of: Params, precision: Precision) -> jax.Array:
     kernel = of["kernel"]
     return _biased(product(x, kernel.reshape(kernel.shape[2:]), precision), of)
 
 
 def _depthwise(x: jax.Array, of: Params, block: Block) -> jax.Array:
-    """Return maps ``[..., H / stride, W / stride, C]``, with zeros around as TensorFlow has them.
+    """Return maps ``[..., H / stride, W / stride, C]``, computed in float32, as ``x`` is."""
+    kernel = of["kernel"].astype(jnp.float32).reshape(-1, 1, 1, x.shape[-1])
+    total = of["bias"].astype(jnp.float32).reshape(1, 1, -1)
+    for weights, shifted in zip(
+        kernel, _shifted(x, block.side, block.stride, block.spread), strict=True
+    ):
+        term = jnp.broadcast_to(weights, shifted.shape) * shifted.astype(jnp.float32)
+        total = jnp.broadcast_to(total, term.shape) + term
+    return total.astype(x.dtype)
 
-    They are computed in float32 and returned in the type of ``x``.
+
+def _shifted(x: jax.Array, side: int, stride: int, spread: int) -> list[jax.Array]:
+    """Return what each cell of a square kernel reads, row by row: maps of the output's size.
+
+    There are zeros around the maps as TensorFlow's "SAME" has them.
+
+    Args:
+        x: Maps ``[..., H, W, C]``.
+        side: Of the kernel, cells.
+        stride: Of the output's cells.
+        spread: The distance of the cells that the kernel reads.
     """
-    size, reach = x.shape[-3:-1], (block.side - 1) * block.spread + 1
-    out = [-(-n // block.stride) for n in size]
-    last = [(n - 1) * block.stride + 1 for n in out]  # cells from the first to the last one read
+    size, reach = x.shape[-3:-1], (side - 1) * spread + 1
+    last = [(-(-n // stride) - 1) * stride + 1 for n in size]  # from the first cell to the last
     more = [max(n + reach - 1 - s, 0) for n, s in zip(last, size, strict=True)]
     pads = [(0, 0)] * (x.ndim - 3) + [(m // 2, m - m // 2) for m in more] + [(0, 0)]
     padded = jnp.pad(x, pads)
-    kernel = of["kernel"].astype(jnp.float32)
-    total = jnp.broadcast_to(of["bias"].astype(jnp.float32), (*x.shape[:-3], *out, x.shape[-1]))
-    for i in range(block.side):
-        for j in range(block.side):
-            top, left = i * block.spread, j * block.spread
-            rows = slice(top, top + last[0], block.stride)
-            columns = slice(left, left + last[1], block.stride)
-            shifted = padded[..., rows, columns, :].astype(jnp.float32)
-            total = total + shifted * jnp.broadcast_to(kernel[i, j, 0], shifted.shape)
-    return total.astype(x.dtype)
+    starts = range(0, reach, spread)
+    return [
+        padded[..., top : top + last[0] : stride, left : left + last[1] : stride, :]
+        for top in starts
+        for left in starts
+    ]
 
 
 def _side(layer: str, size: int) -> int:

@@ -61,24 +61,28 @@ def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
 
 
 def equipped(experiment: Experiment) -> Experiment:
-    """Return the experiment on a backbone whose weights are at hand.
+    """Return the experiment with a tracker whose weights are at hand.
 
     That concerns configurations that are to run on any machine (``otherwise``), and only where
-    neither --backbone nor --weights says what is wanted. A line on stderr says so.
+    neither --backbone nor --weights says what is wanted. Then what the other configuration sets is
+    set, but for what a flag has set. A line on stderr says so.
     """
     own = experiment.tracker.backbone
     chosen = experiment.weights is not None or "backbone" in experiment.changes
     if experiment.otherwise is None or chosen or lookup.at_hand(own):
         return experiment
-    other, network = registry.get(experiment.otherwise), registry.get(own)
+    fields = config_files.available()[experiment.otherwise]
+    other = settings.override(
+        experiment, {name: v for name, v in fields.items() if name not in experiment.changes}
+    )
+    network = registry.get(own)
     print(
-        f"note: no {network.title} weights here, so {other.title}'s are used, which are part of "
-        f"this package; for {network.title}: python -m hcft_jax.weights fetch, or "
-        "--weights=FILE",
+        f"note: no {network.title} weights here, so this is --config={experiment.otherwise}'s "
+        f"tracker, on {other.tracker.network.title}, which is installed with this package; for "
+        f"{network.title}: python -m hcft_jax.weights fetch, or --weights=FILE",
         file=sys.stderr,
     )
-    tracker = dataclasses.replace(experiment.tracker, backbone=other.name)
-    return dataclasses.replace(experiment, tracker=tracker)
+    return other
 
 
 def command(experiment: Experiment) -> str | None:

@@ -78,7 +78,7 @@ class Experiment:
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
     synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
     own: OwnVideo | None = None  # a video of one's own; None: a folder, or what is drawn
-    otherwise: str | None = None  # backbone that takes over where there are no weights yet
+    otherwise: str | None = None  # configuration whose tracker takes over without weights
     method: str = static(
         METHOD,
         "what tracks: hcft, opencv:NAME (MIL, KCF, CSRT, MOSSE, TLD, MedianFlow), or "

@@ -1,5 +1,6 @@
 """EfficientNet-Lite0 against a float64 transcription, and its classifier on photos."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ def windows(x: np.ndarray, side: int, stride: int) -> np.ndarray:
 def published(found: dict[str, jax.Array]) -> dict[str, np.ndarray]:
     """The cells that the network as it was trained has: from block 11 on every other one."""
     return {
-        name: np.asarray(x)[..., 1::2, 1::2, :] if int(name.removeprefix("block")) >= 11 else x
+        name: np.asarray(x)[..., 1::2, 1::2, :]
+        if int(name.removeprefix("block")) >= 11
+        else np.asarray(x)
         for name, x in found.items()
     }
 
@@ -85,7 +88,9 @@ def transcription(params: Params, image: np.ndarray) -> dict[str, np.ndarray]:
                 x = relu6(x @ of(wide, "kernel")[0, 0] + of(wide, "bias"))
             deep = f"{name}_depthwise"
             kernel = of(deep, "kernel")[:, :, 0]
-            x = relu6(np.einsum("hwcij,ijc->hwc", windows(x, side, step), kernel) + of(deep, "bias"))
+            x = relu6(
+                np.einsum("hwcij,ijc->hwc", windows(x, side, step), kernel) + of(deep, "bias")
+            )
             x = x @ of(name, "kernel")[0, 0] + of(name, "bias")
             assert x.shape[2] == outputs
             if index > 0:
@@ -123,7 +128,9 @@ def test_its_classifier_knows_photos(trained: Params) -> None:
     assert NETWORK.package is not None
     module = pytest.importorskip(NETWORK.package.module)
     file = Path(module.__path__[0], NETWORK.package.file)
-    rest = torch_file.read(file, lambda name: name.partition(".")[0] in ("_conv_head", "_bn1", "_fc"))
+    rest = torch_file.read(
+        file, lambda name: name.partition(".")[0] in ("_conv_head", "_bn1", "_fc")
+    )
     photos = sorted(shared("photos", "imagenet_1_per_class").glob("*.jpg"))
     assert len(photos) == 1000  # one of each class, in the order of their synsets
     chosen = range(0, 1000, 8)
@@ -148,7 +155,7 @@ def batches(photos: list[Path]) -> list[np.ndarray]:
         side = min(opened.size) * 7 / 8
         left, top = ((n - side) / 2 for n in opened.size)
         box = (left, top, left + side, top + side)
-        images.append(opened.resize((224, 224), Image.Resampling.BICUBIC, box=box))
+        images.append(np.asarray(opened.resize((224, 224), Image.Resampling.BICUBIC, box=box)))
     return [np.stack(images[i : i + 25]).astype(np.float32) for i in range(0, len(images), 25)]
 
 
@@ -166,8 +173,10 @@ def test_it_goes_no_deeper_than_wanted(
 ) -> None:
     found = efficientnet.features(drawn, jnp.asarray(image), layers)
     assert set(found) == set(layers)
-    text = str(jax.make_jaxpr(lambda x: efficientnet.features(drawn, x, layers))(jnp.asarray(image)))
-    assert len(re.findall(r"conv_general_dilated\[|dot_general\[", text)) == products
+    text = str(
+        jax.make_jaxpr(lambda x: efficientnet.features(drawn, x, layers))(jnp.asarray(image))
+    )
+    assert len(re.findall(r"dot_general\[", text)) == products
 
 
 @pytest.mark.parametrize("size", [33, 112, 224])
@@ -187,3 +196,24 @@ def test_other_precisions_are_near(drawn: Params, image: np.ndarray, precision: 
     )
     apart = float(jnp.abs(rounded - exact).max() / jnp.abs(exact).max())
     assert apart < {"bfloat16": 0.1, "bfloat16x3": 5e-4, "tf32": 1e-4}[precision]
+
+
+def test_its_projections_are_those_that_are_said_beside_them(trained: Params) -> None:
+    assert NETWORK.projections is not None
+    about = json.loads(NETWORK.projections.with_suffix(".json").read_text())
+    found = {name: trained[f"{name}_projection"]["kernel"].shape[3] for name in NETWORK.layers}
+    assert found == about["channels"]
+    unprojected = {name: of for name, of in trained.items() if not name.endswith("_projection")}
+    assert about["network"] == lookup.made(unprojected, NETWORK.name, {}).digest
+
+
+def test_a_whitened_level_is_about_as_strong_in_every_channel(trained: Params) -> None:
+    image = smooth(np.random.default_rng(5))
+    for name, x in NETWORK.maps(trained, jnp.asarray(image), ("block4", "block11")).items():
+        channels = np.square(np.asarray(x)).mean(axis=(0, 1))
+        assert 0.05 < np.median(channels) < 2, name
+
+
+def smooth(rng: np.random.Generator) -> np.ndarray:
+    """An image of large patches of any colour."""
+    return rng.uniform(0, 255, (7, 7, 3)).repeat(32, 0).repeat(32, 1).astype(np.float32)

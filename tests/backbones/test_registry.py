@@ -94,6 +94,20 @@ def test_parameters_of_another_backbone_are_refused(config: str, loaded: str) ->
         tracker.init(lookup.random(loaded).params, tracking, image, (20, 20, 20, 20))
 
 
+@pytest.mark.usefixtures("edged")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16x3"])
+def test_a_projection_is_applied_to_its_layers_map(precision: str, maybe_jit: Any) -> None:
+    params = lookup.random("edges").params
+    rng = np.random.default_rng(0)
+    kernel, bias = rng.standard_normal((16, 3)), rng.standard_normal(3)
+    by = {"kernel": kernel[None, None].astype(np.float32), "bias": bias.astype(np.float32)}
+    projected = EDGES.placed(params | {"edges_projection": by}, precision)
+    image = jnp.asarray(rng.uniform(0, 255, (20, 24, 3)), jnp.float32)
+    maps = maybe_jit(lambda p, x: EDGES.maps(p, x, ("edges",), precision)["edges"])
+    plain = np.asarray(maps(EDGES.placed(params, precision), image), np.float64)
+    np.testing.assert_allclose(maps(projected, image), plain @ kernel + bias, rtol=1e-3, atol=0.1)
+
+
 @pytest.mark.parametrize("name", [n for n, b in registry.BACKBONES.items() if not b.cells])
 def test_initial_kernels_have_hes_variance(name: str) -> None:
     network, generator = registry.get(name), np.random.default_rng(1)

@@ -13,7 +13,17 @@ from hcft_jax.util.errors import InputError
 SHIPPED = [
     *("alex", "alex_c3", "alex_c4", "alex_c5", "alex_c543", "alex_c5_c4"),
     *("c3", "c4", "c5", "c543", "c5_c4", "cf2", "cf2_head", "csk", "dcf", "demo", "dsst"),
-    *("first_layer", "hcft", "hcft_plus", "kcf", "kcf_grey", "otb", "slow_update", "video"),
+    *(
+        "first_layer",
+        "hcft",
+        "hcft_plus",
+        "kcf",
+        "kcf_grey",
+        "lite0",
+        "otb",
+        "slow_update",
+        "video",
+    ),
 ]
 HOG: dict[str, Any] = {"backbone": "hog", "layers": ("hog_4",), "gamma": (1.0,)}
 

