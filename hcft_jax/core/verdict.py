@@ -25,8 +25,8 @@ the centre of the tracked box was outside the true box. The threshold misses 4.1
 calls 19.6 % of the others lost (4.4 % and 19.6 % when each target is judged by the threshold that
 the other targets give).
 
-For EfficientNet-Lite0 (``lite0``) the same runs had 311 lost frames: 15 % of them are missed, 21 % of
-the others are called lost; the area under the ROC curve is 0.86.
+For EfficientNet-Lite0 (``lite0``) the same runs had 311 lost frames: 15 % of them are missed, 21 %
+of the others are called lost; the area under the ROC curve is 0.86.
 
 For Compact the same runs (on the targets that it was trained on) had 657 lost frames: 14 % of them
 are missed, 26 % of the others are called lost; the area under the ROC curve is 0.87.
