@@ -224,6 +224,20 @@ def _rounded(layer: Mapping[str, Any], shape: Shape, precision: Precision) -> di
     return arrays | {"kernel": precision.right(arrays["kernel"], shape[2])}
 
 
+def standardised(params: Params, image: jax.Array) -> jax.Array:
+    """Return (image - mean) / std with the constants of the training, three numbers each.
+
+    Args:
+        params: With ``"normalization"``.
+        image: RGB in [0, 255], ``[..., H, W, 3]``.
+    """
+    mean, std = (
+        jnp.broadcast_to(jnp.asarray(params["normalization"][name], image.dtype), image.shape)
+        for name in ("mean", "std")
+    )
+    return (image - mean) / std
+
+
 def kernel_of(module: nn.Module, shape: Shape) -> jax.Array:
     """Return the kernel of a Linen module, as it is or in parts (see ``Precision.right``).
 

@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from hcft_jax.backbones import winograd
-from hcft_jax.backbones.backbone import Backbone, Params, Shape
+from hcft_jax.backbones.backbone import Backbone, Params, Shape, standardised
 from hcft_jax.backbones.products import FLOAT32, Precision, convolution
 
 WIDTHS = {1: 32, 2: 64, 3: 96}  # channels of a block
@@ -69,11 +69,7 @@ def features(
             y = convolution(x, params[name]["kernel"], precision, stride)
         return y + jnp.broadcast_to(params[name]["bias"].astype(y.dtype), y.shape)
 
-    mean, std = (
-        jnp.broadcast_to(jnp.asarray(params["normalization"][name], image.dtype), image.shape)
-        for name in ("mean", "std")
-    )
-    x = jax.nn.relu(convolved("stem", (image - mean) / std, 2))
+    x = jax.nn.relu(convolved("stem", standardised(params, image), 2))
     maps = {}
     for block, depth in DEPTHS.items():
         for index in range(1, depth + 1):

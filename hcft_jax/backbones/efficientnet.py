@@ -22,8 +22,8 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 
-from hcft_jax.backbones.backbone import Backbone, Package, Params, Shape
-from hcft_jax.backbones.products import FLOAT32, Precision, product
+from hcft_jax.backbones.backbone import Backbone, Package, Params, Shape, standardised
+from hcft_jax.backbones.products import FLOAT32, Precision, multiplied, product
 
 STEM = 32  # channels
 COARSEST = 16  # the largest distance of a map's cells, in pixels of the patch
@@ -105,11 +105,9 @@ def features(
     Returns:
         ``{name: [..., H / s, W / s, channels]}`` (rounded up), s the product of strides so far.
     """
-    mean, std = (
-        jnp.broadcast_to(jnp.asarray(params["normalization"][name], image.dtype), image.shape)
-        for name in ("mean", "std")
+    x = _clipped(
+        _biased(_stem(standardised(params, image), params["stem"], precision), params["stem"])
     )
-    x = _clipped(_biased(_stem((image - mean) / std, params["stem"], precision), params["stem"]))
     maps = {}
     for level, block in zip(LEVELS, BLOCKS, strict=True):
         y = x
@@ -140,12 +138,7 @@ def _stem(x: jax.Array, of: Params, precision: Precision) -> jax.Array:
     """
     right = precision.right(of["kernel"], x.shape[-1])
     cells = jnp.concatenate(_shifted(precision.left(x), right.shape[0], 2, 1), axis=-1)
-    return jax.lax.dot_general(
-        cells,
-        right.reshape(-1, right.shape[-1]),
-        (((cells.ndim - 1,), (0,)), ((), ())),
-        precision=precision.xla,
-    )
+    return multiplied(cells, right.reshape(-1, right.shape[-1]), precision)
 
 
 def _pointwise(x: jax.Array, of: Params, precision: Precision) -> jax.Array:

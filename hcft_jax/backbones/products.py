@@ -115,7 +115,17 @@ def product(x: jax.Array, matrix: jax.Array, precision: Precision) -> jax.Array:
         matrix: ``[C, K]``, or what ``Precision.right`` made of it.
         precision: The precision of the products.
     """
-    left, right = precision.left(x), precision.right(matrix, x.shape[-1])
+    return multiplied(precision.left(x), precision.right(matrix, x.shape[-1]), precision)
+
+
+def multiplied(left: jax.Array, right: jax.Array, precision: Precision) -> jax.Array:
+    """Multiply two sides ``[..., C]`` and ``[C, K]`` that are already as they are multiplied.
+
+    Args:
+        left: By ``Precision.left``.
+        right: By ``Precision.right``.
+        precision: The precision of the products.
+    """
     return jax.lax.dot_general(
         left, right, (((left.ndim - 1,), (0,)), ((), ())), precision=precision.xla
     )
