@@ -104,7 +104,7 @@ class Tracker:
       buckets (median over the sequences), those of all 100 sequences in 23. The crop depends on the
       image's size too.
     * Padding changes no box. It costs time in each frame for the cells that a grid gains, none in
-      the network: with VGG-19 up to 4 % of a frame was measured, with Compact 5 to 26 %.
+      the network: with VGG-19 up to 4 % of a frame was measured.
 
     What one tracker has compiled serves all others of the process. With ``dft="fft"``, which cannot
     be padded, each size of grid is a bucket of its own.

@@ -1,7 +1,7 @@
 """Show what a learned filter looks at: write figures of one sequence.
 
     python -m hcft_jax.experiments.inspect_filter --data_dir=OTB100 --sequences=Deer --frames=10,40
-    python -m hcft_jax.experiments.inspect_filter --backbone=compact    # a drawn sequence
+    python -m hcft_jax.experiments.inspect_filter --config=lite0         # a drawn sequence
 
 The command tracks the sequence with the configuration that --config and the other flags of
 ``hcft_jax.main`` describe. OUTPUT_DIR/<label>-<hash>/inspect/<Sequence>/ then holds

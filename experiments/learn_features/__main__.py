@@ -1,13 +1,14 @@
-"""Learn a small backbone through the filter, from a large backbone and from sequences.
+"""Learn the projections of a network's levels through the filter.
 
-    python -m hcft_jax.experiments.learn_features --data_dir=OTB --output_dir=learned
+    python -m hcft_jax.experiments.learn_features --photos=PHOTOS --output_dir=learned
     python -m hcft_jax.experiments.learn_features --data_dir=OTB --output_dir=learned --folds=4
     tensorboard --logdir=learned
 
-Clips are cropped from the sequences and from drawn ones; each shows a target, or any other spot, in
-two or more frames. On them --backbone learns end to end: its levels should be the principal
-components of VGG-19's maps of the same names (with weight --taught; 0 needs no VGG-19), and a
-filter trained on a clip's first frame should find the target in the next one (weight --tracked).
+The projections of the configuration's layers learn, from those that the weights have; those of
+EfficientNet-Lite0 are in this package, ``experiments.project_levels`` makes them for any other
+network, which stays as it is. Clips are cropped from photos, from sequences and from drawn ones;
+each shows a target, or any other spot, in two or more frames. A filter that is trained on a clip's
+first frame should find the target in the next one.
 
 With --folds=N there are N more trainings. Each does without a part of the sequences (those with
 the same frames stay together) and then tracks that part: OUTPUT_DIR/folds/ope/ holds the boxes of
@@ -15,9 +16,9 @@ a network that has never seen the sequence, for ``experiments.compare``. --only=
 trainings, for example on several machines; 0 is the one on all data. After an interruption the same
 command continues to the same result.
 
-OUTPUT_DIR holds ``all/compact.npz``, for ``--backbone=compact --weights=``, ``all/compact.json``
-(command, seed, data, date, losses), ``fold-1/`` ..., ``material/`` (clips and lessons, which may be
-deleted afterwards), and ``checkpoints/`` and ``logs/`` in the folder of each training.
+OUTPUT_DIR holds ``all/BACKBONE.npz``, for ``--weights=``, ``all/BACKBONE.json`` (command, seed,
+data, date), ``fold-1/`` ..., ``material/`` (clips, which may be deleted afterwards),
+and ``checkpoints/`` and ``logs/`` in the folder of each training.
 """
 
 import dataclasses
@@ -32,28 +33,26 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 from absl import app, flags
 
-from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import Backbone
 from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data import datasets
+from hcft_jax.data import datasets, pictures
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation.results import write_boxes, write_json
+from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import startup
-from hcft_jax.util.errors import InputError, command
+from hcft_jax.util.errors import InputError, SettingError, command
 from hcft_jax.weights import lookup, native
 from hcft_jax.weights.native import Weights
 
-from . import clip_loss, crops, training
-from .clip_loss import Batch, LearningTask
+from . import clip_loss, crops, learnable, training
+from .clip_loss import LearningTask
 from .crops import ClipSettings
-from .teacher import Teacher
-from .training_set import Preparation, TrainingSet
-
-TEACHER = "vgg19"
+from .learnable import Learnable
+from .training_set import Preparation
 
 
 def run(given: flags.FlagValues, words: list[str]) -> None:
@@ -62,42 +61,42 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
     Raises:
         InputError: a flag, the data or the weights cannot be used.
     """
-    network = checked(given)
+    checked(given)
     folder = Path(given.output_dir)
     real = sequences(given)
-    videos = [*real, *crops.drawn(given.drawn, given.seed)]
+    photos = crops.photos(pictures.find(given.photos, given.most)) if given.photos else []
+    moving = [*real, *crops.drawn(given.drawn, given.seed)]
+    videos = [*moving, *photos]
     if not videos:
-        raise InputError("nothing to learn from: give --data_dir or --drawn=N")
+        raise InputError("nothing to learn from: give --photos, --data_dir or --drawn=N")
     trainings = [frozenset[str](), *folds(real, given.folds)]
     numbers = {str(number): number for number in range(len(trainings))}
     if unknown := [name for name in given.only or [] if name not in numbers]:
         raise InputError(f"--only: no {unknown[0]!r}; there are 0 to {len(trainings) - 1}")
     chosen = [numbers[name] for name in given.only or numbers]
-    config = TrackerConfig(backbone=network.name, precision=given.precision).validate()
-    first = clip_loss.initial(network, given.seed)
-    patch = config.input_side(clip_loss.complete(first))
+    exact = tracker_of(given)
+    network = exact.network
+    config = dataclasses.replace(exact, precision=given.precision)
+    learns = learnable.projections(network, config.layers, given.weights)
+    patch = config.input_side(learns.rest | learns.first)
 
-    settings = ClipSettings(seed=given.seed, frames=given.frames)
-    prepared = Preparation(folder / "material", videos, settings, given.clips, patch, trainings)
-    found = lookup.find(given.weights, TEACHER) if given.taught > 0 else None
-    digest = found.digest if found else None
-    channels = {name: network.shapes(None)[name][3] for name in network.layers}
-    tutor = Teacher(found.params, TEACHER, network.layers) if found else None
-    prepared.make(tutor, channels, digest)
-    del tutor, found
+    how = ClipSettings(seed=given.seed, frames=given.frames, covered=given.covered)
+    prepared = Preparation(folder / "material", videos, how, given.clips, patch, trainings)
+    prepared.make()
 
     for number in chosen:
         own = folder / (f"fold-{number}" if number else "all")
         origin = {
             "command": f"python -m hcft_jax.experiments.learn_features {shlex.join(words)}",
             "seed": given.seed,
-            "data": [v.name for v in videos if v.name not in trainings[number]],
+            "data": [video.name for video in moving if video.name not in trainings[number]],
+            "photos": len(photos),
             "held_out": sorted(trainings[number]),
-            "teacher": digest,
+            "begun_with": learns.digest,
             "date": datetime.date.today().isoformat(),
         }
-        made = learned(given, network, own, prepared.of(number), config, origin)
-        params, exact = network.placed(made.params), TrackerConfig(backbone=network.name)
+        made = learned(given, learns, own, prepared.of(number), config, origin)
+        params = network.placed(made.params, exact.precision)
         for sequence in real:
             if sequence.name in trainings[number]:
                 path = folder / "folds" / "ope" / f"{sequence.name}.txt"
@@ -107,41 +106,37 @@ def run(given: flags.FlagValues, words: list[str]) -> None:
 
 def learned(
     given: flags.FlagValues,
-    network: Backbone,
+    learns: Learnable,
     folder: Path,
-    known: TrainingSet,
+    regions: npt.NDArray[np.uint8],
     config: TrackerConfig,
     origin: dict[str, Any],
 ) -> Weights:
     """Run one training, from its newest checkpoint on, and write its network into its folder."""
     judged = dataclasses.replace(config, temperature=given.temperature)
-    task = LearningTask(judged, given.taught, given.tracked)
-    first = clip_loss.initial(network, given.seed)
-    fixed = clip_loss.geometry(config, clip_loss.complete(first))
+    task = LearningTask(judged)
+    fixed = clip_loss.geometry(config, learns.rest | learns.first)
     gradient = clip_loss.gradient(task, fixed)
 
     def step(params: Any, index: int) -> Any:
         rng = np.random.Generator(np.random.Philox(key=[given.seed, index]))
-        chosen = rng.choice(len(known.regions), given.batch, replace=False)
-        lessons = {name: jnp.asarray(of[chosen]) for name, of in known.lessons.items()}
-        batch = Batch(jnp.asarray(known.regions[chosen]), lessons)
+        clips = jnp.asarray(regions[rng.choice(len(regions), given.batch, replace=False)])
         key = jax.random.fold_in(jax.random.key(given.seed), index)
-        return gradient(params, batch, key)
+        return gradient(params, learns.rest, clips, key)
 
     optimiser = training.adam(given.learning_rate, given.steps)
     params = training.run(
-        folder, first, optimiser, step, given.steps, every=given.every, title=folder.name
+        folder, learns.first, optimiser, step, given.steps, every=given.every, title=folder.name
     )
-    arrays = clip_loss.complete(params)
-    made = lookup.made(native.halved(jax.device_get(arrays)), network.name, origin)
-    path = folder / f"{network.name}.npz"
+    arrays = learns.saved | native.halved(jax.device_get(params))
+    made = lookup.made(arrays, config.backbone, origin)
+    path = folder / f"{config.backbone}.npz"
     native.save(path, made)
     about = {
         **origin,
         "digest": made.digest,
-        "parameters": sum(a.size for of in made.params.values() for a in of.values()),
+        "parameters": sum(a.size for a in jax.tree.leaves(params)),
         "bytes": path.stat().st_size,
-        "kept_energy": {name: c.kept for name, c in known.components.items()},
         "jax": jax.__version__,
         "device": jax.devices()[0].device_kind,
     }
@@ -150,18 +145,10 @@ def learned(
     return made
 
 
-def checked(given: flags.FlagValues) -> Backbone:
-    """Return the network that learns.
-
-    Raises:
-        InputError: a flag has an impossible value.
-    """
+def checked(given: flags.FlagValues) -> None:
+    """Raise InputError where a flag has an impossible value."""
     if not given.output_dir:
         raise InputError("--output_dir: must be given: a folder")
-    network = registry.get(given.backbone)
-    if network.shipped is None:
-        small = ", ".join(b.name for b in registry.BACKBONES.values() if b.shipped)
-        raise InputError(f"--backbone: {network.title} is a teacher; those that learn are {small}")
     least = {"steps": 1, "batch": 1, "frames": 2, "every": 1, "folds": 0, "drawn": 0}
     for name, low in least.items():
         value = getattr(given, name)
@@ -171,7 +158,19 @@ def checked(given: flags.FlagValues) -> Backbone:
         raise InputError(f"--clips: {given.clips} must be at least two batches of {given.batch}")
     if given.folds == 1:
         raise InputError("--folds: 1 leaves everything out; give 0, or at least 2")
-    return network
+
+
+def tracker_of(given: flags.FlagValues) -> TrackerConfig:
+    """Return the tracker that the features are learned for.
+
+    Raises:
+        InputError: There is no such configuration or backbone, or it has no network.
+    """
+    changes = {"backbone": given.backbone} if given.backbone else {}
+    config = settings.override(settings.load(given.config), changes).validate().tracker
+    if config.network.cells:
+        raise SettingError("backbone", f"{config.network.title} has nothing to learn")
+    return config
 
 
 def sequences(given: flags.FlagValues) -> list[Sequence]:
@@ -218,16 +217,18 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     number("drawn", 6, "number of drawn sequences")
     number("folds", 0, "number of further trainings, each without a part of the sequences")
     many("only", None, "only these trainings; 0 is the one on all data")
-    text("backbone", "compact", "the network that learns")
-    text("weights", None, "weights of VGG-19, as for hcft_jax.main")
+    text("photos", None, "folder of photos, with its subfolders, to cut clips from as well")
+    number("most", 1500, "photos that are used at most")
+    text("config", "lite0", "the tracker, as for hcft_jax.main")
+    text("backbone", None, "its network, which learns [the configuration's]")
+    text("weights", None, "of a trained network, with projections, as for hcft_jax.main")
     number("clips", 3000, "number of clips")
     number("frames", 2, "frames per clip: a pair, or a short unroll")
     number("steps", 100, "steps of the optimiser")
     number("batch", 16, "clips per step")
     number("every", 25, "steps between checkpoints")
     real("learning_rate", 1e-4, "the highest rate of the schedule")
-    real("taught", 0.0, "weight of the teacher's part of the loss; above 0 VGG-19 is needed")
-    real("tracked", 1.0, "weight of the filter's part of the loss")
+    real("covered", 0.3, "share of the later regions whose target is partly covered")
     real("temperature", 0.1, "temperature of the softmax of responses, whose peak is scaled to 1")
     modes = list(PRECISIONS)
     flags.DEFINE_enum("precision", modes[0], modes, "of the network's products", flag_values=into)

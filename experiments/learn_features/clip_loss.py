@@ -1,22 +1,19 @@
-"""The loss of a batch of clips, by which a backbone is learned through the filter.
+"""The loss of a batch of clips, by which features are learned through the filter.
 
-It has two parts. ``taught``: the levels' maps should be the components of a teacher's maps
-(``teacher``), normalised in the same way. ``tracked``: a filter that is trained on a clip's first
-region, and averaged over the following ones, should find the target in the next region, which is
-cropped elsewhere. Spectra, filters and responses are computed by the tracker's own functions.
+A filter that is trained on a clip's first region, and averaged over the following ones, should find
+the target in the next region, which is cropped elsewhere. Spectra, filters and responses are
+computed by the tracker's own functions.
 """
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpy.typing as npt
 
-from hcft_jax.backbones.backbone import Backbone, Params
-from hcft_jax.backbones.compact import normalised
+from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import detection, differentiable, target, tracker
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.detection import Spectra, State
@@ -24,14 +21,6 @@ from hcft_jax.core.sampling import PADDED, Geometry
 from hcft_jax.core.target import Target
 
 CELL = 4  # pixels of the patch per cell of the response grid, as in a video of that size
-MEAN, STD = (123.68, 116.78, 103.94), (58.4, 57.1, 57.4)  # of the network's input
-
-
-class Batch(NamedTuple):
-    """B clips, and the teacher's components of their first regions."""
-
-    regions: jax.Array  # uint8 [B, K, S, S, 3]
-    lessons: dict[str, jax.Array]  # float16 [B, h, w, D], components of root mean square 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,32 +30,13 @@ class LearningTask:
     Attributes:
         config: The tracker's constants; ``temperature`` is that of the loss, ``precision`` that of
             the network.
-        taught: Weight of the teacher's part of the loss.
-        tracked: Weight of the filter's part.
         light: How much brightness, contrast and colour vary, relative to 1.
         noise: Standard deviation of added noise, in grey levels.
     """
 
     config: TrackerConfig
-    taught: float = 1.0
-    tracked: float = 0.3
     light: float = 0.1
     noise: float = 2.0
-
-
-def initial(network: Backbone, seed: int) -> Params:
-    """Draw the parameters of a network: He's normal kernels, biases of zero."""
-
-    def normal(number: int, shape: tuple[int, ...]) -> jax.Array:
-        return jax.random.normal(jax.random.fold_in(jax.random.key(seed), number), shape)
-
-    return jax.device_put(network.initial(normal, variance=1.0))
-
-
-def complete(params: Params) -> Params:
-    """Return the network's parameters as the tracker takes them, with its normalization."""
-    constants = {"mean": np.array(MEAN, np.float32), "std": np.array(STD, np.float32)}
-    return params | {"normalization": constants}
 
 
 def geometry(config: TrackerConfig, params: Params) -> Target:
@@ -79,17 +49,28 @@ def geometry(config: TrackerConfig, params: Params) -> Target:
 
 
 def loss(
-    task: LearningTask, fixed: Target, params: Params, batch: Batch, key: jax.Array
+    task: LearningTask,
+    fixed: Target,
+    params: Params,
+    rest: Params,
+    regions: jax.Array,
+    key: jax.Array,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Return the loss of a batch, and its parts by name.
+    """Return the loss of a batch of B clips, and its parts: each layer's, and that of their sum.
 
-    ``fixed`` is from ``geometry``, and ``params`` have no normalization.
+    Args:
+        task: What is learned.
+        fixed: By ``geometry``.
+        params: The parameters that are learned.
+        rest: Those of the network that are not.
+        regions: The clips, uint8 ``[B, K, S, S, 3]``.
+        key: Of light, noise and the places of search windows.
     """
     config, network = task.config, task.config.network
-    clips, count, side = batch.regions.shape[:3]
+    clips, count, side = regions.shape[:3]
     patch = fixed.crop.vertical.shape[0]
     light, shift = jax.random.split(key)
-    regions = lit(light, batch.regions, task.light, task.noise)
+    seen_lit = lit(light, regions, task.light, task.noise)
     margin = (side - patch) // 2
     # mostly small, as from frame to frame, or the network would work against the Hann window
     uniform = jax.random.uniform(shift, (clips, count, 2), minval=-1, maxval=1)
@@ -100,21 +81,12 @@ def loss(
         corner = [margin + offset[0], margin + offset[1], jnp.zeros_like(offset[0])]
         return jax.lax.dynamic_slice(region, corner, (patch, patch, 3))
 
-    searched = jax.vmap(jax.vmap(cropped))(regions, offsets)
+    searched = jax.vmap(jax.vmap(cropped))(seen_lit, offsets)
     seen = searched.reshape(-1, patch, patch, 3)
     if count > 2:  # the filter is averaged where the target is, in all regions but the last
-        centred = jax.vmap(jax.vmap(cropped))(regions[:, 1:-1], jnp.zeros_like(offsets[:, 1:-1]))
+        centred = jax.vmap(jax.vmap(cropped))(seen_lit[:, 1:-1], jnp.zeros_like(offsets[:, 1:-1]))
         seen = jnp.concatenate([seen, centred.reshape(-1, patch, patch, 3)])
-    maps = network.maps(complete(params), seen, network.layers, config.precision)
-    raw = {n: m[: clips * count].reshape(clips, count, *m.shape[1:]) for n, m in maps.items()}
-
-    parts = {}
-    for name, lesson in batch.lessons.items():
-        own, wanted = raw[name][:, 0], normalised(lesson.astype(jnp.float32))
-        wanted = jax.image.resize(wanted, own.shape, "linear")  # a teacher's map may be coarser
-        weight = jnp.asarray(_taper(own.shape[1:3]), own.dtype)[None, :, :, None]
-        parts[f"taught/{name}"] = jnp.mean(weight * jnp.square(own - wanted))
-
+    maps = network.maps(rest | params, seen, config.layers, config.precision)
     spectra = jax.vmap(functools.partial(tracker.spectra, config, fixed))(maps)
 
     def by_clip(values: jax.Array, frames: int) -> jax.Array:
@@ -124,16 +96,9 @@ def loss(
     more = jax.tree.map(lambda x: by_clip(x[clips * count :], count - 2), spectra)
     displacements = -offsets.astype(jnp.float32) / CELL
     apart = jax.vmap(functools.partial(_followed, config, fixed))(found, more, displacements)
-    for index, name in enumerate([*config.response_names, "all"]):
-        parts[f"tracked/{name}"] = jnp.mean(apart[:, index])
-
-    def mean(kind: str) -> jax.Array:
-        return jnp.mean(jnp.stack([v for n, v in parts.items() if n.startswith(kind)]))
-
-    whole_loss = task.tracked * mean("tracked")
-    if batch.lessons:
-        whole_loss = whole_loss + task.taught * mean("taught")
-    return whole_loss, parts
+    means = jnp.mean(apart, axis=0)
+    names = [*config.response_names, "all"]
+    return jnp.mean(means), {name: means[i] for i, name in enumerate(names)}
 
 
 def _followed(
@@ -159,15 +124,21 @@ def _followed(
         state = State(jnp.zeros(2, jnp.float32), learned, fixed)
         _, output = detection.detect(config, state, at(found, k), with_responses=True)
         assert output.responses is not None
-        total = differentiable.total(config, output.responses)
-        judged = jnp.concatenate([output.responses, total[None]])
-        # not the height of a peak matters, but how far it is above all other cells
-        judged = judged / jax.lax.stop_gradient(jnp.max(judged, axis=(1, 2), keepdims=True))
+        total = differentiable.total(config, fixed, output.responses)
+        judged = _by_maximum(jnp.concatenate([output.responses, total[None]]))
         divergence = functools.partial(differentiable.divergence, config, fixed)
         apart.append(jax.vmap(divergence, (0, None))(judged, displacements[k]))
         if k <= count - 2:
             learned = tracker.learn(config, fixed, learned, at(more, k - 1))
     return jnp.mean(jnp.stack(apart), axis=0)
+
+
+def _by_maximum(responses: jax.Array) -> jax.Array:
+    """Return responses ``[L, gh, gw]`` whose peaks are 1.
+
+    Not the height of a peak matters, but how far it is above all other cells.
+    """
+    return responses / jax.lax.stop_gradient(jnp.max(responses, axis=(1, 2), keepdims=True))
 
 
 def lit(key: jax.Array, regions: jax.Array, light: float, noise: float) -> jax.Array:
@@ -189,13 +160,6 @@ def lit(key: jax.Array, regions: jax.Array, light: float, noise: float) -> jax.A
     return jnp.clip(x + noise * jax.random.normal(keys[3], x.shape), 0.0, 255.0)
 
 
-def _taper(shape: tuple[int, ...]) -> npt.NDArray[np.float64]:
-    """Return the squared Hann window over a map, of mean 1: the filter sees the map through it."""
-    rows, columns = (np.hanning(n + 2)[1:-1] ** 2 for n in shape)
-    taper = np.outer(rows, columns)
-    return np.asarray(taper / taper.mean())
-
-
 def gradient(task: LearningTask, fixed: Target) -> Any:
-    """Return the compiled function ``(params, batch, key) -> ((loss, parts), gradient)``."""
+    """Return the compiled function of ``loss``'s last arguments: ((loss, parts), gradient)."""
     return jax.jit(jax.value_and_grad(functools.partial(loss, task, fixed), has_aux=True))

@@ -3,12 +3,14 @@
 A clip is K regions around one target. Each is a search window with a margin, so that a training can
 vary the window's place. A benchmark has few targets, which a network would learn by heart;
 therefore a share of the clips shows any other spot of a frame, under another rotation, scale and
-shape in each region. Clip i is a function of the settings and i alone.
+shape in each region; a photo, which is a video of one frame, has such clips only. A part of the
+target may be covered by what is beside it. Clip i is a function of the settings and i alone.
 """
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -16,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.core import sampling
-from hcft_jax.data.frames import read_ahead
+from hcft_jax.data.frames import ImageFiles, read_ahead
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.sequence import Sequence as Video
 from hcft_jax.data.synthetic import Synthetic, synthetic
@@ -40,6 +42,7 @@ class ClipSettings:
     rotation: float = 3.0  # most degrees in each region but the first; thrice that elsewhere
     scale: float = 0.03  # the same for relative sizes, along each axis
     flip: float = 0.5  # share of the clips that are mirrored
+    covered: float = 0.0  # share of the regions but the first whose target is partly covered
 
 
 class Clip(NamedTuple):
@@ -66,6 +69,33 @@ def drawn(count: int, seed: int) -> list[Video]:
     return videos
 
 
+def photos(paths: Iterable[Path]) -> list[Video]:
+    """Return photos as videos of one frame; what their truth is does not matter.
+
+    Args:
+        paths: Image files.
+    """
+    box = np.array([[0.0, 0.0, SMALLEST, SMALLEST]])
+    return [Video(f"{p.parent.name}/{p.name}", ImageFiles((p,)), box) for p in paths]
+
+
+def cover(region: Frame, rng: np.random.Generator) -> None:
+    """Cover a part of the target in the middle of a region, in place, by what is beside it.
+
+    Args:
+        region: ``[S, S, 3]``, with ``MARGIN`` around a search window.
+        rng: Draws the part, and what covers it.
+    """
+    side = len(region)
+    target = side / (1 + 2 * MARGIN) / sampling.PADDED
+    height, width = (max(2, round(n)) for n in target * rng.uniform(0.4, 1.0, 2))
+    top, left = (round(side / 2 + n) for n in target * rng.uniform(-0.8, 0.0, 2))
+    beside = rng.permutation([(side + target) / 2, (side - target) / 2 - height])[0]
+    other = int(np.clip(beside, 0, side - height)), int(rng.integers(side - width))
+    piece = region[other[0] : other[0] + height, other[1] : other[1] + width].copy()
+    region[top : top + height, left : left + width] = piece
+
+
 def clips(
     videos: Sequence[Video], settings: ClipSettings, indices: Sequence[int], side: int
 ) -> Iterator[Clip]:
@@ -82,7 +112,7 @@ def clip(videos: Sequence[Video], settings: ClipSettings, index: int, side: int)
     """Return the clip of one number; see ``clips``."""
     rng = np.random.Generator(np.random.Philox(key=[settings.seed, index]))
     video = videos[int(rng.integers(len(videos)))]
-    elsewhere = rng.random() < settings.elsewhere
+    elsewhere = rng.random() < settings.elsewhere or len(video) == 1
     numbers = _frames(video, settings, rng, same=elsewhere)
     frames = {number: video.frames.read(number) for number in set(numbers)}
     boxes = video.boxes[numbers]
@@ -100,7 +130,10 @@ def clip(videos: Sequence[Video], settings: ClipSettings, index: int, side: int)
         size = window * np.exp(np.array([rows, columns]) * np.log1p(settings.scale))
         turn = np.radians(angle * settings.rotation)
         centre = np.array([y + h / 2, x + w / 2])
-        regions.append(cut(frames[number], centre, size, side, turn, mirrored))
+        region = cut(frames[number], centre, size, side, turn, mirrored)
+        if k and settings.covered and rng.random() < settings.covered:
+            cover(region, rng)
+        regions.append(region)
     return Clip(np.stack(regions), video.name)
 
 

@@ -77,7 +77,7 @@ def run(given: flags.FlagValues, words: list[str]) -> int:
     _in_range(given)
     folder = Path(given.output_dir)
     set_ = {name: v for name, v in options.changes(given).items() if name not in OWN}
-    base = settings.override(settings.load("hcft"), set_).validate()
+    base = settings.override(settings.load(given.config), set_).validate()
     root = Path(given.data_dir) if given.data_dir else drawn(folder / "drawn")
     training, held = divided(root, given.sequences or None, given.held_out or None)
     print(f"learned from {', '.join(t.name for t in training)}; held out: {', '.join(held)}")
@@ -292,6 +292,7 @@ def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     """Define the flags; not at import, where their names would clash with other programs'."""
     options.define(into, SETTABLE)
+    flags.DEFINE_string("config", "hcft", "as for hcft_jax.main", flag_values=into)
     kinds = (flags.DEFINE_string, flags.DEFINE_integer, flags.DEFINE_list, flags.DEFINE_float)
     text, number, many, real = (functools.partial(kind, flag_values=into) for kind in kinds)
     text("data_dir", None, "folder of sequences with ground truth [drawn ones]")

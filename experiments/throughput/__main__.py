@@ -5,7 +5,8 @@
     python -m hcft_jax.experiments.throughput --output=OUT.json --data_dir=OTB --frames=40
     python -m hcft_jax.experiments.throughput --parts=frame,video --output=COSTS.json
     python -m hcft_jax.experiments.throughput --feed --output=FEED.json
-    python -m hcft_jax.experiments.throughput --growth --backbone=compact --output=GROWTH.json
+    python -m hcft_jax.experiments.throughput --growth --backbone=efficientnet_lite0 \
+        --layers=block11,block8,block2 --output=GROWTH.json
     python -m hcft_jax.experiments.throughput --results=OUT.json,GROWTH.json --table=BENCHMARKS.md
 
 These programs are timed in turn, round by round (``rows`` of the file): ``plain``, the

@@ -53,9 +53,9 @@ class Checks:
         """
         self._given, self._started = given, time.perf_counter()
         self._config = dataclasses.replace(
-            settings.load("cf2").tracker, backbone=given.backbone, precision=given.precision
+            settings.load(given.config).tracker, precision=given.precision
         ).validate()
-        self._weights = lookup.find(given.weights, given.backbone).params
+        self._weights = lookup.find(given.weights, self._config.backbone).params
         sequences = workload.real(given.data_dir, given.sequences or [], given.frames)
         self._files = workload.gather(sequences, self._config, BUCKETS)
         self._placed = functools.cache(
@@ -282,7 +282,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     flags.DEFINE_list("checks", list(CHECKS), "those to make", flag_values=into)
     text("oracle", None, "folder of the authors' boxes, <Sequence>.txt")
     text("weights", None, "as for hcft_jax.main")
-    text("backbone", TrackerConfig().backbone, "as for hcft_jax.main")
+    text("config", "cf2", "as for hcft_jax.main")
     text("precision", "bfloat16", "of all but the comparison with the authors' boxes")
     number("lanes", 64, "tracks at once")
     number("frames", 200, "of each sequence at most")

@@ -95,7 +95,6 @@ class Backbone:
     describe: Callable[[Description], Any] | None = None
     """Maps a file's description to its architecture; ValueError: it is not this network."""
     release: Release | None = None
-    shipped: Path | None = None  # a native file that is part of the package
     package: Package | None = None  # another package that has the file
     projections: Path | None = None  # projections of this package for the file of ``package``
     cells: Mapping[str, int] = field(default_factory=dict)

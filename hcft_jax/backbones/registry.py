@@ -1,6 +1,6 @@
 """The backbones by the names that the setting ``backbone`` takes."""
 
-from hcft_jax.backbones import alexnet, compact, efficientnet, handmade, vgg
+from hcft_jax.backbones import alexnet, efficientnet, handmade, vgg
 from hcft_jax.backbones.backbone import Backbone
 from hcft_jax.util.errors import SettingError
 
@@ -12,7 +12,6 @@ BACKBONES: dict[str, Backbone] = {
         vgg.BACKBONE,
         alexnet.BACKBONE,
         efficientnet.BACKBONE,
-        compact.BACKBONE,
         handmade.HOG,
         handmade.GREY,
     )

@@ -76,8 +76,16 @@ def unroll(params: Params, config: TrackerConfig, state: State, images: jax.Arra
     return Unrolled(state, output, searched)
 
 
-def total(config: TrackerConfig, responses: jax.Array) -> jax.Array:
-    """Return Eq. 5's weighted sum ``[..., gh, gw]`` of responses ``[..., L, gh, gw]``."""
+def total(config: TrackerConfig, target: Target, responses: jax.Array) -> jax.Array:
+    """Return Eq. 5's weighted sum ``[..., gh, gw]`` of responses ``[..., L, gh, gw]``.
+
+    Args:
+        config: the tracker's constants, which say whether responses are normalized before.
+        target: the track's operators.
+        responses: of the layers, deepest first.
+    """
+    if config.normalized:
+        responses = search.normalized(responses, target.transform.grid)
     weights = config.response_weights
     parts = (weight * responses[..., layer, :, :] for layer, weight in enumerate(weights))
     return functools.reduce(jnp.add, parts)
@@ -97,7 +105,7 @@ def cross_entropy(
     """
     cell = jnp.asarray(target.cell)
     moved = (centres - seen.searched) / jnp.broadcast_to(cell, centres.shape)
-    responses = total(config, seen.output.responses)  # type: ignore[arg-type]
+    responses = total(config, target, seen.output.responses)  # type: ignore[arg-type]
     return jax.vmap(functools.partial(divergence, config, target))(responses, moved)
 
 

@@ -35,7 +35,6 @@ from hcft_jax.core.target import Target
 THRESHOLDS = {
     "vgg19": (0.05, 0.14),
     "efficientnet_lite0": (0.04, 0.077),
-    "compact": (0.3, 0.45),
     "hog": (0.3, 0.45),
     "grey": (0.35, 0.5),
 }

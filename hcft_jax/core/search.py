@@ -22,14 +22,15 @@ def locate(response: jax.Array) -> jax.Array:
 
 
 def normalized(response: jax.Array, grid: Grid) -> jax.Array:
-    """Return a response divided by its own maximum.
+    """Return responses, each divided by its own maximum.
 
     Args:
-        response: ``[gh, gw]``, or larger, padded.
+        response: ``[..., gh, gw]``, or larger, padded.
         grid: (gh, gw); the maximum is sought inside it. Where it is not above 0, nothing is found,
             and the response stays.
     """
-    most = jnp.max(jnp.where(inside(response.shape, grid), response, -jnp.inf))
+    where = jnp.broadcast_to(inside(response.shape[-2:], grid), response.shape)
+    most = jnp.max(jnp.where(where, response, -jnp.inf), axis=(-2, -1), keepdims=True)
     return response / jnp.where(most > 0, most, 1.0)
 
 

@@ -13,7 +13,6 @@ from hcft_jax.core.config import TrackerConfig
 LOST_BELOW = {
     "vgg19": 21.2,
     "efficientnet_lite0": 12.6,
-    "compact": 13.3,
     "hog": 17.4,
     "grey": 11.3,
 }
@@ -27,9 +26,6 @@ the other targets give).
 
 For EfficientNet-Lite0 (``lite0``) the same runs had 311 lost frames: 15 % of them are missed, 21 %
 of the others are called lost; the area under the ROC curve is 0.86.
-
-For Compact the same runs (on the targets that it was trained on) had 657 lost frames: 14 % of them
-are missed, 26 % of the others are called lost; the area under the ROC curve is 0.87.
 
 For ``hog`` (``kcf``) and ``grey`` (``csk``), on 20 targets with 2,688 frames, of which 826 and 809
 were lost: 10 and 20 % of them are missed, 30 and 25 % of the others called lost; ROC 0.87 and 0.83.

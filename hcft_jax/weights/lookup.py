@@ -64,8 +64,8 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
     Args:
         explicit: The setting ``weights``: a file, or "random" for ``random()``. None: the value of
             the backbone's environment variable (HCFT_WEIGHTS for VGG-19, HCFT_WEIGHTS_ALEXNET for
-            AlexNet), else the file in this package (Compact) or in another that is installed
-            (EfficientNet-Lite0), else in the cache, else ``fetch``.
+            AlexNet), else the file in another package that is installed (EfficientNet-Lite0), else
+            in the cache, else ``fetch``.
         backbone: Its name.
 
     Raises:
@@ -85,8 +85,6 @@ def find(explicit: str | None, backbone: str = registry.DEFAULT) -> Weights:
             return _named(environment, network)
         except InputError as error:
             raise InputError(f"{error} (named by {network.environment})") from error
-    if network.shipped is not None:
-        return _named(str(network.shipped), network)
     if network.package is not None:
         installed = _installed(network.package)
         if installed is None:
@@ -122,7 +120,6 @@ def at_hand(backbone: str) -> bool:
     return bool(
         network.cells
         or os.environ.get(network.environment)
-        or network.shipped is not None
         or (network.package is not None and _installed(network.package) is not None)
         or _cached(network, None).exists()
     )

@@ -112,7 +112,7 @@ def test_three_products_of_parts_are_near_float64(image: np.ndarray, maybe_jit: 
     [
         ("vgg19", ("conv2_1", "conv3_2")),
         ("alexnet", ("conv1", "conv2", "conv5")),
-        ("compact", registry.get("compact").layers),
+        ("efficientnet_lite0", ("block0", "block2")),
     ],
 )
 def test_three_products_of_parts_are_much_nearer_float32_than_bfloat16(
@@ -130,7 +130,7 @@ def test_three_products_of_parts_are_much_nearer_float32_than_bfloat16(
         assert apart(near[layer], full[layer]) < 0.02 * apart(rounded[layer], full[layer])
 
 
-@pytest.mark.parametrize("name", ["alexnet", "compact"])
+@pytest.mark.parametrize("name", ["alexnet"])
 def test_parts_of_kernels_are_made_once(name: str) -> None:
     network, params = registry.get(name), drawn(name)
     made = placed(name, "bfloat16x3")
@@ -148,9 +148,10 @@ def test_parts_of_kernels_are_made_once(name: str) -> None:
 
 @pytest.mark.parametrize("precision", ["bfloat16x3", "bfloat16"])
 def test_each_kernel_is_placed_as_it_is_multiplied(precision: str) -> None:
-    params, made = drawn("compact"), placed("compact", precision)
-    for layer, shape in registry.get("compact").shapes(None).items():
-        if "kernel" in made[layer]:  # not prepared for Winograd's algorithm
+    params, made = drawn("alexnet"), placed("alexnet", precision)
+    network = registry.get("alexnet")
+    for layer, shape in network.shapes(network.architecture).items():
+        if "kernel" in made[layer]:
             kernel = np.asarray(made[layer]["kernel"], np.float32)[:, :, : shape[2]]
             high = params[layer]["kernel"].astype(jnp.bfloat16).astype(np.float32)
             np.testing.assert_array_equal(kernel, high)

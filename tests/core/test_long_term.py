@@ -24,7 +24,7 @@ from tests.absent import BEFORE, Covered, Leaving, errors, sequence
 
 CONFIG = TrackerConfig(redetect=True, doubted_below=0.2, found_above=0.4)
 KCF = {"name": "kcf"}
-COMPACT = {"name": "hcft", "backbone": "compact"}
+LITE0 = {"name": "lite0"}
 TEN = 10  # frames in which a target that is back should be found
 
 
@@ -148,7 +148,7 @@ def test_the_finest_of_several_layers_is_not_remembered() -> None:
 
 
 @pytest.mark.parametrize("redetect", [False, True])
-@pytest.mark.parametrize("changes", [KCF, COMPACT, {"name": "csk"}], ids=lambda c: str(c["name"]))
+@pytest.mark.parametrize("changes", [KCF, LITE0, {"name": "csk"}], ids=lambda c: str(c["name"]))
 def test_a_window_of_one_colour_is_lost(changes: dict[str, Any], redetect: bool) -> None:
     drawn = synthetic(Synthetic(frames=2, height=96, width=120, target=(32, 36), motion=10.0))
     config = settings.derive(redetect=redetect, looks=1, **changes).tracker
@@ -199,13 +199,13 @@ def test_without_a_memory_it_is_swapped() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [KCF, COMPACT], ids=["kcf", "compact"])
+@pytest.mark.parametrize("changes", [KCF, LITE0], ids=["kcf", "lite0"])
 def test_nine_of_ten_targets_are_found(changes: dict[str, Any]) -> None:
     assert sum(found(Leaving(seed), redetect=True, **changes) for seed in range(10)) >= 9
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("changes", [KCF, COMPACT], ids=["kcf", "compact"])
+@pytest.mark.parametrize("changes", [KCF, LITE0], ids=["kcf", "lite0"])
 def test_nine_of_ten_targets_are_kept(changes: dict[str, Any]) -> None:
     assert sum(kept(seed, redetect=True, **changes) for seed in range(10)) >= 9
 

@@ -1,6 +1,5 @@
 """Weights of the layers that follow how well each has served."""
 
-from dataclasses import replace
 from typing import Any
 
 import jax.numpy as jnp
@@ -74,8 +73,9 @@ def test_weights_stay_finite_where_no_layer_serves() -> None:
 
 def test_a_target_is_tracked_with_them() -> None:
     drawn = synthetic(Synthetic(frames=8, height=96, width=120, target=(24, 20), motion=10.0))
-    config = replace(settings.derive("hcft", backbone="compact").tracker, weighting="adaptive")
-    params = config.network.placed(lookup.find(None, "compact").params, config.precision)
+    config = settings.derive("lite0", input_size=112, weighting="adaptive").tracker
+    found = lookup.find(None, config.backbone)
+    params = config.network.placed(found.params, config.precision)
     boxes = np.concatenate([t.boxes for t in track_sequence(params, config, drawn)])
     centres, true = (b[:, :2] + b[:, 2:] / 2 for b in (boxes, drawn.boxes))
     assert np.abs(centres - true).max() < 6

@@ -13,7 +13,6 @@ from tests.docs.blocks import ROOT, Block, blocks, execute, pages
 pytestmark = pytest.mark.usefixtures("random_weights_drawn_once")
 
 QUICK = ["--layers=conv1_2", "--gamma=1", "--input_size=32", "--weights=random"]
-COMPACT = ["--layers=conv4_4", "--gamma=1", "--input_size=32", "--weights=random"]
 KEEP = "--compilation_cache=none"
 SMALLER = [
     ("lanes=64", "lanes=2"),
@@ -29,10 +28,9 @@ def quick(words: list[str]) -> list[str]:
     if "--tracker=" in text:
         return [KEEP]
     if room == "main":
-        more = COMPACT if "--backbone=compact" in text else QUICK
         one = ["--sequences=Deer"] if "--data_dir" in text and len(words) > 5 else []
         several = "--lanes" in text or "--protocols" in text
-        return [*more, *one, KEEP, *(["--lanes=2"] if several else [])]
+        return [*QUICK, *one, KEEP, *(["--lanes=2"] if several else [])]
     if room == "experiments.sweep":
         return [*(QUICK if "my/sweep.py" in text else QUICK[-1:]), "--sequences=Deer", KEEP]
     if room == "experiments.inspect_filter":

@@ -21,10 +21,11 @@ from hcft_jax.data.synthetic import Synthetic
 
 def get_config():
     drawn = Synthetic(frames=5, height=64, width=80, target=(20, 20), motion=12.0)
-    tracker = TrackerConfig(backbone="compact", input_size=32)
+    layers = ("block4", "block2", "block0")
+    tracker = TrackerConfig(backbone="efficientnet_lite0", layers=layers, input_size=32)
     return Experiment("tiny", tracker, synthetic=drawn, weights="random")
 """
-LAYERS = ["conv5_4", "conv4_4", "conv3_4"]
+LAYERS = ["block4", "block2", "block0"]
 
 
 def command(folder: Path, *arguments: str) -> int:
@@ -51,14 +52,14 @@ def test_a_drawn_sequence_leaves_the_files(
             assert np.ptp(np.asarray(figure.convert("L"))) > 100  # something is drawn
     text = (folder / "inspect.md").read_text()
     assert set(re.findall(r"`([^`]+\.(?:png|json|md))`", text)) == figures | others - {"inspect.md"}
-    assert "backbone=compact layers=conv5_4,conv4_4,conv3_4" in text
+    assert "backbone=efficientnet_lite0 layers=block4,block2,block0" in text
     assert "random, untrained" in text
 
     settings = json.loads((folder / "layers.json").read_text())["settings"]
     names = ["all layers", *(f"without {n}" for n in LAYERS), *(f"{n} alone" for n in LAYERS)]
     assert sorted(settings) == sorted(names)
     assert {"dp20", "os50", "auc", "psr"} <= set(settings["all layers"])
-    assert settings["conv3_4 alone"]["layers"] == ["conv3_4"]
+    assert settings["block0 alone"]["layers"] == ["block0"]
     rows = (folder / "layers.md").read_text().splitlines()[4:]
     assert [row.split("|")[1].strip() for row in rows] == names
 
@@ -68,14 +69,14 @@ def test_one_sequence_of_a_folder_with_flags_of_the_tracker(tmp_path: Path) -> N
         drawn = Synthetic(seed=seed, frames=3, height=64, width=80, target=(20, 20), motion=12.0)
         otb.write(synthetic(drawn), tmp_path / "data")
     data = [f"--data_dir={tmp_path / 'data'}", "--sequences=synthetic-1", "--weights=random"]
-    network = ["--backbone=compact", "--input_size=32", "--layers=conv4_4", "--gamma=1"]
+    network = ["--backbone=efficientnet_lite0", "--input_size=32", "--layers=block2", "--gamma=1"]
     assert command(tmp_path, *data, *network, "--eta=0.02") == 0
     (folder,) = tmp_path.glob("out/hcft*eta=0.02*/inspect/synthetic-1")
     # of three frames two are searched
     assert {path.name for path in folder.glob("filters-*")} == {"filters-2.png", "filters-3.png"}
     settings = json.loads((folder / "layers.json").read_text())["settings"]
     assert list(settings) == ["all layers"]  # of one layer there is nothing to leave out
-    assert settings["all layers"]["layers"] == ["conv4_4"]
+    assert settings["all layers"]["layers"] == ["block2"]
 
 
 @pytest.mark.parametrize(

@@ -19,14 +19,15 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.together import track_together
 from hcft_jax.weights import lookup
+from tests.small import NAME, SMALL
 
-CONFIG = TrackerConfig(backbone="compact", input_size=32)
+CONFIG = replace(SMALL, input_size=32)
 DRAWN = Synthetic(frames=4, height=64, width=80, target=(16, 12), motion=12.0)
 
 
 @pytest.fixture(scope="module")
-def compact() -> Params:
-    return lookup.random("compact").params
+def drawn() -> Params:
+    return lookup.random(NAME).params
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +36,18 @@ def sequence() -> Sequence:
 
 
 @pytest.fixture(scope="module")
-def look(compact: Params, sequence: Sequence) -> Look:
+def look(drawn: Params, sequence: Sequence) -> Look:
     """Return the third frame, whose filters have been updated once."""
-    return list(inspection.looks(compact, CONFIG, sequence))[1]
+    return list(inspection.looks(drawn, CONFIG, sequence))[1]
 
 
 @pytest.fixture
-def double(compact: Params, sequence: Sequence) -> Iterator[tuple[Params, Look]]:
+def double(drawn: Params, sequence: Sequence) -> Iterator[tuple[Params, Look]]:
     """Return the second frame, computed in float64."""
     first, second = (sequence.frames.read(i) for i in range(2))
-    target, position = tracker.begin(compact, CONFIG, sequence.boxes[0], (64, 80))
+    target, position = tracker.begin(drawn, CONFIG, sequence.boxes[0], (64, 80))
     with jax.enable_x64(True):
-        params, config, target = (cast(tree, np.float64) for tree in (compact, CONFIG, target))
+        params, config, target = (cast(tree, np.float64) for tree in (drawn, CONFIG, target))
         image = jnp.asarray(first, np.float64)
         state = tracker.start(params, config, target, image, jnp.asarray(position, np.float64))
         image = jnp.asarray(second, np.float64)
@@ -94,13 +95,13 @@ def test_gradients_are_of_the_score_that_the_tracker_has(look: Look) -> None:
 
 
 @pytest.mark.parametrize("corner", [False, True])
-def test_pixels_outside_of_the_search_window_count_nothing(compact: Params, corner: bool) -> None:
+def test_pixels_outside_of_the_search_window_count_nothing(drawn: Params, corner: bool) -> None:
     frames = np.random.default_rng(0).integers(0, 255, (2, 64, 80, 3), np.uint8)
     box = [1, 1, 12, 16] if corner else [30, 20, 12, 16]
-    state = tracker.init(compact, CONFIG, frames[0], box)
-    _, output = tracker.step(compact, CONFIG, state, frames[1], with_responses=True)
+    state = tracker.init(drawn, CONFIG, frames[0], box)
+    _, output = tracker.step(drawn, CONFIG, state, frames[1], with_responses=True)
     look = Look(CONFIG, 2, frames[1], np.full(4, np.nan), state, output)
-    found = np.abs(inspection.gradients(compact, look)).max(axis=(0, 3))
+    found = np.abs(inspection.gradients(drawn, look)).max(axis=(0, 3))
     x, y, w, h = look.window
     assert (x < 0 and y < 0) == corner
     inside = np.zeros_like(found, bool)
@@ -136,15 +137,15 @@ def test_the_share_in_a_box_counts_pixels_by_their_centres() -> None:
     ids=["matmul", "fft", "cf2", "hypercolumn"],
 )
 def test_responses_are_the_templates_correlated_with_the_windowed_features(
-    compact: Params, sequence: Sequence, changes: dict[str, Any]
+    drawn: Params, sequence: Sequence, changes: dict[str, Any]
 ) -> None:
     config = replace(CONFIG, **changes)
-    look = list(inspection.looks(compact, config, sequence))[2]
+    look = list(inspection.looks(drawn, config, sequence))[2]
     templates = inspection.templates(config, look.state)
     gh, gw = look.responses.shape[1:]
     view = sampling.View(look.state.position)
     patch = sampling.patch(jnp.asarray(look.frame), view, look.state.target.crop)
-    maps = tracker.features(compact, config, patch)
+    maps = tracker.features(drawn, config, patch)
     # the search's windowed features, by plain NumPy
     x = []
     for name in ("conv5_4", "conv4_4", "conv3_4"):
@@ -192,9 +193,9 @@ def test_settings_have_all_layers_all_but_one_and_one() -> None:
     assert list(inspection.variants(one)) == [ALL]
 
 
-def test_effects_are_scored_setting_by_setting(compact: Params, sequence: Sequence) -> None:
+def test_effects_are_scored_setting_by_setting(drawn: Params, sequence: Sequence) -> None:
     settings = {"right": CONFIG, "wrong": replace(CONFIG, gamma=(1.0, 0.0, 0.0))}
-    seen = list(track_together(compact, list(settings.values()), sequence))
+    seen = list(track_together(drawn, list(settings.values()), sequence))
     # one setting is exactly right, and one misses by 3 and 4 px in the last frame
     for frame, box in zip(seen, sequence.boxes, strict=True):
         frame.boxes[:] = box
@@ -211,13 +212,13 @@ def test_effects_are_scored_setting_by_setting(compact: Params, sequence: Sequen
     assert right.psr == pytest.approx(np.mean([s.psr[0] for s in seen[1:]]))
 
 
-def test_unknown_truth_is_a_gap_and_no_score(compact: Params, sequence: Sequence) -> None:
+def test_unknown_truth_is_a_gap_and_no_score(drawn: Params, sequence: Sequence) -> None:
     boxes = sequence.boxes.copy()
     boxes[1:] = np.nan
     blind = replace(sequence, boxes=boxes)
-    seen = list(track_together(compact, [CONFIG], blind))
+    seen = list(track_together(drawn, [CONFIG], blind))
     effect = inspection.effects({ALL: CONFIG}, blind, seen)[ALL]
     assert effect.scores is None
     assert np.isnan(effect.errors).tolist() == [False, True, True, True]
-    (*_, look) = inspection.looks(compact, CONFIG, blind)
+    (*_, look) = inspection.looks(drawn, CONFIG, blind)
     assert look.moved(look.truth) is None

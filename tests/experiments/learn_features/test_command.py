@@ -1,4 +1,4 @@
-"""The training of a backbone as a command, on drawn sequences."""
+"""The training of projections as a command, on drawn sequences and photos."""
 
 import dataclasses
 import json
@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -19,7 +21,25 @@ from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.weights import lookup
 
-TINY = ["--drawn=2", "--clips=8", "--batch=2", "--steps=5", "--every=2", "--taught=0"]
+TINY = ["--drawn=2", "--clips=8", "--batch=2", "--steps=5", "--every=2"]
+CONFIG = """
+from hcft_jax import derive
+
+
+def get_config():
+    return derive("lite0", layers=("block8", "block2"), gamma=(1.0, 0.5), input_size=64)
+"""
+FILE = "efficientnet_lite0.npz"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Write the configuration that all commands take."""
+    file = tmp_path_factory.mktemp("config") / "tiny.py"
+    file.write_text(CONFIG)
+    TINY.append(f"--config={file}")
+    yield str(file)
+    TINY.pop()
 
 
 def command(*arguments: str) -> int:
@@ -37,28 +57,54 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_what_is_learned_is_a_file_of_the_backbone_and_says_how(once: Path) -> None:
-    found = lookup.load(once / "all" / "compact.npz")
-    assert found.backbone.name == "compact"
-    assert (once / "all" / "compact.npz").stat().st_size <= 2 * 2**20
-    about = json.loads((once / "all" / "compact.json").read_text())
+    found = lookup.load(once / "all" / FILE)
+    assert found.backbone.name == "efficientnet_lite0"
+    about = json.loads((once / "all" / FILE).with_suffix(".json").read_text())
     assert about["digest"] == found.digest
     assert about["data"] == ["synthetic-0", "synthetic-1"]
-    assert {"command", "seed", "date", "parameters", "teacher"} <= set(about)
+    assert about["begun_with"] == lookup.find(None, "efficientnet_lite0").digest
+    assert {"command", "seed", "date", "parameters", "photos"} <= set(about)
     assert found.metadata["origin"]["data"] == about["data"]
+
+
+def test_projections_learn_and_nothing_else(once: Path) -> None:
+    before = lookup.find(None, "efficientnet_lite0").params
+    after = lookup.load(once / "all" / FILE).params
+    assert set(before) == set(after)
+    changed = {
+        name
+        for name, parts in before.items()
+        for part, array in parts.items()
+        if np.abs(array - after[name][part]).max() > 1e-3 * max(1e-3, np.abs(array).max())
+    }
+    assert changed == {"block8_projection", "block2_projection"}
+
+
+def test_photos_are_learned_from(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for seed in range(2):
+        noise = np.random.default_rng(seed).integers(0, 256, (12, 16, 3), np.uint8)
+        image = cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC)
+        cv2.imwrite(str(tmp_path / "photos" / f"{seed}.png"), image)
+    arguments = [*TINY, "--drawn=0", f"--photos={tmp_path / 'photos'}"]
+    assert command(*arguments, f"--output_dir={tmp_path / 'out'}") == 0
+    about = json.loads((tmp_path / "out" / "all" / FILE).with_suffix(".json").read_text())
+    assert (about["photos"], about["data"]) == (2, [])
 
 
 def test_it_is_not_what_it_began_with(once: Path, tmp_path: Path) -> None:
     assert command(*TINY, "--learning_rate=1e-12", f"--output_dir={tmp_path}") == 0
-    one, other = (lookup.load(f / "all" / "compact.npz").params for f in (once, tmp_path))
-    assert np.abs(one["block3_3"]["kernel"] - other["block3_3"]["kernel"]).max() > 1e-4
+    one, other = (lookup.load(f / "all" / FILE).params for f in (once, tmp_path))
+    name = "block8_projection"
+    assert np.abs(one[name]["kernel"] - other[name]["kernel"]).max() > 1e-4
 
 
 def test_the_same_seed_learns_the_same_and_another_one_does_not(once: Path, tmp_path: Path) -> None:
     digests = []
     for seed in (0, 1):
         assert command(*TINY, f"--seed={seed}", f"--output_dir={tmp_path / str(seed)}") == 0
-        digests.append(lookup.load(tmp_path / str(seed) / "all" / "compact.npz").digest)
-    whole = lookup.load(once / "all" / "compact.npz").digest
+        digests.append(lookup.load(tmp_path / str(seed) / "all" / FILE).digest)
+    whole = lookup.load(once / "all" / FILE).digest
     assert digests[0] == whole != digests[1]
 
 
@@ -78,9 +124,9 @@ def test_a_killed_training_goes_on_to_the_same_parameters(once: Path, tmp_path: 
             assert process.poll() is None, "it ended before it could be killed"
             time.sleep(0.005)
         os.kill(process.pid, signal.SIGKILL)
-    assert not (tmp_path / "all" / "compact.npz").exists()
+    assert not (tmp_path / "all" / FILE).exists()
     subprocess.run(whole, cwd=root, env=environment, check=True, stderr=subprocess.DEVNULL)
-    killed, never = (lookup.load(f / "all" / "compact.npz").digest for f in (tmp_path, once))
+    killed, never = (lookup.load(f / "all" / FILE).digest for f in (tmp_path, once))
     assert killed == never
 
 
@@ -95,7 +141,7 @@ def test_folds_never_see_what_they_are_scored_on(tmp_path: Path) -> None:
     assert not (out / "all").exists()
     left = []
     for number in (1, 2):
-        about = json.loads((out / f"fold-{number}" / "compact.json").read_text())
+        about = json.loads((out / f"fold-{number}" / "efficientnet_lite0.json").read_text())
         (name,) = about["held_out"]
         assert name not in about["data"]
         assert len((out / "folds" / "ope" / f"{name}.txt").read_text().splitlines()) == 6
@@ -115,7 +161,9 @@ def test_targets_of_one_video_are_left_out_together() -> None:
     ("arguments", "message"),
     [
         ([], "--output_dir: must be given"),
-        (["--output_dir=o", "--backbone=vgg19"], "--backbone: VGG-19 is a teacher"),
+        (["--output_dir=o", "--drawn=1", "--backbone=hog"], "--layers: "),
+        (["--output_dir=o", "--drawn=1", "--config=kcf"], "--backbone: fHOG has nothing to learn"),
+        (["--output_dir=o", "--photos=nowhere"], "--photos: nowhere has 0 photos"),
         (["--output_dir=o", "--steps=0"], "--steps: 0 must be at least 1"),
         (["--output_dir=o", "--clips=20"], "--clips: 20 must be at least two batches"),
         (["--output_dir=o", "--folds=2"], "--data_dir: must be given"),

@@ -1,7 +1,9 @@
 """Clips: reproducible, centred on the target, cropped as described."""
 
 import dataclasses
+from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -95,3 +97,44 @@ def test_a_video_without_truth_is_named() -> None:
     unknown = dataclasses.replace(SQUARE, boxes=np.full_like(Square.boxes, np.nan))
     with pytest.raises(InputError, match="square: no 3 frames with truth"):
         crops.clip([unknown], STILL, 0, 40)
+
+
+def test_a_photo_is_cut_at_any_spot(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), np.uint8)
+    path = tmp_path / "photo.png"
+    cv2.imwrite(str(path), cv2.resize(noise, (160, 120), interpolation=cv2.INTER_CUBIC))
+    videos = crops.photos([path])
+    found = [crops.clip(videos, ClipSettings(elsewhere=0.0), index, 40) for index in range(4)]
+    assert {clip.video for clip in found} == {f"{tmp_path.name}/photo.png"}
+    assert len({clip.regions[0].tobytes() for clip in found}) == 4
+    for clip in found:
+        assert not np.array_equal(clip.regions[0], clip.regions[1])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_cover_is_a_piece_of_what_is_beside_the_target(seed: int) -> None:
+    side = crops.region_side(112)
+    region = np.random.default_rng(7).integers(0, 256, (side, side, 3), np.uint8)
+    before = region.copy()
+    crops.cover(region, np.random.default_rng(seed))
+    rows, columns = (np.flatnonzero((region != before).any((1 - axis, 2))) for axis in (0, 1))
+    height, width = int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+    target = 112 / 2.8
+    assert 0.3 * target < height <= 1.1 * target
+    assert abs(rows.mean() - side / 2) < 0.9 * target
+    piece = region[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    outside = np.abs(np.arange(side) - side / 2) > target / 2 - 1
+    views = np.lib.stride_tricks.sliding_window_view(before, (height, width), axis=(0, 1))
+    equal = (views == np.moveaxis(piece, 2, 0)).all((2, 3, 4))
+    (place,) = np.argwhere(equal)
+    assert outside[place[0]]
+    assert outside[place[0] + height - 1]
+
+
+def test_nothing_is_covered_unless_asked() -> None:
+    bare, covered = (
+        crops.clip([SQUARE], dataclasses.replace(STILL, covered=c), 0, 64).regions
+        for c in (0.0, 1.0)
+    )
+    np.testing.assert_array_equal(bare[0], covered[0])
+    assert all(not np.array_equal(a, b) for a, b in zip(bare[1:], covered[1:], strict=True))

@@ -13,6 +13,7 @@ from hcft_jax.core import tracker
 from hcft_jax.experiment import settings
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import lookup
+from tests.small import NAME
 
 command: Any = importlib.import_module("experiments.project_levels.__main__")
 
@@ -29,9 +30,9 @@ def photos(tmp_path: Path) -> Path:
 
 def run(folder: Path, **changes: Any) -> Any:
     values = {
-        "backbone": "compact",
+        "backbone": NAME,
         "weights": None,
-        "layers": ["conv5_4", "conv3_4"],
+        "layers": ["block4", "block2"],
         "channels": ["8", "4"],
         "whiten": 0.0,
         "photos": str(folder),
@@ -56,17 +57,17 @@ class _Plain(flags.ArgumentParser):
 
 def test_the_file_is_tracked_with_like_any_other(photos: Path) -> None:
     said = run(photos)
-    assert [kept[:2] for kept in said.values()] == [(8, 64), (4, 12)]
-    weights = lookup.find(str(photos.parent / "projected.npz"), "compact")
-    assert weights.metadata["origin"]["projections"]["channels"] == {"conv5_4": 8, "conv3_4": 4}
+    assert [kept[:2] for kept in said.values()] == [(8, 40), (4, 24)]
+    weights = lookup.find(str(photos.parent / "projected.npz"), NAME)
+    assert weights.metadata["origin"]["projections"]["channels"] == {"block4": 8, "block2": 4}
     config = settings.derive(
-        "hcft", backbone="compact", layers=("conv5_4", "conv3_4"), gamma=(1, 1)
+        "hcft", backbone=NAME, layers=("block4", "block2"), gamma=(1, 1), input_size=64
     )
     image = np.random.default_rng(1).integers(0, 256, (80, 90, 3), np.uint8)
     state = tracker.init(weights.params, config.tracker, image, (30, 30, 20, 20))
     _, output = tracker.step(weights.params, config.tracker, state, image)
     assert np.isfinite(np.asarray(output.box)).all()
-    maps = registry.get("compact").maps(
+    maps = registry.get(NAME).maps(
         weights.params, jnp.asarray(image, jnp.float32), config.tracker.layers
     )
     assert [maps[name].shape[-1] for name in config.tracker.layers] == [8, 4]
@@ -84,20 +85,20 @@ def test_the_projections_alone_are_written(photos: Path) -> None:
     run(photos, without_network=True)
     with np.load(photos.parent / "projected.npz", allow_pickle=False) as file:
         assert {name: file[name].shape for name in file.files} == {
-            "conv5_4_projection/kernel": (1, 1, 64, 8),
-            "conv5_4_projection/bias": (8,),
-            "conv3_4_projection/kernel": (1, 1, 12, 4),
-            "conv3_4_projection/bias": (4,),
+            "block4_projection/kernel": (1, 1, 40, 8),
+            "block4_projection/bias": (8,),
+            "block2_projection/kernel": (1, 1, 24, 4),
+            "block2_projection/bias": (4,),
         }
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"layers": ["conv1_1"]}, "^layers: Compact has no 'conv1_1'; it has conv3_4"),
+        ({"layers": ["conv1_1"]}, "^layers: EfficientNet-Lite0 has no 'conv1_1'; it has block0"),
         ({"channels": ["8", "4", "2"]}, "^channels: 3 numbers for 2 layers"),
-        ({"channels": ["13"]}, "^channels: '13' for conv3_4, which has 12 channels"),
-        ({"channels": ["0"]}, "^channels: '0' for conv5_4"),
+        ({"channels": ["25"]}, "^channels: '25' for block2, which has 24 channels"),
+        ({"channels": ["0"]}, "^channels: '0' for block4"),
         ({"whiten": -1.0}, "^whiten: -1.0 is negative"),
         ({"backbone": "hog"}, "^backbone: .* has no levels to project"),
         ({"photos": None}, "^photos: name a folder"),

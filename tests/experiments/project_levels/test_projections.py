@@ -9,9 +9,10 @@ from experiments.project_levels import projections
 from experiments.project_levels.projections import Moments
 from hcft_jax.backbones import registry
 from hcft_jax.weights import lookup
+from tests.small import NAME
 
-NETWORK = registry.get("compact")
-LAYERS = ("conv5_4", "conv3_4")
+NETWORK = registry.get(NAME)
+LAYERS = ("block4", "block2")
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def projected(cells: np.ndarray, by: dict[str, np.ndarray]) -> np.ndarray:
 def test_moments_are_those_of_all_cells() -> None:
     rng = np.random.default_rng(1)
     images = [rng.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(23)]
-    params = lookup.random("compact").params
+    params = lookup.random(NAME).params
     found = projections.moments(NETWORK, NETWORK.placed(params), LAYERS, images)
     maps = jax.jit(lambda x: NETWORK.maps(params, x, LAYERS))(np.stack(images).astype(np.float32))
     for name in LAYERS:

@@ -8,6 +8,8 @@ from absl import flags
 from experiments.throughput import accelerator, workload
 from tests.decoding import FakeDecoder, Lighter, faked
 
+NETWORK = ["--config=lite0"]
+
 
 def command(*arguments: str) -> int:
     values = flags.FlagValues()
@@ -36,7 +38,7 @@ def test_every_number_is_printed(
 ) -> None:
     assert set(MANY) == set(accelerator.CHECKS)
     workload.drawn(tmp_path, 1, 5, scale=0.2)
-    arguments = [f"--data_dir={tmp_path}", "--backbone=compact", "--lanes=2"]
+    arguments = [f"--data_dir={tmp_path}", *NETWORK, "--lanes=2"]
     assert command(*arguments, f"--checks={','.join(checks)}") == 0
     said = capsys.readouterr().out
     for texts in checks.values():
@@ -48,7 +50,7 @@ def test_a_decoder_of_the_device_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     workload.drawn(tmp_path, 1, 5, scale=0.2)
-    arguments = [f"--data_dir={tmp_path}", "--backbone=compact", "--lanes=2", "--checks=decode"]
+    arguments = [f"--data_dir={tmp_path}", *NETWORK, "--lanes=2", "--checks=decode"]
     for kind in (FakeDecoder, Lighter):
         with faked(monkeypatch, kind):
             assert command(*arguments) == 0

@@ -1,12 +1,11 @@
 """The cost model, against what was measured on an H200 in November 2026."""
 
-import dataclasses
-
 import pytest
 
 from experiments.throughput import cost_model
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.weights import lookup
+from tests.small import NAME, SMALL
 
 GRID, WINDOW = (86, 86), (347, 347)
 
@@ -35,8 +34,7 @@ def test_the_filters_cost_less_than_the_network() -> None:
 
 
 def test_a_table_has_a_row_per_stage() -> None:
-    config = dataclasses.replace(TrackerConfig(), backbone="compact")
-    costs = cost_model.stages(lookup.random("compact").params, config, (40, 40), (163, 163))
+    costs = cost_model.stages(lookup.random(NAME).params, SMALL, (40, 40), (163, 163))
     ceilings = cost_model.H200["float32"]
     rows = cost_model.rows(costs, ceilings, {"network": 1e-3})
     assert [row[0] for row in rows] == ["crop", "network", "spectrum", "filters", "update"]
