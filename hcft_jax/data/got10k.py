@@ -38,7 +38,7 @@ def load(folder: Path) -> Sequence:
     truth = boxes.from_file(boxes.parse(where))
     for label, absent in (("absence", lambda v: v != 0), ("cover", lambda v: v == 0)):
         path = folder / f"{label}.label"
-        if path.is_file() and len(truth) == len(files):
+        if path.exists() and len(truth) == len(files):
             marks = absent(text.numbers(path))
             marks[:1] = False  # the first box is given, whatever the marks say
             truth = layout.hidden(truth, marks, path)

@@ -28,12 +28,14 @@ import numpy.typing as npt
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence as Video
-from hcft_jax.util import text
+from hcft_jax.util import opening, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
 _LIST = "list.txt"
 _LARGEST = 2**26  # pixels of a mask
+_LONGEST = 2**22  # characters of a row
+_MASK = re.compile(r"m\s*-?[0-9]{1,9}\s*(?:,\s*-?[0-9]{1,9}\s*)*")
 
 
 def around(points: npt.ArrayLike) -> Boxes:
@@ -49,16 +51,19 @@ def parse(path: Path) -> Boxes:
     Raises:
         InputError: It cannot be read, or a row is no region; the message names the line.
     """
-    return np.array([region_box(path, n, line) for n, line in enumerate(text.lines(path), 1)])
+    lines = text.lines(path, most=opening.MASKS)
+    return np.array([region_box(path, n, line) for n, line in enumerate(lines, 1)])
 
 
 def region_box(path: Path, number: int, line: str) -> Boxes:
     """Return the box ``[4]`` of one region; ``path`` and ``number`` are for messages."""
     row = line.strip()
+    if len(row) > _LONGEST:
+        raise InputError(f"{path}, line {number}: too long for a region")
     parts = row.removeprefix("m").split(",")
     unknown = np.full(4, np.nan)
     if row.startswith("m"):
-        if not all(re.fullmatch(r"\s*-?[0-9]{1,9}\s*", part) for part in parts):
+        if not _MASK.fullmatch(row):
             raise InputError(f"{path}, line {number}: a mask needs whole numbers mx,y,w,h,run,...")
         box = around_mask([int(part) for part in parts])
         if box is None:
@@ -83,16 +88,19 @@ def around_mask(values: Sequence[int]) -> Boxes | None:
     x, y, width, height, *runs = values
     if width < 0 or height < 0 or width * height > _LARGEST or min(runs) < 0:
         return None
-    if sum(runs) > width * height:
+    ends = np.cumsum(np.array(runs, np.int64))
+    if ends[-1] > width * height:
         return None
-    flat = np.zeros(width * height, np.bool_)
-    flat[: sum(runs)] = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    rows, columns = np.nonzero(flat.reshape(height, width))
-    if not len(rows):
+    stops = ends[1::2]
+    starts = ends[0::2][: len(stops)]
+    first, last = starts[stops > starts], stops[stops > starts] - 1  # pixels, row by row
+    if not len(first):
         return np.full(4, np.nan)
-    left, top = columns.min(), rows.min()
-    size = columns.max() - left + 1, rows.max() - top + 1
-    return np.array([x + left, y + top, *size], np.float64)
+    # a run that goes on in the next row has the pixels at both ends of a row
+    over = bool(np.any(first // width != last // width))
+    left, right = (0, width - 1) if over else ((first % width).min(), (last % width).max())
+    top, bottom = first.min() // width, last.max() // width
+    return np.array([x + left, y + top, right - left + 1, bottom - top + 1], np.float64)
 
 
 def load(folder: Path) -> Video:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -245,6 +245,7 @@ def test_a_polygon_lies_in_its_box_and_touches_it(points: list[tuple[float, floa
     assert h == pytest.approx(np.ptp(down))
 
 
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 9), st.integers(1, 9))
 def test_a_mask_has_the_box_of_its_pixels(data: st.DataObject, width: int, height: int) -> None:
     bits = data.draw(st.lists(st.booleans(), min_size=width * height, max_size=width * height))
