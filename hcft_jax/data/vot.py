@@ -18,6 +18,7 @@ trackers that understand it.
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -88,18 +89,19 @@ def around_mask(values: Sequence[int]) -> Boxes | None:
     x, y, width, height, *runs = values
     if width < 0 or height < 0 or width * height > _LARGEST or min(runs) < 0:
         return None
-    ends = np.cumsum(np.array(runs, np.int64))
+    ends = list(itertools.accumulate(runs))
     if ends[-1] > width * height:
         return None
-    stops = ends[1::2]
-    starts = ends[0::2][: len(stops)]
-    first, last = starts[stops > starts], stops[stops > starts] - 1  # pixels, row by row
-    if not len(first):
+    # the first and last pixel of each run of ones, row by row
+    spans = [(a, b - 1) for a, b in zip(ends[0::2], ends[1::2], strict=False) if b > a]
+    if not spans:
         return np.full(4, np.nan)
+    left, right = 0, width - 1
     # a run that goes on in the next row has the pixels at both ends of a row
-    over = bool(np.any(first // width != last // width))
-    left, right = (0, width - 1) if over else ((first % width).min(), (last % width).max())
-    top, bottom = first.min() // width, last.max() // width
+    if all(first // width == last // width for first, last in spans):
+        left = min(first % width for first, _ in spans)
+        right = max(last % width for _, last in spans)
+    top, bottom = spans[0][0] // width, spans[-1][1] // width
     return np.array([x + left, y + top, right - left + 1, bottom - top + 1], np.float64)
 
 

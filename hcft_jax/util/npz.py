@@ -4,6 +4,7 @@ NumPy's own reader makes an array of the size that a header declares before it l
 file has as much.
 """
 
+import errno
 import math
 import zipfile
 import zlib
@@ -63,6 +64,10 @@ def read(
             return {name: _array(archive, by_name[name]) for name in wanted}
     except InputError:
         raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise damaged(path, error) from error  # a place before the file's beginning
     except _DAMAGE as error:
         raise damaged(path, error) from error
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from hcft_jax.util import apart, npz, opening
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.text import shown
 
 NAMES = "names"  # the key of the names of groups; those of arrays are <group>/kernel, <group>/bias
 
@@ -41,7 +42,7 @@ def read(path: Path, groups: Sequence[str]) -> tuple[list[str], dict[str, np.nda
             no kernel and bias.
     """
     found = apart.arrays("hcft_jax.weights.keras_file", path, groups)
-    names = found.pop(NAMES, np.zeros(0, "U1"))
+    names = found.pop(NAMES, np.zeros(0))
     return [str(name) for name in names], found
 
 
@@ -56,7 +57,7 @@ def _read(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
             names = _names(path, root)
             present = [name for name in wanted if name in names]
             others = [name for name in names if name not in present]
-            arrays = {NAMES: np.array([*present, *others[:_NAMED]] or [""], "U")}
+            arrays = {NAMES: np.array([shown(name) for name in (*present, *others[:_NAMED])], "U")}
             for name in present:
                 kernel, bias = _layer(path, _group(path, root, name))
                 arrays |= {f"{name}/kernel": kernel, f"{name}/bias": bias}
@@ -71,7 +72,7 @@ def _read(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
 def _names(path: Path, group: h5py.Group) -> list[str]:
     if len(group) > _LISTED:
         raise InputError(f"{path}: {group.name} has too many members for a network")
-    return [str(name)[:200] for name in group]
+    return [str(name) for name in group]
 
 
 def _member(path: Path, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset:
@@ -79,7 +80,7 @@ def _member(path: Path, group: h5py.Group, name: str) -> h5py.Group | h5py.Datas
     found = group
     for part in (part for part in name.split("/") if part not in ("", ".")):
         if not isinstance(found, h5py.Group) or part not in _names(path, found):
-            raise InputError(f"{path}: no {name[:80]} in {group.name}")
+            raise InputError(f"{path}: no {shown(name)} in {group.name}")
         link = found.get(part, getlink=True)
         if not isinstance(link, h5py.HardLink):
             raise InputError(
