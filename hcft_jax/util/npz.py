@@ -20,7 +20,7 @@ from hcft_jax.util.errors import InputError
 MOST = 1 << 30  # bytes of all arrays together
 
 _ENTRIES = 10_000
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 # What zipfile and the readers of a header raise about damaged or unusual files.
 _DAMAGE = (

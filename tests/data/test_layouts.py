@@ -1,6 +1,7 @@
 """Small folders in the layouts of the data sets, and what is made of them."""
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -243,6 +244,22 @@ def test_a_polygon_lies_in_its_box_and_touches_it(points: list[tuple[float, floa
     assert (x, y) == (across.min(), down.min())
     assert w == pytest.approx(np.ptp(across))
     assert h == pytest.approx(np.ptp(down))
+
+
+def test_the_box_of_a_mask_does_not_need_its_pixels() -> None:
+    tracemalloc.start()
+    try:
+        box = vot.around_mask([0, 0, 8192, 8192, 0, 2**26])
+        assert tracemalloc.get_traced_memory()[1] < 1 << 16
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(box, [0, 0, 8192, 8192])
+
+
+def test_a_row_of_a_mask_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("m0,0,9,9" + ",1" * 3_000_000)
+    with pytest.raises(InputError, match=r"a\.txt, line 1: too long for a region"):
+        vot.parse(tmp_path / "a.txt")
 
 
 @settings(deadline=None)
