@@ -46,7 +46,7 @@ def load(folder: Path) -> Sequence:
 
 
 def _subsets(root: Path) -> list[Path]:
-    return [path for path in (root, *(root / s for s in SUBSETS)) if (path / _LIST).is_file()]
+    return [path for path in (root, *(root / s for s in SUBSETS)) if (path / _LIST).exists()]
 
 
 def _recognise(root: Path) -> bool:

@@ -38,6 +38,7 @@ _VALUES = 200_000  # of all kinds, one within the other
 _DEPTH = 32
 _AXES = 32
 _CHARACTERS = 1 << 20
+_NAMES = 1 << 16  # bytes of the fields' names
 _HEADER = 128
 _BLOCK = 1 << 20
 _PEEK = 4096  # bytes that have a variable's class, shape and name
@@ -274,13 +275,14 @@ class _Reader:
         sized = self._element(content, at)
         (size,) = self._integers(sized, 5, 1) or [0]
         listed = self._element(content, sized.after)
-        if size < 1 or len(listed.content) % size:
+        if size < 1 or len(listed.content) % size or len(listed.content) > _NAMES:
             raise ValueError("the names of fields")
         text = bytes(listed.content)
         names = [
             text[i : i + size].split(b"\0")[0].decode("latin-1") for i in range(0, len(text), size)
         ]
-        if count > self.values_left:
+        self.values_left -= count  # also where they have no fields
+        if self.values_left < 0:
             raise ValueError("too many values")
         values = self._values(content, listed.after, count * len(names), depth)
         return MatlabStruct([{name: next(values) for name in names} for _ in range(count)])

@@ -17,6 +17,7 @@ from hcft_jax.data.datasets import DATASETS, find
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
+from tests import damage
 
 ROWS = [(11, 21, 30, 40), (12, 22, 30, 40), (13, 23, 30, 40), (14, 24, 30, 40)]
 ZERO_BASED = np.array(ROWS, float) - [1, 1, 0, 0]
@@ -390,6 +391,25 @@ def test_labels_of_another_length_are_an_error(tmp_path: Path) -> None:
     text(tmp_path / "cat" / "cat-1" / "out_of_view.txt", "0,1\n")
     with pytest.raises(InputError, match=r"out_of_view\.txt: 2 marks, but 4 boxes"):
         load(tmp_path, "cat-1")
+
+
+@pytest.mark.parametrize("layout", MAKERS)
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(
+    tmp_path: Path, layout: str
+) -> None:
+    MAKERS[layout](tmp_path / "whole")
+    names = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.*")]
+    unused = ("nlp.txt", "bike1.txt")  # a description, attributes
+    texts = [n for n in names if n.suffix in (".txt", ".label") and n.name not in unused]
+    assert texts
+    for number, name in enumerate(texts):
+        root = tmp_path / str(number)
+        MAKERS[layout](root)
+        (root / name).unlink()
+        damage.no_file(root / name, "pipe")
+        with pytest.raises(InputError):
+            for target in find(root, layout):
+                target.load()
 
 
 def test_a_gap_in_the_frames_is_an_error(tmp_path: Path) -> None:

@@ -127,6 +127,9 @@ def array(kind: int, shape: tuple[int, ...], *content: bytes, name: bytes = b"x"
     return element(14, b"".join(parts))
 
 
+ONE = struct.pack("<i", 1)
+
+
 def nested(depth: int) -> bytes:
     made = array(6, (1, 1), element(9, bytes(8)))
     for _ in range(depth):
@@ -151,6 +154,8 @@ def nested(depth: int) -> bytes:
         array(2, (1, 1), element(5, struct.pack("<i", 0)), element(1, b"abc")),
         array(2, (1, 1), element(5, struct.pack("<i", -3)), element(1, b"abc")),
         array(2, (2**31 - 1, 1), element(5, struct.pack("<i", 3)), element(1, b"abc")),
+        array(2, (1, 1), element(5, struct.pack("<i", 1)), element(1, b"a" * 1_000_000)),
+        array(1, (9, 1), *[array(2, (50_000, 1), element(5, ONE), element(1, b""))] * 9),
         array(6, (1, 1), element(9, bytes(8)))[:-3],
         element(14, element(6, bytes(4))),
         struct.pack("<2I", 14, 2**32 - 1),
