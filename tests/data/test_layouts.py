@@ -126,6 +126,10 @@ def load(root: Path, name: str, dataset: str = "auto") -> Sequence:
     return target.load()
 
 
+def load_all(root: Path, dataset: str) -> list[Sequence]:
+    return [target.load() for target in find(root, dataset)]
+
+
 def boxes(root: Path, name: str) -> Boxes:
     sequence = load(root, name)
     assert len(sequence.boxes) == len(sequence)
@@ -408,8 +412,7 @@ def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(
         (root / name).unlink()
         damage.no_file(root / name, "pipe")
         with pytest.raises(InputError):
-            for target in find(root, layout):
-                target.load()
+            load_all(root, layout)
 
 
 def test_a_gap_in_the_frames_is_an_error(tmp_path: Path) -> None:
