@@ -133,7 +133,8 @@ def save(path: str | Path, weights: Weights) -> None:
     metadata = json.dumps({**weights.metadata, "digest": weights.digest})
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = _flat(weights.params)
-        halves = {name: array.astype(np.float16) for name, array in arrays.items()}
+        with np.errstate(over="ignore"):  # what float16 does not have is another value
+            halves = {name: array.astype(np.float16) for name, array in arrays.items()}
         if all(np.array_equal(halves[name], array) for name, array in arrays.items()):
             arrays = halves
         np.savez(file, metadata=np.array(metadata), **arrays)
