@@ -15,7 +15,7 @@ Read = TypeVar("Read")
 
 # Files are written over and over in one folder, and a machine may be busy.
 SETTINGS = settings(
-    deadline=None, max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 NO_FILES = ("pipe", "device", "socket", "endless link")
