@@ -12,7 +12,6 @@ with the filter's own, the loss would be least for a filter that answers the sam
 
 import dataclasses
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +26,7 @@ import optax
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import differentiable, tracker
 from hcft_jax.core.config import TrackerConfig
+from hcft_jax.util import npz, opening
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
@@ -172,12 +172,12 @@ class Learner:
         begun = self.begin()
         leaves, structure = jax.tree.flatten(begun.optimiser)
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                own = json.loads(str(file["settings"]))
-                moves = {name: file[f"moves/{name}"] for name in LEARNED}
-                losses = file["losses"]
-                leaves = [jnp.asarray(file[f"optimiser/{i}"]) for i in range(len(leaves))]
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            file = npz.read(path, opening.WEIGHTS)
+            own = dict(json.loads(str(file["settings"])))
+            moves = {name: file[f"moves/{name}"] for name in LEARNED}
+            losses = file["losses"]
+            leaves = [jnp.asarray(file[f"optimiser/{i}"]) for i in range(len(leaves))]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise InputError(f"{path}: cannot continue from it ({error}); remove it") from error
         wanted = json.loads(_plain(settings))
         if other := sorted(k for k in own.keys() | wanted if own.get(k) != wanted.get(k)):

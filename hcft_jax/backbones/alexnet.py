@@ -24,6 +24,7 @@ Contract as for ``vgg``: images are RGB in [0, 255], ``[..., H, W, 3]``; the nor
 training is the first step; every map is taken after its ReLU, before LRN and pooling.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,8 @@ _STRIDE = 4  # of conv1
 _POOLED = ("conv1", "conv2")  # the layers that are pooled before the next one
 _POOL = 3
 _POOL_STRIDE = 2
+_WIDEST = 8192  # channels; far above what the networks have
+_LARGEST_INPUT = 1024  # pixels
 
 
 @jax.tree_util.register_static
@@ -82,6 +85,9 @@ class Architecture:
     input_size: int
 
     def __post_init__(self) -> None:
+        sizes = (*self.widths, *self.groups, self.padding, self.pool_padding, self.input_size)
+        if not all(type(size) is int and size <= _WIDEST for size in sizes):
+            raise ValueError(f"widths, groups and paddings are whole numbers up to {_WIDEST}")
         inputs = (3, *self.widths[:-1])
         channels = zip(inputs, self.widths, self.groups, strict=True)
         if len(self.widths) != len(LAYERS) or any(
@@ -90,11 +96,14 @@ class Architecture:
             raise ValueError(f"{self.groups} groups do not split widths of {self.widths}")
         if self.normalization is not None:
             n, k, alpha, beta = self.normalization
-            if not (n >= 1 and k > 0 and alpha >= 0 and beta >= 0):
+            whole = type(n) is int and 1 <= n <= _WIDEST
+            if not (whole and 0 < k < math.inf and 0 <= alpha < math.inf and 0 <= beta < math.inf):
                 raise ValueError(f"n, k, alpha, beta of {self.normalization} normalise nothing")
         if self.padding not in range(_KERNELS[0]) or self.pool_padding not in (0, 1):
             raise ValueError(f"a padding of {self.padding} and {self.pool_padding}")
-        if type(self.input_size) is not int or self.input_size < 1:
+        if type(self.normalized_first) is not bool:
+            raise ValueError("normalized_first is not true or false")
+        if not 1 <= self.input_size <= _LARGEST_INPUT:
             raise ValueError(f"an input of {self.input_size} pixels")
 
 

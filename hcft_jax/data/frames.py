@@ -23,18 +23,23 @@ import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from hcft_jax.data.sequence import Frame, FrameSource, encoded, read_to
+from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
 
 # Few formats on purpose: Pillow starts Ghostscript for EPS and rotates TIFF by its EXIF tag.
 FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 MAX_PIXELS = 2**26  # 8192 x 8192; a small file can claim to be far more and exhaust the memory
+MAX_SIDE = 2**16  # pixels, as in JPEG: Pillow takes more memory for a row than for its pixels
+MAX_SCANS = 64  # of a large JPEG file, which is decoded once for each; programs write ten
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
+_JPEG_SCAN = b"\xff\xda"
+_LARGE = 2**22  # pixels from which the number of scans matters
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 _COMMON_COLOURS = ("YCbCr", "Gray")  # that all decoders take for the same
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
@@ -56,14 +61,14 @@ def read_image(path: str | Path, out: Frame | None = None) -> Frame:
     """
     path = Path(path)
     try:
-        content = path.read_bytes()
+        content = opening.content(path, opening.IMAGE)
         if not content:
             raise InputError(f"{path}: the file is empty")
         if content.startswith(_JPEG) and (frame := _sound_jpeg(content, out)) is not None:
             return frame
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
+            if not _affordable(content, *image.size):
+                width, height = image.size
                 raise InputError(_too_large(path, f"{width} x {height} pixels"))
             return _rgb(image)
     except InputError:
@@ -81,7 +86,7 @@ def _sound_jpeg(content: bytes, out: Frame | None) -> Frame | None:
     """Return the pixels, equal to Pillow's, or None where the file is special or damaged."""
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
-        if colours in _JPEG_COLOURS and width * height <= MAX_PIXELS:
+        if colours in _JPEG_COLOURS and _affordable(content, width, height):
             if out is None or out.shape != (height, width, 3):
                 return np.asarray(simplejpeg.decode_jpeg(content, "RGB"))
             simplejpeg.decode_jpeg(content, "RGB", buffer=out)
@@ -110,11 +115,24 @@ def plain_jpeg(source: FrameSource, index: int, size: tuple[int, int]) -> bytes 
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content)
     except ValueError:
         return None
+    if not _affordable(content, width, height):
+        return None
     return content if (height, width) == size and colours in _COMMON_COLOURS else None
 
 
+def _affordable(content: bytes, width: int, height: int) -> bool:
+    """Tell whether an image can be decoded in a bounded time and memory."""
+    if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
+        return False
+    large = width * height > _LARGE and content.startswith(_JPEG)
+    return not large or content.count(_JPEG_SCAN) <= MAX_SCANS
+
+
 def _too_large(path: Path, what: str) -> str:
-    return f"{path}: {what} is too large, at most {MAX_PIXELS} pixels are decoded"
+    return (
+        f"{path}: {what} is too large, at most {MAX_PIXELS} pixels in sides of {MAX_SIDE} and in "
+        f"{MAX_SCANS} scans are decoded"
+    )
 
 
 def _rgb(image: Image.Image) -> Frame:
@@ -146,8 +164,8 @@ class ImageFiles:
     def encoded(self, index: int) -> bytes | None:
         """Return the content of file ``index``; see ``sequence.EncodedSource``."""
         try:
-            return self.paths[index].read_bytes()
-        except OSError:
+            return opening.content(self.paths[index], opening.IMAGE)
+        except (OSError, InputError):
             return None
 
     def label(self, index: int) -> str:

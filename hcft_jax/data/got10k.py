@@ -38,7 +38,7 @@ def load(folder: Path) -> Sequence:
     truth = boxes.from_file(boxes.parse(where))
     for label, absent in (("absence", lambda v: v != 0), ("cover", lambda v: v == 0)):
         path = folder / f"{label}.label"
-        if path.is_file() and len(truth) == len(files):
+        if path.exists() and len(truth) == len(files):
             marks = absent(text.numbers(path))
             marks[:1] = False  # the first box is given, whatever the marks say
             truth = layout.hidden(truth, marks, path)
@@ -46,7 +46,7 @@ def load(folder: Path) -> Sequence:
 
 
 def _subsets(root: Path) -> list[Path]:
-    return [path for path in (root, *(root / s for s in SUBSETS)) if (path / _LIST).is_file()]
+    return [path for path in (root, *(root / s for s in SUBSETS)) if (path / _LIST).exists()]
 
 
 def _recognise(root: Path) -> bool:

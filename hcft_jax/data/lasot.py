@@ -34,7 +34,7 @@ def load(folder: Path) -> Sequence:
     where = folder / "groundtruth.txt"
     truth = boxes.from_file(boxes.parse(where))
     for path in (folder / name for name in MARKS):
-        if path.is_file():
+        if path.exists():
             absent = text.numbers(path) != 0
             absent[:1] = False
             truth = layout.hidden(truth, absent, path)

@@ -62,7 +62,7 @@ def parse(path: Path) -> Boxes:
 def _targets(rate: int, root: Path) -> Iterator[ListedTarget]:
     for folder in layout.folders(root):
         where = folder / str(rate) / f"{folder.name}.txt"
-        if where.is_file():
+        if where.exists():
             read = functools.partial(load, where, rate)
             yield ListedTarget(folder.name, folder.name, where, read)
 

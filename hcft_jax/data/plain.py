@@ -33,8 +33,8 @@ def load(folder: Path) -> Sequence:
     """
     files = ImageFiles(tuple(_images(folder)))
     candidates = [folder / name for name in (*NAMES, f"{folder.name}.txt")]
-    where = next((path for path in candidates if path.is_file()), candidates[0])
-    if not where.is_file():
+    where = next((path for path in candidates if path.exists()), candidates[0])
+    if not where.exists():
         raise InputError(f"{where}: no such file; write the target's first box into it: x,y,w,h")
     truth = boxes.from_file(boxes.parse(where, gaps=True))
     return layout.sequence(folder.name, files, truth, where)

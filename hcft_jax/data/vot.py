@@ -18,6 +18,7 @@ trackers that understand it.
 """
 
 import functools
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,12 +29,14 @@ import numpy.typing as npt
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence as Video
-from hcft_jax.util import text
+from hcft_jax.util import opening, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
 _LIST = "list.txt"
 _LARGEST = 2**26  # pixels of a mask
+_LONGEST = 2**22  # characters of a row
+_MASK = re.compile(r"m\s*-?[0-9]{1,9}\s*(?:,\s*-?[0-9]{1,9}\s*)*")
 
 
 def around(points: npt.ArrayLike) -> Boxes:
@@ -49,16 +52,19 @@ def parse(path: Path) -> Boxes:
     Raises:
         InputError: It cannot be read, or a row is no region; the message names the line.
     """
-    return np.array([region_box(path, n, line) for n, line in enumerate(text.lines(path), 1)])
+    lines = text.lines(path, most=opening.MASKS)
+    return np.array([region_box(path, n, line) for n, line in enumerate(lines, 1)])
 
 
 def region_box(path: Path, number: int, line: str) -> Boxes:
     """Return the box ``[4]`` of one region; ``path`` and ``number`` are for messages."""
     row = line.strip()
+    if len(row) > _LONGEST:
+        raise InputError(f"{path}, line {number}: too long for a region")
     parts = row.removeprefix("m").split(",")
     unknown = np.full(4, np.nan)
     if row.startswith("m"):
-        if not all(re.fullmatch(r"\s*-?[0-9]{1,9}\s*", part) for part in parts):
+        if not _MASK.fullmatch(row):
             raise InputError(f"{path}, line {number}: a mask needs whole numbers mx,y,w,h,run,...")
         box = around_mask([int(part) for part in parts])
         if box is None:
@@ -83,16 +89,20 @@ def around_mask(values: Sequence[int]) -> Boxes | None:
     x, y, width, height, *runs = values
     if width < 0 or height < 0 or width * height > _LARGEST or min(runs) < 0:
         return None
-    if sum(runs) > width * height:
+    ends = list(itertools.accumulate(runs))
+    if ends[-1] > width * height:
         return None
-    flat = np.zeros(width * height, np.bool_)
-    flat[: sum(runs)] = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    rows, columns = np.nonzero(flat.reshape(height, width))
-    if not len(rows):
+    # the first and last pixel of each run of ones, row by row
+    spans = [(a, b - 1) for a, b in zip(ends[0::2], ends[1::2], strict=False) if b > a]
+    if not spans:
         return np.full(4, np.nan)
-    left, top = columns.min(), rows.min()
-    size = columns.max() - left + 1, rows.max() - top + 1
-    return np.array([x + left, y + top, *size], np.float64)
+    left, right = 0, width - 1
+    # a run that goes on in the next row has the pixels at both ends of a row
+    if all(first // width == last // width for first, last in spans):
+        left = min(first % width for first, _ in spans)
+        right = max(last % width for _, last in spans)
+    top, bottom = spans[0][0] // width, spans[-1][1] // width
+    return np.array([x + left, y + top, right - left + 1, bottom - top + 1], np.float64)
 
 
 def load(folder: Path) -> Video:

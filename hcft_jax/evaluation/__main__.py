@@ -143,11 +143,13 @@ def run(given: flags.FlagValues) -> int:
             f"{len(evaluation.curves)} trackers x {len(benchmark.targets)} targets: read in "
             f"{loaded - start:.1f} s, scored, tabulated and plotted in {scored - begun:.1f} s"
         )
-        if given.report and protocol == "ope":
-            page, begun = folder / "report.html", time.perf_counter()
-            size = report.write(page, evaluation, results, intervals, pictures)
-            print(f"{page}: {size / 1e6:.1f} MB in {time.perf_counter() - begun:.1f} s")
+        if protocol == "ope":
+            one_pass = evaluation, results, intervals, pictures
     print(f"summary.json, tables and plots: {folder}")
+    if given.report:  # at the end: a frame or map that cannot be read keeps no table back
+        page, begun = folder / "report.html", time.perf_counter()
+        size = report.write(page, *one_pass)
+        print(f"{page}: {size / 1e6:.1f} MB in {time.perf_counter() - begun:.1f} s")
     return 1 if lines or results.problems else 0
 
 

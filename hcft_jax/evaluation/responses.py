@@ -19,7 +19,6 @@ The cell (gh // 2, gw // 2) of a map has its middle at ``centres``.
 
 import contextlib
 import zipfile
-import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hcft_jax.util import npz, opening
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
@@ -155,29 +155,45 @@ def read(path: str | Path) -> Responses:
     Raises:
         InputError: the file cannot be read or has other content.
     """
+    path = Path(path)
     try:
-        # Opened here, because NumPy would leave its own handle of a damaged file open.
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as parts:
-            content = {name: parts[name] for name in Responses._fields}
+        content = npz.read(path, opening.RESPONSES, names=Responses._fields)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except npz.DamagedFile as error:
         raise InputError(
             f"{path}: the file is damaged or has no response maps, remove it"
         ) from error
     maps = content["maps"]
     frames, layers = maps.shape[:2] if maps.ndim == 4 and maps.dtype == np.uint8 else (0, 0)
-    shapes: dict[str, tuple[int, ...]] = {"centres": (frames, 2), "psr": (frames,)}
-    shapes |= dict.fromkeys(("offset", "scale"), (frames, layers))
-    shapes |= dict.fromkeys(("layers", "gamma"), (layers,))
-    shapes |= dict.fromkeys(("window", "cell"), (2,))
-    if not frames or any(content[name].shape != shape for name, shape in shapes.items()):
+    shapes: dict[str, tuple[str, tuple[int, ...]]] = {
+        "centres": ("f", (frames, 2)),
+        "psr": ("f", (frames,)),
+        "offset": ("f", (frames, layers)),
+        "scale": ("f", (frames, layers)),
+        "layers": ("U", (layers,)),
+        "gamma": ("f", (layers,)),
+        "window": ("i", (2,)),
+        "cell": ("f", (2,)),
+    }
+    fits = all(
+        (content[name].dtype.kind, content[name].shape) == form for name, form in shapes.items()
+    )
+    if not (fits and maps.size):
         raise InputError(f"{path}: its arrays do not fit together, remove it")
+    numbers = [content[name] for name, (kind, _) in shapes.items() if kind == "f"]
+    sides = np.concatenate([content["window"], content["cell"]])
+    if any(np.isinf(array).any() for array in numbers) or not np.all((sides > 0) & (sides < 1e6)):
+        raise InputError(f"{path}: has numbers that no run has, remove it")
+    (height, width), (high, wide) = content["window"], content["cell"]
     return Responses(
-        **content
-        | {
-            "layers": [str(name) for name in content["layers"]],
-            "window": tuple(int(side) for side in content["window"]),
-            "cell": tuple(float(side) for side in content["cell"]),
-        }
+        maps,
+        content["offset"],
+        content["scale"],
+        [str(name) for name in content["layers"]],
+        content["gamma"],
+        content["centres"],
+        (int(height), int(width)),
+        (float(high), float(wide)),
+        content["psr"],
     )

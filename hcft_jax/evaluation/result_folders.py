@@ -161,7 +161,7 @@ def _find(
 def _is_text(path: Path) -> bool:
     if path.name.startswith("."):  # the temporary file of a killed process
         return False
-    return path.suffix.lower() == ".txt" and not path.stem.endswith("_time") and path.is_file()
+    return path.suffix.lower() == ".txt" and not path.stem.endswith("_time") and not path.is_dir()
 
 
 def _one(

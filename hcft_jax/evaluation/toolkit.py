@@ -1,17 +1,19 @@
 """Result files of the OTB MATLAB toolkit, the form in which results are published."""
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import scipy.io
 
 from hcft_jax.evaluation.metrics import valid
 from hcft_jax.evaluation.regions import to_boxes
+from hcft_jax.util import matlab, opening
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
+from hcft_jax.util.matlab import MatlabCell, MatlabStruct
 from hcft_jax.util.names import key
 
 
@@ -41,39 +43,40 @@ def read_runs(path: str | Path) -> list[Published]:
     needs it, ``tmplsize`` (``regions`` has the rules).
 
     Raises:
-        InputError: the file is missing, is not MATLAB's or has no ``results``, or the type of one
-            is unknown or does not fit its ``res``.
+        InputError: the file is missing, damaged, not MATLAB's or has no ``results``, or the type of
+            one is unknown or does not fit its ``res``.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     try:
-        content = scipy.io.loadmat(path)
-    # scipy raises what its parsers raise: ValueError, TypeError, NotImplementedError, zlib.error
-    except Exception as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path}: cannot be read as a MATLAB file ({reason})") from error
-    cells = np.asarray(content.get("results", np.empty(0))).ravel()
-    if not cells.size:
+        results = matlab.read(path, opening.RESULTS, ["results"]).get("results")
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
+    runs = results.values if isinstance(results, MatlabCell) else [results]  # or one struct
+    if results is None or not runs:
         raise InputError(f"{path}: has 0 results, expected a cell 'results'")
-    runs = cells if cells.dtype == object else [cells]  # a cell of structs, or a struct itself
     return [_run(path, number, run) for number, run in enumerate(runs, 1)]
 
 
-def _run(path: Path, number: int, run: npt.NDArray[np.generic]) -> Published:
-    fields = run.dtype.names or ()
-    if "res" not in fields or "type" not in fields or run.size != 1:
+def _run(path: Path, number: int, run: matlab.Value) -> Published:
+    elements = run.elements if isinstance(run, MatlabStruct) else []
+    fields = elements[0] if len(elements) == 1 else {}
+    if not {"res", "type"} <= fields.keys():
         raise InputError(f"{path}: results{{{number}}} has no res and type")
-    struct = run.ravel()[0]
-    kind = "".join(struct["type"].ravel().astype(str))
+    kind, res, size = fields["type"], fields["res"], fields.get("tmplsize")
     try:
-        boxes = to_boxes(kind, struct["res"], struct["tmplsize"] if "tmplsize" in fields else None)
+        if not isinstance(kind, str):
+            raise ValueError("its type is not a text")
+        if not isinstance(res, np.ndarray):
+            raise ValueError("its res is a text or a cell, expected numbers")
+        boxes = to_boxes(kind[:40], res, size if isinstance(size, np.ndarray) else None)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
-    starts = np.asarray(struct["startFrame"] if "startFrame" in fields else []).ravel()
-    numeric = starts.dtype.kind in "iuf" and starts.size and np.isfinite(starts[0])
+    starts = fields.get("startFrame")
+    start = starts.ravel()[0] if isinstance(starts, np.ndarray) and starts.size else math.nan
     boxes = np.where(np.isfinite(boxes), boxes, np.nan)  # an infinite box is no box, either
-    return Published(boxes, int(starts[0]) if numeric else None)
+    return Published(boxes, int(start) if np.isfinite(start) else None)
 
 
 def write_mat(path: str | Path, boxes: Boxes, *, start: int, annotated_from: int) -> None:

@@ -9,6 +9,7 @@
 """
 
 import re
+from array import array
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +53,13 @@ def parse(path: str | Path, *, gaps: bool = False) -> Boxes:
     """
     path = Path(path)
     lines = text.lines(path)
-    matches = [_ROW.fullmatch(line) for line in lines]
-    if all(matches):
-        boxes = np.array([[float(v) for v in match.groups()] for match in matches if match])
+    values = array("d")  # a list of numbers would take ten times the memory
+    for line in lines:
+        if not (match := _ROW.fullmatch(line)):
+            break
+        values.extend(map(float, match.groups()))
+    else:
+        boxes = np.array(values).reshape(-1, 4)
         if np.isfinite(boxes).all():
             return boxes
     return np.array([_row(path, number, line, gaps) for number, line in enumerate(lines, 1)])

@@ -7,29 +7,36 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
 
-NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?"
-"""The pattern of a number, for ``re.ASCII | re.IGNORECASE``."""
+NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?"
+"""The pattern of a number, for ``re.ASCII | re.IGNORECASE``; a long row of digits is tried once."""
+
+MOST_LINES = 1_000_000  # nine hours of video; more would take minutes and gigabytes
 
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
 _SEPARATOR = re.compile(r"[\s,;]+")
 
 
-def lines(path: Path, *, empty: bool = False) -> list[str]:
+def lines(path: Path, *, empty: bool = False, most: int = opening.TEXT) -> list[str]:
     """Return the lines of a text file without the blank ones at its end.
 
     Args:
         path: The file, in UTF-8, with line ends of any system.
         empty: Whether it may be empty; its only line is "" then.
+        most: The most bytes that it may have.
 
     Raises:
-        InputError: It cannot be read, is not UTF-8 text, or is empty.
+        InputError: It cannot be read, is too large or no regular file, is not UTF-8 text, or is
+            empty.
     """
     try:
-        raw = path.read_bytes()
+        raw = opening.content(path, most)
     except OSError as error:
         raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
+    if raw.count(b"\n") + raw.count(b"\r") > 2 * MOST_LINES:
+        raise InputError(f"{path}: too many lines, at most {MOST_LINES}")
     try:
         text = raw.decode("utf-8-sig")  # -sig: editors on Windows put a byte order mark
     except UnicodeDecodeError as error:
@@ -39,7 +46,14 @@ def lines(path: Path, *, empty: bool = False) -> list[str]:
     found = text.replace("\r\n", "\n").replace("\r", "\n").rstrip().split("\n")
     if found == [""] and not empty:
         raise InputError(f"{path}: the file is empty")
+    if len(found) > MOST_LINES:
+        raise InputError(f"{path}: too many lines, at most {MOST_LINES}")
     return found
+
+
+def shown(text: str) -> str:
+    """Return a text from a file as a message can show it: short, in one line, printable."""
+    return "".join(c if c.isprintable() else "?" for c in text[:60])
 
 
 def fields(line: str) -> list[str]:
@@ -63,7 +77,13 @@ def numbers(path: Path) -> npt.NDArray[np.float64]:
     """Return all numbers of a file, whether they are in one row or in many.
 
     Raises:
-        InputError: The file cannot be read, or has something else than finite numbers.
+        InputError: The file cannot be read, has something else than finite numbers, or has too
+            many.
     """
-    rows = enumerate(lines(path), 1)
-    return np.array([real(path, number, field) for number, row in rows for field in fields(row)])
+    found: list[float] = []
+    for number, row in enumerate(lines(path), 1):
+        parts = fields(row)
+        if len(found) + len(parts) > MOST_LINES:
+            raise InputError(f"{path}: too many numbers, at most {MOST_LINES}")
+        found += [real(path, number, part) for part in parts]
+    return np.array(found)

@@ -25,21 +25,19 @@ The names of its layers tell which network a file holds. The readers accept any 
 ``native.validate`` requires those of the network.
 """
 
-import zipfile
-import zlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from hcft_jax.backbones.backbone import Backbone, Description, Operation, Params
 from hcft_jax.backbones.registry import BACKBONES
+from hcft_jax.util import npz, opening
 from hcft_jax.util.errors import InputError, SettingError
-from hcft_jax.weights import matconvnet, torch_file
-from hcft_jax.weights.matconvnet import damaged
+from hcft_jax.util.text import shown
+from hcft_jax.weights import keras_file, matconvnet, torch_file
 
 OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, [0, 255]
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # RGB, [0, 1]
@@ -48,6 +46,9 @@ TORCHVISION_STD = (0.229, 0.224, 0.225)
 EFFICIENTNET_MEAN, EFFICIENTNET_STD = (127.0,) * 3, (128.0,) * 3  # RGB, [0, 255]
 _NORM_EPSILON = 1e-3  # of EfficientNet's batch normalisations
 
+_RATIO = (
+    16  # how many times larger than their file parameters are: half of a halved network's zeros
+)
 PRESETS = ("matconvnet", "keras", "npz", "torchvision", "caffe", "efficientnet_lite")
 
 
@@ -68,7 +69,7 @@ def sniff(path: Path) -> str:
         InputError: The file is missing, a folder, empty, or of no known format.
     """
     try:
-        with path.open("rb") as file:
+        with opening.regular(path, opening.WEIGHTS) as file:
             head = file.read(512)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give a weights file") from error
@@ -134,14 +135,12 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
     """Return all arrays of an .npz without ever unpickling.
 
     Raises:
-        InputError: The file is truncated or has Python objects in it.
+        InputError: The file cannot be read, is truncated or too large, or has Python objects in it.
     """
     try:
-        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    # A damaged archive or array header raises any of these; which one depends on the spot.
-    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error) as error:
-        raise damaged(path, error) from error
+        return npz.read(path, opening.WEIGHTS, ratio=_RATIO)
+    except OSError as error:
+        raise npz.damaged(path, error) from error
 
 
 def _titles() -> str:
@@ -154,19 +153,28 @@ def _network(
     """Return the backbone whose names, as ``wanted`` spells them for the format, are all found.
 
     Raises:
-        InputError: There is none; the message names what the likeliest backbone lacks.
+        InputError: There is none; the message names what the likeliest backbone lacks, which is the
+            one that most of the names in the file are of, and of two the one that lacks least.
     """
-    lacking = []
+    likeliest: tuple[int, int, list[str], str] | None = None
     for backbone in BACKBONES.values():
         if names := list(wanted(backbone)):
             missing = [name for name in names if name not in found]
             if not missing:
                 return backbone
-            lacking.append((len(missing) / len(names), missing, backbone.title))
-    share, missing, title = min(lacking, key=lambda entry: entry[0])  # the first of equals
-    some = ", ".join(list(found)[:4]) or "nothing"
-    title = title if share < 1 else _titles()
+            fitting = len(names) - len(missing)
+            fit = (-fitting, len(missing) if fitting else 0, missing, backbone.title)
+            likeliest = fit if likeliest is None else min(likeliest, fit, key=lambda f: f[:2])
+    assert likeliest is not None
+    unlike, _, missing, title = likeliest
+    title = title if unlike else _titles()
+    some = ", ".join(map(shown, list(found)[:4])) or "nothing"
     raise InputError(f"{path}: no layer {missing[0]}; not a file of {title} (it has {some}, ...)")
+
+
+def _layers(backbone: Backbone) -> list[str]:
+    """Return all layers of a network that have parameters; none where it has no parameters."""
+    return list(backbone.shapes(backbone.architecture))
 
 
 def _imported(
@@ -204,11 +212,11 @@ def _layer(
     """Return a float32 HWIO kernel, with the trailing axes that MATLAB drops, and a flat bias."""
     arrays = []
     for part, value in (("kernel", kernel), ("bias", bias)):
-        array = np.asarray(value)
-        if array.dtype.kind != "f":
-            raise InputError(f"{path}: the {part} of {name} is {array.dtype}, not floating point")
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "f":
+            what = value.dtype if isinstance(value, np.ndarray) else "no array"
+            raise InputError(f"{path}: the {part} of {name} is {what}, not floating point")
         with np.errstate(over="ignore"):  # becomes inf, which the validation reports
-            arrays.append(array.astype(np.float32))
+            arrays.append(value.astype(np.float32))
     kernel, bias = arrays[0], arrays[1].ravel()
     if kernel.ndim < 4:
         kernel = kernel.reshape(kernel.shape + (1,) * (4 - kernel.ndim))
@@ -222,18 +230,23 @@ def _layer(
 
 def _normalization(mean: Any, std: Any, path: Path) -> dict[str, np.ndarray]:
     """Return the mean as three numbers if it is constant per channel, else as an image; and std."""
-    mean, std = np.asarray(mean), np.asarray(std, np.float32)
-    if mean.dtype.kind not in "fiu" or not (mean.size == 3 or mean.shape[2:] == (3,)):
-        raise InputError(
-            f"{path}: its mean has shape {mean.shape} and dtype {mean.dtype}; expected three "
-            "numbers or an image of three channels"
-        )
-    mean = mean.astype(np.float32)
+    constants = []
+    for part, value in (("mean", mean), ("standard deviation", std)):
+        array = np.asarray([] if value is None or isinstance(value, str) else value)
+        image = part == "mean" and array.ndim == 3 and array.shape[2:] == (3,)
+        if array.dtype.kind not in "fiu" or not (array.size == 3 or (image and array.size)):
+            raise InputError(
+                f"{path}: its {part} has shape {array.shape} and dtype {array.dtype}; expected "
+                f"three numbers{' or an image of three channels' if part == 'mean' else ''}"
+            )
+        with np.errstate(over="ignore"):
+            constants.append(array.astype(np.float32))
+    mean, std = constants
     if mean.size == 3:
         mean = mean.ravel()
     elif np.all(mean == mean[0, 0]):
         mean = mean[0, 0]
-    return {"mean": mean, "std": std}
+    return {"mean": mean, "std": std.ravel()}
 
 
 def _read_npz(path: Path) -> Imported:
@@ -241,55 +254,35 @@ def _read_npz(path: Path) -> Imported:
     backbone = _network(
         path,
         arrays,
-        lambda b: [*(f"{n}/{part}" for n in b.layers for part in ("kernel", "bias")), "mean_rgb"],
+        lambda b: [
+            *(f"{name}/{part}" for name in _layers(b) for part in ("kernel", "bias")),
+            *(["mean_rgb"] if _layers(b) else []),
+        ],
     )
-    layers = {n: (arrays[f"{n}/kernel"], arrays[f"{n}/bias"]) for n in backbone.layers}
+    names = _layers(backbone)
+    layers = {name: (arrays[f"{name}/kernel"], arrays[f"{name}/bias"]) for name in names}
     normalization = _normalization(arrays["mean_rgb"], arrays.get("std", np.ones(3)), path)
     return _imported(path, backbone, layers, normalization, "npz", "RGB")
 
 
 def _read_keras(path: Path) -> Imported:
-    try:
-        with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)  # a whole saved model
-            backbone = _network(path, list(root), lambda b: b.keras.values())
-            layers = {
-                name: _keras_arrays(root[group], path) for name, group in backbone.keras.items()
-            }
-    # h5py reports a damaged file by any of these, depending on the spot.
-    except InputError:
-        raise
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-        raise damaged(path, error) from error
+    wanted = [group for backbone in BACKBONES.values() for group in backbone.keras.values()]
+    names, arrays = keras_file.read(path, wanted)
+    backbone = _network(path, names, lambda b: b.keras.values())
+    layers = {
+        name: (arrays[f"{group}/kernel"], arrays[f"{group}/bias"])
+        for name, group in backbone.keras.items()
+    }
     normalization = _normalization(OXFORD_MEAN, (1, 1, 1), path)
     return _imported(path, backbone, layers, normalization, "keras", "BGR")
-
-
-def _keras_arrays(group: h5py.Group, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Return the kernel and bias of a layer: 'block1_conv1_W_1:0' in 2016, '.../kernel:0' later."""
-    found: list[str] = []
-    if "weight_names" in group.attrs:
-        names = group.attrs["weight_names"]
-        found = [name.decode() if isinstance(name, bytes) else str(name) for name in names]
-    else:
-        group.visititems(
-            lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None
-        )
-    if len(found) != 2:
-        raise InputError(f"{path}: {group.name} has {len(found)} arrays, not a kernel and a bias")
-    leaves = [name.rpartition("/")[2] for name in found]
-    is_bias = ["bias" in leaf or "_b_" in leaf or leaf.endswith("_b:0") for leaf in leaves]
-    if is_bias == [True, False]:
-        found.reverse()
-    return group[found[0]][()], group[found[1]][()]
 
 
 def _read_matconvnet(path: Path) -> Imported:
     network = matconvnet.read(path)
     names = [operation.name for operation in network.operations]
-    backbone = _network(path, names, lambda b: b.layers)
+    backbone = _network(path, names, _layers)
     layers = {}
-    for name in backbone.layers:
+    for name in _layers(backbone):
         parts = network.weights.get(name, [])
         if len(parts) != 2:
             raise InputError(f"{path}: layer {name} has no filters and biases")

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone, Package, Params
-from hcft_jax.util import download
+from hcft_jax.util import download, opening
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import cache_dir
 from hcft_jax.weights import importers, native, selftest
@@ -255,5 +255,5 @@ def _load_foreign(path: Path, preset: str | None, name: str) -> Weights:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with opening.regular(path, opening.WEIGHTS) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -20,8 +20,9 @@ import numpy as np
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PROJECTION, Backbone, Params
-from hcft_jax.util import files
+from hcft_jax.util import files, opening
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.text import shown
 from hcft_jax.weights import importers
 
 FORMAT_VERSION = 1
@@ -44,9 +45,9 @@ class Weights:
 def is_native(path: Path) -> bool:
     """Tell whether an .npz is a native file."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opening.zipped(path, opening.WEIGHTS) as archive:
             return "metadata.npy" in archive.namelist()
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return False  # the reader of foreign files says what is wrong
 
 
@@ -58,37 +59,63 @@ def load(path: Path) -> Weights:
             another digest, or fails ``validate``.
     """
     arrays = importers.open_npz(path)
-    try:
-        metadata = json.loads(str(arrays.pop("metadata")))
-        version, digest = metadata["format_version"], metadata.pop("digest")
-        name, values = metadata["backbone"], metadata.get("architecture")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _unreadable(path, "") from error
-    if version != FORMAT_VERSION:
-        raise InputError(
-            f"{path}: native format {version}, but this program reads {FORMAT_VERSION}; "
-            "convert it again"
-        )
+    metadata = _metadata(path, arrays.pop("metadata", np.zeros(0)))
+    digest, name, values = metadata.pop("digest"), metadata["backbone"], metadata["architecture"]
+    if values is None:
+        del metadata["architecture"]
     if name not in registry.BACKBONES:
-        raise InputError(f"{path}: weights of {name!r}; there are {', '.join(registry.BACKBONES)}")
+        raise InputError(
+            f"{path}: weights of {shown(name)!r}; there are {', '.join(registry.BACKBONES)}"
+        )
     network = registry.BACKBONES[name]
     params: Params = {}
     for key, array in arrays.items():
         layer, _, part = key.partition("/")
+        if layer == "architecture":  # it is in the metadata
+            raise InputError(f"{path}: unknown array {shown(key)}; fetch or convert it again")
         whole = array.astype(np.float32) if array.dtype == np.float16 else array
         params.setdefault(layer, {})[part] = whole
     try:
         architecture = network.architecture_of(values)
     except InputError:
         raise
-    except (ValueError, TypeError) as error:
-        raise _unreadable(path, f" ({error})") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _unreadable(path, f" ({shown(str(error))})") from error
     if architecture is not None:
         params["architecture"] = architecture
     validate(params, network, path)
     if _digest(params) != digest:
         raise InputError(f"{path}: its values do not match its digest; fetch or convert it again")
     return Weights(params, metadata, digest)
+
+
+def _metadata(path: Path, array: np.ndarray) -> dict[str, Any]:
+    """Return the metadata of a file, each value of its kind; the architecture may be None.
+
+    Raises:
+        InputError: They cannot be read, or are of another version.
+    """
+    kinds = {"backbone": str, "digest": str, "origin": dict, "source_channel_order": str}
+    try:
+        if array.dtype.kind != "U" or array.shape:
+            raise ValueError("no text")
+        metadata = json.loads(str(array))
+        version = metadata["format_version"]
+        bad = [key for key, kind in kinds.items() if not isinstance(metadata[key], kind)]
+        origin = metadata["origin"]
+        if version == FORMAT_VERSION and not (bad or isinstance(origin.get("preset"), str)):
+            bad = ["origin"]
+    # what json raises about deep or very long values, and a look-up in what is no object
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise _unreadable(path, "") from error
+    if version != FORMAT_VERSION:
+        raise InputError(
+            f"{path}: native format {shown(str(version))}, but this program reads "
+            f"{FORMAT_VERSION}; convert it again"
+        )
+    if bad:
+        raise _unreadable(path, f" ({bad[0]})")
+    return {"architecture": None, **metadata}
 
 
 def _unreadable(path: Path, why: str) -> InputError:
@@ -106,7 +133,8 @@ def save(path: str | Path, weights: Weights) -> None:
     metadata = json.dumps({**weights.metadata, "digest": weights.digest})
     with files.replacing(path) as temporary, temporary.open("wb") as file:
         arrays: dict[str, Any] = _flat(weights.params)
-        halves = {name: array.astype(np.float16) for name, array in arrays.items()}
+        with np.errstate(over="ignore"):  # what float16 does not have is another value
+            halves = {name: array.astype(np.float16) for name, array in arrays.items()}
         if all(np.array_equal(halves[name], array) for name, array in arrays.items()):
             arrays = halves
         np.savez(file, metadata=np.array(metadata), **arrays)
@@ -145,7 +173,8 @@ def validate(params: Params, network: Backbone, path: Path) -> None:
     for name in network.layers:
         projection = f"{name}{PROJECTION}"
         if projection in params:
-            outputs = arrays.get(f"{projection}/kernel", np.zeros(1)).shape[-1]
+            kernel = arrays.get(f"{projection}/kernel", np.zeros(1))
+            outputs = kernel.shape[-1] if kernel.ndim else 0
             shapes = shapes | {projection: (1, 1, shapes[name][3], outputs)}
     for name, kernel_shape in shapes.items():
         expected |= {f"{name}/kernel": kernel_shape, f"{name}/bias": kernel_shape[3:]}
@@ -154,6 +183,7 @@ def validate(params: Params, network: Backbone, path: Path) -> None:
             raise InputError(f"{path}: no {key}; not a complete {network.title} weights file")
         array = arrays[key]
         image = key == "normalization/mean" and array.ndim == 3 and array.shape[2] == 3
+        image = image and array.size > 0
         if array.shape != shape and not image:
             raise InputError(f"{path}: {key} has shape {array.shape}; {network.title} has {shape}")
         if array.dtype != np.float32:
@@ -161,7 +191,9 @@ def validate(params: Params, network: Backbone, path: Path) -> None:
         if not np.isfinite(array).all():
             raise InputError(f"{path}: {key} holds NaN or infinity; download or convert it again")
     if unknown := sorted(set(arrays) - set(expected) - {"normalization/mean"}):
-        raise InputError(f"{path}: unknown array {unknown[0]}; not a {network.title} weights file")
+        raise InputError(
+            f"{path}: unknown array {shown(unknown[0])}; not a {network.title} weights file"
+        )
     mean, std = params["normalization"]["mean"], params["normalization"]["std"]
     if mean.min() < 0 or mean.max() > 255 or std.min() <= 0:
         raise InputError(f"{path}: mean and std must be in [0, 255] and positive, for RGB images")

@@ -1,13 +1,14 @@
 """Small folders in the layouts of the data sets, and what is made of them."""
 
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -16,6 +17,7 @@ from hcft_jax.data.datasets import DATASETS, find
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
+from tests import damage
 
 ROWS = [(11, 21, 30, 40), (12, 22, 30, 40), (13, 23, 30, 40), (14, 24, 30, 40)]
 ZERO_BASED = np.array(ROWS, float) - [1, 1, 0, 0]
@@ -122,6 +124,10 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 def load(root: Path, name: str, dataset: str = "auto") -> Sequence:
     (target,) = find(root, dataset, [name])
     return target.load()
+
+
+def load_all(root: Path, dataset: str) -> list[Sequence]:
+    return [target.load() for target in find(root, dataset)]
 
 
 def boxes(root: Path, name: str) -> Boxes:
@@ -245,6 +251,23 @@ def test_a_polygon_lies_in_its_box_and_touches_it(points: list[tuple[float, floa
     assert h == pytest.approx(np.ptp(down))
 
 
+def test_the_box_of_a_mask_does_not_need_its_pixels() -> None:
+    tracemalloc.start()
+    try:
+        box = vot.around_mask([0, 0, 8192, 8192, 0, 2**26])
+        assert tracemalloc.get_traced_memory()[1] < 1 << 16
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(box, [0, 0, 8192, 8192])
+
+
+def test_a_row_of_a_mask_is_bounded(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("m0,0,9,9" + ",1" * 3_000_000)
+    with pytest.raises(InputError, match=r"a\.txt, line 1: too long for a region"):
+        vot.parse(tmp_path / "a.txt")
+
+
+@settings(deadline=None)
 @given(st.data(), st.integers(1, 9), st.integers(1, 9))
 def test_a_mask_has_the_box_of_its_pixels(data: st.DataObject, width: int, height: int) -> None:
     bits = data.draw(st.lists(st.booleans(), min_size=width * height, max_size=width * height))
@@ -372,6 +395,24 @@ def test_labels_of_another_length_are_an_error(tmp_path: Path) -> None:
     text(tmp_path / "cat" / "cat-1" / "out_of_view.txt", "0,1\n")
     with pytest.raises(InputError, match=r"out_of_view\.txt: 2 marks, but 4 boxes"):
         load(tmp_path, "cat-1")
+
+
+@pytest.mark.parametrize("layout", MAKERS)
+def test_a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for(
+    tmp_path: Path, layout: str
+) -> None:
+    MAKERS[layout](tmp_path / "whole")
+    names = [path.relative_to(tmp_path / "whole") for path in (tmp_path / "whole").rglob("*.*")]
+    unused = ("nlp.txt", "bike1.txt")  # a description, attributes
+    texts = [n for n in names if n.suffix in (".txt", ".label") and n.name not in unused]
+    assert texts
+    for number, name in enumerate(texts):
+        root = tmp_path / str(number)
+        MAKERS[layout](root)
+        (root / name).unlink()
+        damage.no_file(root / name, "pipe")
+        with pytest.raises(InputError):
+            load_all(root, layout)
 
 
 def test_a_gap_in_the_frames_is_an_error(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ def test_scores_are_kept_where_the_report_fails(place: Path, folder: Path, tmp_p
     done = run(**given, report="true", frames=tmp_path / "frames")
     assert done.returncode == 2
     assert "1 frames, but the annotations have 4 of One" in done.stderr
+    assert "summary.json, tables and plots: " in done.stdout  # all else is done by then
     assert (out / "summary.json").exists()
     assert not (out / "report.html").exists()
 

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as arrays
 
 from hcft_jax.evaluation import responses
 from hcft_jax.util.errors import InputError
+from tests import damage
 
 GIVEN: dict[str, Any] = {
     "layers": ("conv5_4", "conv3_4"),
@@ -113,3 +114,58 @@ def test_other_contents_are_named(tmp_path: Path, maps: np.ndarray) -> None:
     np.savez(path, **content)
     with pytest.raises(InputError, match="do not fit together"):
         responses.read(path)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"window": np.array([21.0, 30.0])},
+        {"window": np.array([-21, 30])},
+        {"window": np.array(["a", "b"])},
+        {"cell": np.array([np.nan, 1])},
+        {"cell": np.array([np.inf, 1])},
+        {"cell": np.array([1j, 1])},
+        {"psr": np.full(4, np.inf, np.float32)},
+        {"psr": np.array(["a"] * 4)},
+        {"offset": np.full((4, 2), -np.inf, np.float32)},
+        {"layers": np.ones(2)},
+        {"gamma": np.ones(2, int)},
+        {"maps": np.zeros((4, 2, 0, 9), np.uint8)},
+        {"maps": np.zeros((4, 2, 5, 6), np.int8)},
+    ],
+    ids=str,
+)
+def test_values_of_another_kind_are_named(
+    tmp_path: Path, maps: np.ndarray, changes: dict[str, np.ndarray]
+) -> None:
+    path = tmp_path / "a.npz"
+    write(path, maps)
+    np.savez(path, **dict(np.load(path)) | changes)
+    with pytest.raises(InputError, match=r"a\.npz: .*remove it"):
+        responses.read(path)
+
+
+@damage.SETTINGS
+@given(data=st.data())
+def test_a_damaged_file_is_an_error_or_the_same(
+    tmp_path: Path, maps: np.ndarray, data: st.DataObject
+) -> None:
+    write(tmp_path / "whole.npz", maps)
+    whole = responses.read(tmp_path / "whole.npz")
+    content = data.draw(damage.of((tmp_path / "whole.npz").read_bytes()))
+    found = damage.read(tmp_path / "a.npz", content, responses.read)
+    assert found is None or all(map(np.array_equal, found[:1], whole[:1]))
+
+
+@pytest.mark.parametrize("kind", damage.NO_FILES)
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(InputError, match=r"a\.npz: a .*, not a regular file"):
+        responses.read(damage.no_file(tmp_path / "a.npz", kind))
+
+
+def test_the_maps_of_a_long_sequence_are_read(tmp_path: Path) -> None:
+    path, rows = tmp_path / "a.npz", 5000
+    with responses.writing(path, rows, **GIVEN | {"grid": (56, 56)}) as writer:
+        for _ in range(rows // 500):
+            writer.write(None, np.zeros((500, 2)), np.zeros(500))
+    assert responses.read(path).maps.shape == (rows, 2, 56, 56)

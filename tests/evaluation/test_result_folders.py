@@ -9,6 +9,7 @@ from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.result_folders import FORMATS
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
+from tests import damage
 
 Everyone = dict[str, dict[str, Boxes]]
 
@@ -216,3 +217,33 @@ def test_a_folder_without_results_is_refused(small: Benchmark, tmp_path: Path) -
             result_folders.load([folder], small)
     with pytest.raises(InputError, match="'vot' is not a format"):
         result_folders.export({}, small, "vot", tmp_path)
+
+
+@pytest.mark.parametrize("kind", damage.NO_FILES)
+def test_what_is_no_file_is_one_problem_and_nothing_is_waited_for(
+    kind: str, everyone: Everyone, small: Benchmark, tmp_path: Path
+) -> None:
+    result_folders.export(everyone, small, "plain", tmp_path)
+    place = tmp_path / "CNN-SVM" / "One.txt"
+    place.unlink()
+    damage.no_file(place, kind)
+    read = result_folders.load([tmp_path], small)
+    (problem,) = read.problems
+    assert (problem.tracker, problem.sequence) == ("CNN-SVM", "One")
+    assert "One.txt: a " in problem.line
+    assert "One" not in read.boxes["CNN-SVM"]
+    assert "One" in read.boxes["my_tracker"]
+
+
+def test_a_damaged_mat_file_is_one_problem(
+    everyone: Everyone, small: Benchmark, tmp_path: Path
+) -> None:
+    result_folders.export(everyone, small, "otb", tmp_path)
+    place = tmp_path / "One_CNN-SVM.mat"
+    content = bytearray(place.read_bytes())
+    content[128 + 3] ^= 0x40  # the size of the compressed variable
+    place.write_bytes(content)
+    read = result_folders.load([tmp_path], small)
+    (problem,) = read.problems
+    assert problem.line.startswith(f"{place}: cannot be read as a MATLAB file")
+    assert set(read.boxes["my_tracker"]) == set(small.targets)

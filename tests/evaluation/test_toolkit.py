@@ -4,10 +4,13 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.io
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hcft_jax.evaluation import toolkit
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
+from tests import damage
 from tests.conftest import shared
 
 BOXES = np.array([[1, 2, 3, 4], [250, 2, 30, 4]], np.float64)
@@ -180,3 +183,33 @@ def test_every_published_file_is_readable() -> None:
     paths = sorted(shared("published", "mat").glob("*_CSK.mat"))
     assert len(paths) == 100
     assert all(toolkit.read_mat(path).boxes.shape[1] == 4 for path in paths)
+
+
+@pytest.mark.parametrize("kind", damage.NO_FILES)
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(InputError, match=r"a\.mat: a .*, not a regular file"):
+        toolkit.read_mat(damage.no_file(tmp_path / "a.mat", kind))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": 7.0},
+        {"type": {"a": 1.0}},
+        {"res": {"a": 1.0}},
+        {"res": np.ones((2, 4)) * 1j},
+        {"type": "ivtAff", "res": np.ones((2, 6)), "tmplsize": "32"},
+    ],
+)
+def test_values_of_another_kind_are_refused_by_name(tmp_path: Path, fields: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match=r"a\.mat: "):
+        toolkit.read_mat(write_mat(tmp_path / "a.mat", **fields))
+
+
+@damage.SETTINGS
+@given(data=st.data())
+def test_a_damaged_file_is_an_error_or_has_boxes(tmp_path: Path, data: st.DataObject) -> None:
+    content = write_mat(tmp_path / "whole.mat", startFrame=3.0).read_bytes()
+    content = data.draw(damage.of(content))
+    found = damage.read(tmp_path / "a.mat", content, toolkit.read_runs)
+    assert found is None or all(run.boxes.shape[1:] == (4,) for run in found)

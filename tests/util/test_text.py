@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hcft_jax.util import text
+from hcft_jax.util import opening, text
 from hcft_jax.util.errors import InputError
+from tests import damage
 
 
 @pytest.mark.parametrize("content", ["1,-2.5;3e1\n", "1\n-2.5\n\n30\n", "\ufeff1\t-2.5 , +30.\r\n"])
@@ -26,3 +27,48 @@ def test_an_empty_file_is_an_error_unless_it_is_allowed(tmp_path: Path) -> None:
     assert text.lines(tmp_path / "a.txt", empty=True) == [""]
     with pytest.raises(InputError, match=r"a\.txt: the file is empty"):
         text.lines(tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("kind", damage.NO_FILES)
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = damage.no_file(tmp_path / "groundtruth_rect.txt", kind)
+    with pytest.raises(InputError, match=r"groundtruth_rect\.txt: a .*, not a regular file"):
+        text.lines(path)
+
+
+def test_a_file_may_have_many_lines_but_not_any_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "MOST_LINES", 1000)
+    (tmp_path / "a.txt").write_bytes(b"1,2\r\n" * 1000)
+    assert len(text.lines(tmp_path / "a.txt")) == 1000
+    for content in (b"1,2\n" * 1001, b"1\r" * 1001, b"\n" * 2001):
+        (tmp_path / "a.txt").write_bytes(content)
+        with pytest.raises(InputError, match=r"a\.txt: too many lines, at most 1000"):
+            text.lines(tmp_path / "a.txt")
+
+
+def test_numbers_in_one_row_are_bounded_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text, "MOST_LINES", 1000)
+    (tmp_path / "a.txt").write_bytes(b"1," * 1001)
+    with pytest.raises(InputError, match=r"a\.txt: too many numbers, at most 1000"):
+        text.numbers(tmp_path / "a.txt")
+
+
+def test_a_file_of_another_size_than_text_has_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "a.txt").open("wb") as file:
+        file.truncate(opening.TEXT + 1)
+    with pytest.raises(InputError, match=r"a\.txt: too large for its kind"):
+        text.lines(tmp_path / "a.txt")
+
+
+def test_a_long_row_of_digits_is_tried_once(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"1" * 3_000_000 + b"x")  # would take a day, tried from each
+    with pytest.raises(InputError, match="is not a finite number"):
+        text.numbers(tmp_path / "a.txt")
+
+
+def test_a_text_is_shown_short_and_in_one_line() -> None:
+    assert text.shown("a\nb\x1b[31m\udc80" + "x" * 999) == "a?b?[31m?" + "x" * 51

@@ -12,6 +12,7 @@ from hcft_jax.backbones import vgg
 from hcft_jax.backbones.vgg import LAYERS
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import importers, torch_file
+from tests import damage
 
 DATA = Path(__file__).parents[1] / "data"
 CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
@@ -151,6 +152,38 @@ def test_a_mean_image_is_kept(tmp_path: Path) -> None:
         ({"layers": np.ones((2, 2))}, "no layer conv1_1"),
         ({"meta": {"inputSize": 3}}, "no normalization.averageImage"),
         ({"meta": {"normalization": {"averageImage": np.ones((4, 4))}}}, "its mean has shape"),
+        ({"meta": {"normalization": {"averageImage": np.ones((0, 0, 3))}}}, "its mean has shape"),
+        ({"meta": {"normalization": {"averageImage": "grey"}}}, "its mean has shape"),
+        ({"meta": {"normalization": {"averageImage": {"a": 1}}}}, "its mean has shape"),
+        ({"meta": "text"}, "no normalization.averageImage"),
+        (
+            {"meta": {"normalization": {"averageImage": CAFFE_MEAN, "imageSize": "224"}}},
+            "its imageSize is not a few numbers",
+        ),
+        (
+            {"meta": {"normalization": {"averageImage": CAFFE_MEAN, "imageSize": [2.5, 1.0]}}},
+            "its imageSize is .*, no size",
+        ),
+        ({"layers": cell([{"name": 7.0, "type": "conv"}])}, "layer 1: its name is not a text"),
+        ({"layers": cell([{"name": "a", "type": cell([1.0])}])}, "layer 1: its type is not a text"),
+        ({"layers": cell([{"name": "a", "pad": "left"}])}, "layer 1: its pad is not a few numbers"),
+        ({"layers": cell([{"name": "a", "pad": np.inf}])}, "layer 1: its pad is .inf"),
+        ({"layers": cell([{"name": "a", "stride": {"x": 1.0}}])}, "layer 1: its stride is not"),
+        ({"layers": cell([{"name": "a", "param": np.ones(99)}])}, "layer 1: its param is not"),
+        ({"layers": cell([1.0, "text", {"a": 1.0}])}, "no layer conv1_1"),
+        ({"layers": "text"}, "no layer conv1_1"),
+        (
+            {"layers": cell([{"name": n, "type": "conv", "weights": "text"} for n in LAYERS])},
+            "conv1_1 has no filters",
+        ),
+        (
+            {
+                "layers": cell(
+                    [{"name": n, "type": "conv", "weights": cell(["a", "b"])} for n in LAYERS]
+                )
+            },
+            "the kernel of conv1_1 is no array",
+        ),
     ],
 )
 def test_another_matlab_network_is_an_error(
@@ -212,6 +245,10 @@ def test_a_plain_npz_may_have_its_own_standard_deviation(tmp_path: Path) -> None
         ({"conv3_4/kernel": None}, "no layer conv3_4/kernel"),
         ({"mean_rgb": None}, "no layer mean_rgb"),
         ({"mean_rgb": np.ones(4)}, "its mean has shape"),
+        ({"mean_rgb": np.array(["a", "b", "c"])}, "its mean has shape"),
+        ({"std": np.array(["a", "b", "c"])}, "its standard deviation has shape"),
+        ({"std": np.ones((2, 2, 3))}, "its standard deviation has shape"),
+        ({"conv2_1/kernel": np.float32(1)}, "conv2_1 has a kernel of shape"),
         ({"conv2_1/bias": np.ones(1, int)}, "the bias of conv2_1 is int64"),
         ({"conv2_1/kernel": np.ones((5, 5, 1, 2))}, "conv2_1 has a kernel of shape"),
         ({"conv2_1/kernel": np.array([None, 1], object)}, "truncated or damaged"),
@@ -220,6 +257,22 @@ def test_a_plain_npz_may_have_its_own_standard_deviation(tmp_path: Path) -> None
 def test_a_malformed_npz_is_an_error(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=rf"vgg\.npz: {message}"):
         importers.read(write_npz(tmp_path / "vgg.npz", tiny(), **changes))
+
+
+@pytest.mark.parametrize("writer", [write_npz, write_mat])
+@pytest.mark.parametrize("absent", ["conv1_1", "conv2_2", "conv5_4"])
+def test_an_incomplete_vgg_is_no_other_network(
+    tmp_path: Path, writer: Callable[..., Path], absent: str
+) -> None:
+    path = writer(tmp_path / "vgg.x", tiny())
+    if writer is write_npz:
+        path = writer(path.with_suffix(".npz"), tiny(), **{f"{absent}/kernel": None})
+    else:
+        layers = scipy.io.loadmat(path)["layers"]
+        keep = [cell["name"][0, 0][0] != absent for cell in layers[0]]
+        scipy.io.savemat(path, {"layers": layers[:, keep]}, appendmat=False)
+    with pytest.raises(InputError, match=rf"no layer {absent}.*; not a file of VGG-19 \("):
+        importers.read(path)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float64])
@@ -315,3 +368,9 @@ def test_a_zip_of_something_else_is_an_error(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "hello")
     with pytest.raises(InputError, match=r"x\.npz: no layer conv1_1/kernel"):
         importers.read(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("kind", damage.NO_FILES)
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    with pytest.raises(InputError, match=r"w\.npz: a .*, not a regular file"):
+        importers.read(damage.no_file(tmp_path / "w.npz", kind))

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -6,9 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hcft_jax.backbones import alexnet
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import lookup, native
+from tests import damage
 from tests.weights.conftest import native_file
 from tests.weights.test_importers import (
     Params,
@@ -72,6 +77,10 @@ def test_the_digest_depends_on_the_content_only(tmp_path: Path) -> None:
     assert keras.digest == matlab.digest != other.digest
 
 
+def alexnet_values(**changes: Any) -> dict[str, Any]:
+    return dataclasses.asdict(alexnet.TWO_TOWERS) | changes
+
+
 @pytest.mark.usefixtures("small")
 @pytest.mark.parametrize(
     ("changes", "message"),
@@ -94,14 +103,63 @@ def test_the_digest_depends_on_the_content_only(tmp_path: Path) -> None:
         ({"metadata": np.array("{")}, "unreadable metadata"),
         ({"metadata": np.array("[]")}, "unreadable metadata"),
         ({"metadata": np.array({"digest": 0}, object)}, "truncated or damaged"),
+        ({"metadata": np.array("[" * 100_000)}, "unreadable metadata"),
+        ({"metadata": np.array("1" * 10_000)}, "unreadable metadata"),
+        ({"metadata": np.array(["{}", "{}"])}, "unreadable metadata"),
+        ({"metadata": np.ones(3)}, "unreadable metadata"),
+        ({"metadata": {"format_version": ["\n"] * 999}}, "native format"),
+        ({"metadata": {"backbone": ["vgg19"]}}, "unreadable metadata .backbone"),
+        ({"metadata": {"backbone": "x\n" * 999}}, "weights of 'x.x."),
+        ({"metadata": {"digest": 7}}, "unreadable metadata .digest"),
+        ({"metadata": {"origin": "web"}}, "unreadable metadata .origin"),
+        ({"metadata": {"origin": {}}}, "unreadable metadata .origin"),
+        ({"metadata": {"source_channel_order": 3}}, "unreadable metadata .source_channel_order"),
+        ({"metadata": {"backbone": "alexnet"}}, "unreadable metadata .an architecture of AlexNet"),
+        *(
+            ({"metadata": {"backbone": "alexnet", "architecture": values}}, "unreadable metadata")
+            for values in (
+                *([], "text", 3, {"widths": 1}, ["widths"]),
+                alexnet_values(widths="abcde"),
+                alexnet_values(widths=[96.0, 256.0, 384.0, 384.0, 256.0]),
+                alexnet_values(widths=[2**40] * 5),
+                alexnet_values(groups=[[1], 2, 1, 2, 2]),
+                alexnet_values(normalization=[1e300, 1, 1, 1]),
+                alexnet_values(normalization=["5", 1, 1, 1]),
+                alexnet_values(normalization={"n": 1}),
+                alexnet_values(normalized_first="yes"),
+                alexnet_values(input_size=10**9),
+            )
+        ),
+        ({"architecture/x": np.ones(3, np.float32)}, "unknown array architecture/x"),
+        ({"conv1_1": np.ones(3, np.float32)}, "unknown array conv1_1"),
+        ({"conv1_1/kernel/x": np.ones(3, np.float32)}, "unknown array conv1_1/kernel/x"),
+        ({"x\ny/kernel": np.ones(3, np.float32)}, "unknown array x.y/kernel"),
+        ({"conv1_1/kernel": np.array("text")}, "conv1_1/kernel has shape"),
+        ({"conv5_4_projection/kernel": np.float32(1)}, "conv5_4_projection"),
+        ({"normalization/mean": np.ones((0, 0, 3), np.float32)}, "mean has shape"),
     ],
 )
 def test_a_changed_native_file_is_an_error(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     path = rewrite(native_file(tmp_path / "vgg.npz"), changes)
-    with pytest.raises(InputError, match=rf"vgg\.npz: .*{message}"):
+    with pytest.raises(InputError, match=rf"vgg\.npz: .*{message}") as error:
         lookup.load(path)
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.usefixtures("small")
+@damage.SETTINGS
+@given(data=st.data())
+def test_a_damaged_native_file_is_an_error_or_the_same(tmp_path: Path, data: st.DataObject) -> None:
+    source = tmp_path / "source" / "vgg.npz"
+    if not source.exists():
+        source.parent.mkdir()
+        native_file(source)
+    content = data.draw(damage.of(source.read_bytes()))
+    found = damage.read(tmp_path / "vgg.npz", content, lookup.load)
+    if found is not None:
+        assert_same(found.params, tiny())
 
 
 def projected(**changes: Any) -> Params:

@@ -2,6 +2,7 @@ import contextlib
 import os
 import pickle
 import subprocess
+import tracemalloc
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import torch_file
+from tests import damage
 
 # Written by torch.save of PyTorch 2.13: the tensors of ``layouts`` below, and a VGG-19 of width 1
 # or 2.
@@ -241,3 +243,108 @@ def test_changed_bytes_give_arrays_or_a_clear_error(
     path.write_bytes(content)
     with contextlib.suppress(InputError):
         assert all(isinstance(array, np.ndarray) for array in torch_file.read(path).values())
+
+
+def nested(steps: int) -> bytes:
+    """A pickle of ((x, x), (x, x)), x again such a pair, and so on: 2 to the steps values."""
+    return b"\x80\x02]" + b"q\x00h\x00h\x00\x86" * steps
+
+
+def deep(steps: int) -> bytes:
+    return b"\x80\x02)" + b"\x85" * steps
+
+
+PLACES = {
+    "key": b"}q\x01h\x00K\x01s.",
+    "pairs": b"0ccollections\nOrderedDict\n(]q\x01h\x00K\x01\x86a\x85tR.",
+    "storage": b"0(U\x07storagectorch\nFloatStorage\nh\x00U\x03cpuK\x04tQ.",
+    "identifier": b"Q.",
+    "list": b".",
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize("made", [nested(60), deep(200_000)], ids=["wide", "deep"])
+@pytest.mark.parametrize("place", PLACES)
+def test_nested_references_are_never_followed(
+    tmp_path: Path, container: str, made: bytes, place: str
+) -> None:
+    pickled = made + b"q\x00" + PLACES[place]
+    with pytest.raises(InputError, match=r"x\.pth: (not a complete|holds a|refused)"):
+        torch_file.read(write(tmp_path / "x.pth", pickled, container))
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02" + b"]0" * 600_000 + b".",
+        b"\x80\x02" + b"(" * 1_100_000 + b"t" * 1_100_000 + b".",
+        b"\x80\x02B\xff\xff\xff\x7f",
+        b"\x80\x02\x8d" + b"\xff" * 7 + b"\x7f",
+        b"\x80\x02I" + b"1" * 5000 + b"\n.",
+        b"\x80\x02c" + b"x" * 100_000 + b"\n\x1b[31m\n.",
+    ],
+    ids=["operations", "marks", "bytes", "text", "digits", "name"],
+)
+def test_a_pickle_has_a_budget(tmp_path: Path, container: str, pickled: bytes) -> None:
+    path = tmp_path / "x.pth"
+    content = write(path, pickled, container).read_bytes()
+    assert damage.read(path, content, torch_file.read) is None
+
+
+def bomb(path: Path, name: str, size: int) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        members = {"data.pkl": tensor_pickle((4,), (1,)), "data/0": b"\0" * 16} | {name: b""}
+        for member, content in members.items():
+            with archive.open(f"a/{member}", "w") as file:
+                file.write(content)
+                for _ in range(size >> 20 if member == name else 0):
+                    file.write(bytes(1 << 20))
+    return path
+
+
+@pytest.mark.parametrize("name", ["byteorder", "data.pkl", "data/0"])
+def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path: Path, name: str) -> None:
+    path = bomb(tmp_path / "x.pth", name, 200 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"x\.pth: "):
+            torch_file.read(path)
+        assert tracemalloc.get_traced_memory()[1] < 40 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_storage_that_is_too_large_for_its_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    pickled = tensor_pickle((4,), (1,)).replace(b"K\x04tQ", b"J\x00\x00\x00\x03tQ")  # 3 * 2^24
+    size = 4 * 3 << 24
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        archive.writestr("a/data.pkl", pickled)
+        with archive.open("a/data/0", "w") as file:
+            for _ in range(size >> 20):
+                file.write(bytes(1 << 20))
+    with pytest.raises(InputError, match="too large for a file of its size"):
+        torch_file.read(path)
+
+
+@pytest.mark.parametrize("byteorder", [b"", b"middle", b"little\n"])
+def test_another_byte_order_is_an_error(tmp_path: Path, byteorder: bytes) -> None:
+    path = write_tensor(tmp_path / "x.pth", tensor_pickle((4,), (1,)), byteorder.decode())
+    with pytest.raises(InputError, match="byte order"):
+        torch_file.read(path)
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+@damage.SETTINGS
+@given(data=st.data())
+def test_a_damaged_file_is_refused_or_read(
+    tmp_path: Path, container: str, data: st.DataObject
+) -> None:
+    content = data.draw(damage.of((DATA / f"torch_layouts_{container}.pth").read_bytes()))
+    found = damage.read(tmp_path / "x.pth", content, torch_file.read)
+    expected = layouts()
+    for name, array in (found or {}).items():
+        if container == "zip" and name in expected:  # there are checksums
+            np.testing.assert_array_equal(array, expected[name], strict=True)
