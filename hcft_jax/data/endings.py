@@ -9,6 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 _MOST_BOXES = 1_000_000
+_BOXES = (  # that may stand alone in a file
+    *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"udta", b"meta"),
+    *(b"uuid", b"sidx", b"ssix", b"mfra", b"emsg", b"prft", b"pdin"),
+)
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _PACKETS = ((188, 0), (192, 4), (204, 0))  # sizes of a transport stream's, and where they begin
 
@@ -36,7 +40,7 @@ def _boxes(file: BinaryIO, size: int) -> str:
     for _ in range(_MOST_BOXES):
         file.seek(at)
         head = file.read(16)
-        if len(head) < 8 or not all(32 <= byte < 127 for byte in head[4:8]):
+        if len(head) < 8 or head[4:8] not in _BOXES:
             break  # the end, or what somebody appended
         length = int.from_bytes(head[:4], "big")
         if length == 1:

@@ -121,7 +121,7 @@ def _programs(
 
     def step(
         weights: Arrays, leaves: list[jax.Array], image: jax.Array
-    ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+    ) -> tuple[list[jax.Array], jax.Array, jax.Array, jax.Array]:
         state = jax.tree.unflatten(state_as, leaves)
         state, output = tracker.step(rebuilt(weights), tracker_config, state, image)
         return jax.tree.leaves(state), output.box, output.psr, output.lost
