@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from hcft_jax.run.streaming import track_sequence as track_sequence
     from hcft_jax.run.together import track_together as track_together
     from hcft_jax.util.errors import InputError as InputError
+    from hcft_jax.util.errors import InputWarning as InputWarning
     from hcft_jax.util.errors import SettingError as SettingError
     from hcft_jax.weights.lookup import find as find_weights  # noqa: F401
     from hcft_jax.weights.native import Weights as Weights
@@ -71,7 +72,7 @@ _HOME = {
     "run.several": ("Several",),
     "run.streaming": ("track_sequence",),
     "run.together": ("track_together",),
-    "util.errors": ("InputError", "SettingError"),
+    "util.errors": ("InputError", "InputWarning", "SettingError"),
     "weights.lookup": ("find_weights",),
     "weights.native": ("Weights",),
 }

@@ -15,6 +15,7 @@ those of the benchmark.
 
 import os
 import threading
+import warnings
 import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -26,13 +27,13 @@ import numpy.typing as npt
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import detection, search, tracker
+from hcft_jax.core import detection, search, target, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data import video
+from hcft_jax.data import depth, video
 from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import single
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, InputWarning
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
 
@@ -137,6 +138,7 @@ class Tracker:
         self._state: detection.State | None = None
         self._grid: npt.ArrayLike = ()
         self._kind: tuple[str, ...] = ()  # of the first image
+        self._bits: int | None = None  # that it uses, of 16
         self._lock = threading.Lock()
 
     @property
@@ -161,25 +163,24 @@ class Tracker:
         Without anything to compile this takes about as long as an update of a target that stays.
 
         Args:
-            image: RGB ``[H, W, 3]`` or grey ``[H, W]`` or ``[H, W, 1]``; uint8, uint16 (its upper
-                8 bits are used) or float in [0, 255]; an array of NumPy or JAX, or anything that
-                ``np.asarray`` takes.
+            image: RGB ``[H, W, 3]`` or grey ``[H, W]`` or ``[H, W, 1]``; uint8, uint16 (the upper
+                8 of the bits that this image uses, ``hcft_jax.data.depth``) or float in [0, 255];
+                an array of NumPy or JAX, or anything that ``np.asarray`` takes.
             box: (x, y, w, h) in pixels, 0-based; fractions are allowed.
 
         Returns:
             The box as the tracker keeps it: its centre is rounded as in the authors' program.
 
         Raises:
-            InputError: The image has another shape or type, values that are not finite, or floats
-                in [0, 1]; or the box is not four finite numbers, empty, outside the image, larger
-                than it, or too thin to track. The former target is then kept.
+            InputError: The image has another shape or type, or floats that are not in [0, 255], or
+                all in [0, 1]; or the box is not four finite numbers, empty, outside the image,
+                larger than it, or too thin to track. The former target is then kept.
         """
-        picture, kind = _prepared(image)
-        if picture.dtype == np.float32 and 0 < float(picture.max()) <= 1:  # a frequent mistake
-            raise InputError("image: float values are in [0, 255], and these are at most 1")
+        picture, kind, bits = _prepared(image, None)
         with self._lock:
             state = single.init(self.params, self.config, picture, box)
-            self._state, self._kind = state, kind
+            self._state, self._kind, self._bits = state, kind, bits
+            _warn_of_box(box, picture.shape)
             self._grid = np.asarray(state.target.transform.grid)
             return Result(np.asarray(detection.box(state)), float("nan"), False)
 
@@ -191,11 +192,12 @@ class Tracker:
 
         Raises:
             InputError: There is no target yet, or the image differs from the first one in these or
-                is not finite. The state is then unchanged, so that the next good frame can follow.
+                has floats that are not in [0, 255], or are fractions in [0, 1]. The state is then
+                unchanged, so that the next good frame can follow.
         """
         with self._lock:
             state = self.state
-            picture, kind = _prepared(image)
+            picture, kind, _ = _prepared(image, self._bits or 0)
             for own, first in zip(kind, self._kind, strict=True):
                 if own != first:
                     raise InputError(f"image: it is {own}, but the first one was {first}")
@@ -217,7 +219,8 @@ class Tracker:
         Raises:
             InputError: There is no such video, it has no frame, or the first frame or the box
                 cannot be used.
-            TrackError: A later frame cannot be used. The error has the track before that frame.
+            TrackError: A later frame cannot be used, or the video is damaged. The error has the
+                track of what could be.
         """
         if isinstance(frames, str | os.PathLike | int):
             with video.opened(frames) as opened:
@@ -230,13 +233,15 @@ class Tracker:
         if first is None:
             raise InputError(f"{name}: it ends before its first frame")
         results, times = [self.init(first[0], box)], [first[1]]
+        where = ""
         try:
             for image, time in frames:
+                where = f"frame {len(results) + 1}: "
                 results.append(self.update(image))
                 times.append(time)
-        except InputError as error:
-            number = len(results) + 1
-            raise TrackError(f"frame {number}: {error}", _joined(results, times)) from error
+                where = ""
+        except InputError as error:  # the source's own errors say where
+            raise TrackError(f"{where}{error}", _joined(results, times)) from error
         return _joined(results, times)
 
 
@@ -259,13 +264,28 @@ def _joined(results: list[Result], times: list[float]) -> Track:
     )
 
 
-def _prepared(image: Any) -> tuple[npt.NDArray[Any] | jax.Array, tuple[str, str, str]]:
+def _warn_of_box(box: npt.ArrayLike, shape: tuple[int, ...]) -> None:
+    """Warn of a box that leaves the image."""
+    if beyond := target.beyond(box, (shape[0], shape[1])):
+        warnings.warn(f"box: {beyond}", InputWarning, stacklevel=3)
+
+
+def _prepared(
+    image: Any, bits: int | None
+) -> tuple[npt.NDArray[Any] | jax.Array, tuple[str, str, str], int | None]:
     """Return an image as RGB ``[H, W, 3]``, uint8 or float32 in [0, 255], and its kind.
 
     The kind is the size, channels and type in words: what must stay the same in a video.
 
+    Args:
+        image: As ``Tracker.init`` and ``update`` take it.
+        bits: How many of 16 the first image uses; None: this is the first one.
+
+    Returns:
+        The image, its kind, and how many of 16 bits are used.
+
     Raises:
-        InputError: The image has another shape or type, or values that are not finite.
+        InputError: The image has another shape or type, or values in another range.
     """
     picture = image if isinstance(image, jax.Array) else np.asarray(image)
     channels = picture.shape[2] if picture.ndim == 3 else 1
@@ -274,21 +294,39 @@ def _prepared(image: Any) -> tuple[npt.NDArray[Any] | jax.Array, tuple[str, str,
         raise InputError(
             f"image: shape {picture.shape} is neither RGB [H, W, 3] nor grey [H, W]{hint}"
         )
+    dtype = str(picture.dtype)
     if picture.dtype == np.uint16:
-        picture = (picture >> 8).astype(np.uint8)
+        deep = np.asarray(picture)
+        bits = depth.used(deep, "image") if bits is None else bits
+        picture = depth.to_8_bits(deep, bits or depth.DEPTHS[-1])
     elif jnp.issubdtype(picture.dtype, jnp.floating):
         picture = picture.astype(np.float32)
-        # a sum is not finite where a value is not: this takes one pass and no copy
-        if not np.isfinite(picture.sum()):
-            raise InputError("image: it has values that are not finite (NaN or infinity)")
+        _check_floats(picture, first=bits is None)
+        dtype, bits = "float32", 0
     elif picture.dtype != np.uint8:
         raise InputError(f"image: {picture.dtype} is neither uint8, uint16 nor float in [0, 255]")
     size = f"{picture.shape[1]} x {picture.shape[0]} px"
-    kind = size, "RGB" if channels == 3 else "grey", str(picture.dtype)
+    kind = size, "RGB" if channels == 3 else "grey", dtype
     if channels == 1:
         xp = jnp if isinstance(picture, jax.Array) else np
         picture = xp.repeat(picture.reshape(*picture.shape[:2], 1), 3, axis=2)
-    return picture, kind
+    return picture, kind, bits
+
+
+def _check_floats(picture: npt.NDArray[np.float32] | jax.Array, first: bool) -> None:
+    """Refuse values that are no brightness in [0, 255].
+
+    A later image whose values are 0 and 1 only is nearly black; fractions are of another range.
+    """
+    low, high = float(picture.min()), float(picture.max())  # NaN where a value is
+    if not np.isfinite([low, high]).all():
+        raise InputError("image: it has values that are not finite (NaN or infinity)")
+    if low < 0 or high > 255:
+        raise InputError(
+            f"image: float values are in [0, 255], and these are in [{low:g}, {high:g}]"
+        )
+    if 0 < high <= 1 and (first or bool((picture % 1).any())):  # a frequent mistake
+        raise InputError("image: float values are in [0, 255], and these are at most 1")
 
 
 class _Placed:

@@ -21,19 +21,22 @@ def write(
     source: str = "rgb24",
     times: Sequence[float] | None = None,
     rotation: float = 0.0,
+    options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
+    tick: Fraction = Fraction(1, 1000),
 ) -> Path:
     """Encodes frames; the default keeps every pixel."""
-    with av.open(str(path), "w") as container:
-        stream: Any = container.add_stream(codec, rate=25)
+    with av.open(str(path), "w", options=container_options or {}) as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options or {})
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = pixels
-        stream.codec_context.time_base = Fraction(1, 1000)
+        stream.codec_context.time_base = tick
         if rotation:
             stream.set_display_rotation(rotation)
         for index, frame in enumerate(frames):
             encoded = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format=source)
             time = index / 25 if times is None else times[index]
-            encoded.pts, encoded.time_base = round(time * 1000), Fraction(1, 1000)
+            encoded.pts, encoded.time_base = round(time / tick), tick
             container.mux(stream.encode(encoded))
         container.mux(stream.encode(None))
     return path

@@ -22,9 +22,10 @@ from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, InputWarning
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
+from tests import films
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32)
 
@@ -109,6 +110,38 @@ def test_the_form_of_the_image_does_not_matter(
     plain = tracker.track(frames, sequence.boxes[0])
     other = tracker.track([convert(frame) for frame in frames], sequence.boxes[0])
     np.testing.assert_array_equal(plain.boxes, other.boxes)
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 14])
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_16_bits_that_are_not_all_used_are_scaled_by_the_first_image(
+    xp: Any, bits: int, tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    given = [frame // 2 for frame in frames]
+    given[0] = frames[0]
+    plain = tracker.track(given, sequence.boxes[0])
+    deep = [xp.asarray(frame.astype(np.uint16) << (bits - 8)) for frame in given]
+    with pytest.warns(
+        InputWarning, match=rf"image: no value is above .* {bits} bits in 16"
+    ) as said:
+        other = tracker.track(deep, sequence.boxes[0])
+    assert len(said) == 1
+    np.testing.assert_array_equal(plain.boxes, other.boxes)
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((30, 20, 60, 20), r"60 x 20 px at \(30, 20\) leaves the image of 80 x 64 px$"),
+        ((30, 20, 60, 50), r"leaves .*; if these are two corners, the box is 30,20,30,30"),
+        ((-6, 20, 30, 30), "leaves the image"),
+    ],
+)
+def test_a_box_that_leaves_the_image_is_a_warning(
+    box: Any, message: str, tracker: Tracker, frames: list[Frame]
+) -> None:
+    with pytest.warns(InputWarning, match=message):
+        tracker.init(frames[0], box)
 
 
 @pytest.mark.parametrize("form", [lambda g: g, lambda g: g[..., None], jnp.asarray])
@@ -272,6 +305,49 @@ class TestBadCalls:
         with pytest.raises(InputError, match=r"in \[0, 255\], and these are at most 1"):
             tracker.init(frames[0] / 255, sequence.boxes[0])
 
+    @pytest.mark.parametrize("xp", [np, jnp])
+    @pytest.mark.parametrize(
+        ("change", "message"),
+        [
+            (lambda f: f / 255, "at most 1"),
+            (lambda f: (f - 120.0) / 60.0, r"in \[0, 255\], and these are in \[-"),
+            (lambda f: f * 257.0, r"in \[0, 255\], and these are in \["),
+        ],
+        ids=["to one", "standardised", "16 bits"],
+    )
+    def test_floats_in_another_range_at_any_call(
+        self,
+        change: Callable[[Any], Any],
+        message: str,
+        xp: Any,
+        tracker: Tracker,
+        sequence: Sequence,
+        frames: list[Frame],
+    ) -> None:
+        given = [xp.asarray(frame, np.float32) for frame in frames[:3]]
+        expected = tracker.track(given, sequence.boxes[0])
+        with pytest.raises(InputError, match=message):
+            tracker.init(change(given[0]), sequence.boxes[0])
+        tracker.init(given[0], sequence.boxes[0])
+        tracker.update(given[1])
+        with pytest.raises(InputError, match=message):
+            tracker.update(change(given[2]))
+        np.testing.assert_array_equal(tracker.update(given[2]).box, expected.boxes[2])
+
+    def test_a_frame_that_is_nearly_black_is_none_of_another_range(
+        self, tracker: Tracker, sequence: Sequence, frames: list[Frame]
+    ) -> None:
+        tracker.init(frames[0].astype(np.float32), sequence.boxes[0])
+        assert tracker.update(np.zeros(frames[0].shape, np.float32)).lost
+        assert tracker.update((frames[0] > 250).astype(np.float32)).box.shape == (4,)
+
+    def test_16_bits_after_8(
+        self, tracker: Tracker, sequence: Sequence, frames: list[Frame]
+    ) -> None:
+        tracker.init(frames[0], sequence.boxes[0])
+        with pytest.raises(InputError, match="it is uint16, but the first one was uint8"):
+            tracker.update(frames[1].astype(np.uint16))
+
     def test_a_failed_init_leaves_the_former_target(
         self, tracker: Tracker, sequence: Sequence, frames: list[Frame]
     ) -> None:
@@ -296,6 +372,18 @@ class TestBadCalls:
         with pytest.raises(TrackError, match="frame 4: image: it is grey") as caught:
             tracker.track([*frames[:3], frames[3][..., 0]], sequence.boxes[0])
         np.testing.assert_array_equal(caught.value.track.boxes, expected.boxes)
+
+    def test_a_damaged_video_keeps_the_track_of_what_could_be_decoded(
+        self, tracker: Tracker, sequence: Sequence, frames: list[Frame], tmp_path: Path
+    ) -> None:
+        path = films.write(tmp_path / "a.mkv", frames)
+        path.write_bytes(path.read_bytes()[: -path.stat().st_size // 3])
+        with pytest.raises(TrackError, match=r"^\S*a\.mkv: the video is damaged: ") as caught:
+            tracker.track(path, sequence.boxes[0])
+        count = len(caught.value.track.boxes)
+        assert 3 < count < 9
+        expected = tracker.track(frames[: count - 1], sequence.boxes[0])
+        np.testing.assert_array_equal(caught.value.track.boxes[:-1], expected.boxes)
 
     def test_weights_and_configurations_that_are_not_there(self, untrained: Weights) -> None:
         with pytest.raises(InputError, match=r"absent\.npz"):

@@ -19,6 +19,13 @@ from hcft_jax.core.sampling import CELL, LEAST_GRID, Layout
 from hcft_jax.util.errors import SettingError
 from hcft_jax.util.names import listed, near
 
+LEAST, LARGEST = 1e-15, 1e15
+"""The range of constants above 0: in float32 their squares, and sums of these, are numbers, too."""
+MOST_PADDING = 100.0  # search window, in target sizes
+MOST_MARGIN = 1e4  # pixels
+MOST_CELLS = 2048  # cells per side of a response map, and search windows of a frame
+MOST_INPUT = 8192  # pixels per side of a network's input
+
 
 def traced(default: Any, text: str, **more: Any) -> Any:
     """Return a field that is a leaf of the pytree: a new value needs no new executable.
@@ -235,6 +242,11 @@ class TrackerConfig:
                 value = getattr(self, field_.name)
                 raise SettingError(field_.name, f"{value!r} is not one of {choices}")
         _in_range("gamma", self.gamma, 0.0, math.inf)
+        known = not any(isinstance(g, jax.core.Tracer | jax.Array) for g in self.gamma)
+        if known and not self.hypercolumn and max(self.gamma) < LEAST:
+            raise SettingError(
+                "gamma", f"no layer has a weight of at least {LEAST:g}, so nothing would be found"
+            )
         rates = self.eta if isinstance(self.eta, tuple) else (self.eta,)
         if isinstance(self.eta, tuple) and (self.hypercolumn or len(rates) != len(self.layers)):
             raise SettingError(
@@ -248,15 +260,20 @@ class TrackerConfig:
         _in_range("sigma", (self.sigma,), 0.0, math.inf, above=True)
         _in_range("radius", (self.radius,), 0.0, math.inf)
         _in_range("scale_eta", (self.scale_eta,), 0.0, 1.0)
-        _in_range("scale_margin", (self.scale_margin,), 0.0, math.inf)
+        _in_range("scale_margin", (self.scale_margin,), 0.0, MOST_MARGIN)
         _in_range("bandwidth", (self.bandwidth,), 0.0, math.inf, above=True)
-        _in_range("padding", (self.padding or 2.0,), 1.0, math.inf, above=True)
-        _in_range("halved_from", (self.halved_from or 1.0,), 0.0, math.inf, above=True)
+        if self.padding is not None:
+            _in_range("padding", (self.padding,), 1.0, MOST_PADDING, above=True)
+        if self.halved_from is not None:
+            _in_range("halved_from", (self.halved_from,), 0.0, math.inf, above=True)
         for name in ("doubted_below", "found_above", "memory_eta"):
             if getattr(self, name) is not None:
                 _in_range(name, (getattr(self, name),), 0.0, 1.0)
         if not isinstance(self.looks, int) or self.looks < 1:
             raise SettingError("looks", f"{self.looks!r} must be at least 1")
+        for name, most in (("looks", MOST_CELLS), ("grid", MOST_CELLS), ("input_size", MOST_INPUT)):
+            if (getattr(self, name) or 0) > most:
+                raise SettingError(name, f"{getattr(self, name)!r} must be at most {most}")
         if self.kernel != "linear" and self.update != "cf2":
             text = f"{self.kernel} averages alpha, not a numerator; set update=cf2"
             raise SettingError("kernel", text)
@@ -292,13 +309,21 @@ class TrackerConfig:
 def _in_range(
     name: str, values: Iterable[Any], low: float, high: float, above: bool = False
 ) -> None:
+    """Check values as they are used: in float32, whose squares and products must be numbers."""
     for value in values:
         if isinstance(value, jax.core.Tracer | jax.Array):
             continue  # inside a transformation: the values are the caller's, not a user's
-        if not (low <= value <= high and math.isfinite(value)) or (above and value == low):
+        try:
+            number = float(value)
+        except (TypeError, ValueError, OverflowError):
+            raise SettingError(name, f"{value!r} is not a number that can be used") from None
+        if not (low <= number <= high and math.isfinite(number)) or (above and number == low):
             bound = f"above {low:g}" if above else f"at least {low:g}"
             upper = f" and at most {high:g}" if math.isfinite(high) else ""
             raise SettingError(name, f"{value!r} must be finite, {bound}{upper}")
+        if number > LARGEST or (above and number - low < LEAST):
+            problem = f"{value!r} is too {'large' if number > LARGEST else 'small'} for float32"
+            raise SettingError(name, f"{problem}: give {low + LEAST:g} to {LARGEST:g}")
 
 
 jax.tree_util.register_dataclass(

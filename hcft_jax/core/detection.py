@@ -184,7 +184,7 @@ def find(
     if state.memory is not None:
         value = long_term.at(recall(config, state, z), peak, state.target.transform.grid)
         judged = long_term.judge(config, state.memory, jnp.where(plain, 0.0, value))
-        output = replace(output, lost=judged.lost)
+        output = replace(output, lost=judged.lost | plain)
         sure = long_term.certain(config, judged)
     trust = state.trust
     if trust is not None:

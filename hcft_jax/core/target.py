@@ -315,3 +315,26 @@ def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float
     if w > width or h > height:
         raise InputError(f"{shown} is larger than the image of {width} x {height} px")
     return x, y, w, h
+
+
+def beyond(box: npt.ArrayLike, size: tuple[int, int]) -> str:
+    """Return what is odd about a first box (x, y, w, h) that leaves an image (height, width).
+
+    Such a box is tracked, but a second corner that was taken for a size gives one, too.
+
+    Args:
+        box: (x, y, w, h), 0-based pixels, as ``checked_box`` accepts it.
+        size: of the image.
+
+    Returns:
+        A line for the user; empty for a box within the image, or one pixel beyond it, as where
+        pixels are counted from 1.
+    """
+    x, y, w, h = (float(v) for v in np.asarray(box, np.float64))
+    height, width = size
+    if min(x, y) >= -1 and x + w <= width + 1 and y + h <= height + 1:
+        return ""
+    line = f"{w:g} x {h:g} px at ({x:g}, {y:g}) leaves the image of {width} x {height} px"
+    if 0 <= x < w <= width and 0 <= y < h <= height:
+        line += f"; if these are two corners, the box is {x:g},{y:g},{w - x:g},{h - y:g}"
+    return line

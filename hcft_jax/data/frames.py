@@ -8,8 +8,10 @@ would follow that.
 
 import contextlib
 import dataclasses
+import functools
 import io
 import itertools
+import math
 import struct
 import zlib
 from collections import deque
@@ -18,10 +20,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from hcft_jax.data import depth, orientation
 from hcft_jax.data.sequence import Frame, FrameSource, encoded, read_to
 from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
@@ -40,21 +45,32 @@ _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN = b"\xff\xda"
 _LARGE = 2**22  # pixels from which the number of scans matters
+_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 _COMMON_COLOURS = ("YCbCr", "Gray")  # that all decoders take for the same
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
 
 
-def read_image(path: str | Path, out: Frame | None = None) -> Frame:
+def read_image(
+    path: str | Path,
+    out: Frame | None = None,
+    *,
+    bits: Callable[[], int] | None = None,
+    upright: bool = False,
+) -> Frame:
     """Decode a JPEG, PNG or BMP file to RGB, uint8 ``[H, W, 3]``.
 
-    Grey is repeated, a palette is looked up, alpha is dropped and 16 bits are cut to the upper 8.
-    An EXIF orientation is ignored: annotations are made on the pixels as they are stored.
+    Grey is repeated, a palette is looked up, alpha is dropped and 16 bits are cut to the upper 8
+    of those that are used.
 
     Args:
         path: The file.
         out: A C-contiguous array, which is what is returned where it has the size of the image and
             the image is a sound JPEG file; otherwise its content is undefined afterwards.
+        bits: Returns how many of 16 bits are used, and is called for such images only; None: as
+            many as this one uses (``depth.used``).
+        upright: Whether an EXIF orientation is applied, as it is for one's own pictures. The
+            annotations of benchmarks are made on the pixels as they are stored.
 
     Raises:
         InputError: The file is missing, empty, truncated, too large or not such an image.
@@ -64,13 +80,9 @@ def read_image(path: str | Path, out: Frame | None = None) -> Frame:
         content = opening.content(path, opening.IMAGE)
         if not content:
             raise InputError(f"{path}: the file is empty")
-        if content.startswith(_JPEG) and (frame := _sound_jpeg(content, out)) is not None:
-            return frame
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if not _affordable(content, *image.size):
-                width, height = image.size
-                raise InputError(_too_large(path, f"{width} x {height} pixels"))
-            return _rgb(image)
+        matrix = orientation.of_picture(content) if upright else None
+        frame = _decoded(content, path, out if matrix is None else None, bits)
+        return frame if matrix is None else np.array(orientation.upright(frame, matrix))
     except InputError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -80,6 +92,19 @@ def read_image(path: str | Path, out: Frame | None = None) -> Frame:
     except _DECODING_ERRORS as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise InputError(f"{path}: cannot read the image ({reason})") from error
+
+
+def _decoded(
+    content: bytes, path: Path, out: Frame | None, bits: Callable[[], int] | None
+) -> Frame:
+    """Return the pixels of a file as they are stored."""
+    if content.startswith(_JPEG) and (frame := _sound_jpeg(content, out)) is not None:
+        return frame
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        width, height = image.size
+        if not _affordable(content, width, height):
+            raise InputError(_too_large(path, f"{width} x {height} pixels"))
+        return _of_16_bits(content, image, path, bits) if _is_deep(content) else _rgb(image)
 
 
 def _sound_jpeg(content: bytes, out: Frame | None) -> Frame | None:
@@ -135,10 +160,46 @@ def _too_large(path: Path, what: str) -> str:
     )
 
 
+def _is_deep(content: bytes) -> bool:
+    """Return whether a file is a PNG image of 16 bits per channel."""
+    return content.startswith(_PNG) and content[24:25] == b"\x10"
+
+
+def _of_16_bits(
+    content: bytes, image: Image.Image, path: Path, bits: Callable[[], int] | None
+) -> Frame:
+    """Return the pixels of a PNG image of 16 bits per channel as 8 bits."""
+    deep = _deep_pixels(content, image)
+    used = depth.used(deep, str(path)) if bits is None else bits()
+    frame = depth.to_8_bits(deep, used)
+    return np.ascontiguousarray(np.broadcast_to(frame, (*frame.shape[:2], 3)))
+
+
+def _deep_pixels(content: bytes, image: Image.Image) -> npt.NDArray[np.uint16]:
+    """Return all bits of a PNG image, uint16 ``[H, W, 3]`` or, grey, ``[H, W, 1]``.
+
+    Pillow has only the upper 8 bits of colours, but it refuses what is damaged.
+    """
+    image.load()
+    deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if deep is None or deep.dtype != np.uint16:
+        raise ValueError("16 bits per channel that OpenCV does not read")
+    pixels = deep[..., :3][..., ::-1] if deep.ndim == 3 else deep[..., None]
+    return np.asarray(pixels, np.uint16)
+
+
+def _bits_of(path: Path) -> int:
+    """Return how many of 16 bits a file uses; 16 where it has fewer, or cannot be read."""
+    with contextlib.suppress(Image.DecompressionBombWarning, *_DECODING_ERRORS):
+        content = opening.content(path, opening.IMAGE)
+        if _is_deep(content):
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                if _affordable(content, *image.size):
+                    return depth.used(_deep_pixels(content, image), str(path))
+    return depth.DEPTHS[-1]
+
+
 def _rgb(image: Image.Image) -> Frame:
-    if image.mode.startswith("I"):  # 16-bit grey; convert() would clip it to white
-        upper = np.asarray(image) >> 8
-        return np.repeat(upper[..., None].astype(np.uint8), 3, axis=2)
     if image.mode == "P" and "transparency" in image.info:
         return np.array(image.convert("RGBA").convert("RGB"))  # Pillow warns of the direct way
     return np.array(image.convert("RGB"))
@@ -146,23 +207,39 @@ def _rgb(image: Image.Image) -> Frame:
 
 @dataclasses.dataclass(frozen=True)
 class ImageFiles:
-    """A FrameSource over image files, one per frame, in the given order, decoded on demand."""
+    """A FrameSource over image files, one per frame, in the given order, decoded on demand.
+
+    Attributes:
+        paths: The files.
+        upright: As for ``read_image``.
+    """
 
     paths: tuple[Path, ...]
+    upright: bool = False
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def read(self, index: int) -> Frame:
         """Decode file ``index``: RGB, uint8 ``[H, W, 3]``; InputError names a bad file."""
-        return read_image(self.paths[index])
+        return read_image(self.paths[index], bits=self._used_bits, upright=self.upright)
 
     def read_to(self, index: int, out: Frame) -> Frame:
         """Decode file ``index``, into ``out`` where that can be; see ``sequence.DirectSource``."""
-        return read_image(self.paths[index], out)
+        return read_image(self.paths[index], out, bits=self._used_bits, upright=self.upright)
+
+    def _used_bits(self) -> int:
+        return self._bits
+
+    @functools.cached_property
+    def _bits(self) -> int:
+        """The bits that the first file uses, if these are 16: one factor for the whole sequence."""
+        return _bits_of(self.paths[0])
 
     def encoded(self, index: int) -> bytes | None:
         """Return the content of file ``index``; see ``sequence.EncodedSource``."""
+        if self.upright:
+            return None  # other decoders do not turn it
         try:
             return opening.content(self.paths[index], opening.IMAGE)
         except (OSError, InputError):

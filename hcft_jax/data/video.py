@@ -1,11 +1,13 @@
 """A user's own video as frames with their times: a file, a folder of images, a camera or a URL.
 
-FFmpeg (PyAV) decodes files and network streams with its own threads, and one more thread stays a
-few frames ahead of the consumer. A live source is never paused: a thread takes every frame and the
-consumer gets the newest one, so that a consumer slower than the source drops frames and never lags.
+FFmpeg (PyAV) decodes files and network streams (``hcft_jax.data.containers``), in a thread that
+stays a few frames ahead of the consumer. A live source is never paused: a thread takes every frame
+and the consumer gets the newest one, so that a consumer slower than the source drops frames and
+never lags.
 
-Frames are RGB, uint8 ``[H, W, 3]``, upright (a rotation noted in the file is applied). Grey is
-repeated, alpha is dropped, and deeper colour is cut to 8 bits.
+Frames are RGB, uint8 ``[H, W, 3]``, upright: what the file notes of rotations and reflections is
+applied, as viewers do. Grey is repeated, alpha is dropped, and deeper colour is cut to 8 bits
+(``hcft_jax.data.depth``). Damage ends a file with an error that comes after its last frame.
 """
 
 import contextlib
@@ -18,13 +20,17 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import av
 import av.error
+import av.sidedata.sidedata
 import cv2
 import numpy as np
 
-from hcft_jax.data import frames
+from hcft_jax.data import containers, depth, frames, orientation
+from hcft_jax.data.containers import TIMEOUT, Container, Decoding
 from hcft_jax.data.frames import MAX_PIXELS, SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Frame
 from hcft_jax.util.errors import InputError
@@ -34,7 +40,6 @@ from hcft_jax.util.names import natural
 ASSUMED_RATE = (
     30.0  # frames per second of images, and of files that do not say when a frame is shown
 )
-TIMEOUT = 10.0  # seconds that a network stream may take to open, or to send more
 _AHEAD = 8  # decoded frames that wait for the consumer
 
 T = TypeVar("T")
@@ -74,7 +79,8 @@ class Video:
         """Iterate over the remaining frames.
 
         Raises:
-            InputError: A frame cannot be decoded or has another size; those before it were given.
+            InputError: A frame has another size, or the video is damaged; what could be decoded
+                was given.
         """
         return self._frames
 
@@ -84,22 +90,29 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
     """Open a source and read its first frame, so that a source without video fails here.
 
     Args:
-        source: A video file; a folder of images (in natural order of their names); a camera, by its
-            number or device file; or a URL. A URL is live unless it has a known length.
+        source: A video file or a picture; a folder of images (in natural order of their names); a
+            camera, by its number or device file; or a URL. A file or folder goes before a camera
+            whose number is its name, if the number is a string. A URL is live unless it has a known
+            length.
 
     Raises:
         InputError: There is no such source, it is no video, or it ends before its first frame.
     """
     text = str(source)
-    path = Path(text)
-    if text.isdecimal() or path.is_char_device():
+    path = _path(text)
+    if isinstance(source, int):
         video = _camera(text)
-    elif "://" in text:
-        video = _stream(text, None)
+    elif path.is_char_device():
+        video = _camera(str(path))
     elif path.is_dir():
         video = _folder(path)
     elif path.is_file():
-        video = _stream(text, _digest([path]))
+        # FFmpeg takes a picture for a video of one frame, but refuses none that is damaged
+        video = _pictures(path, [path]) if path.suffix.lower() in SUFFIXES else _file(path)
+    elif text.isdecimal():
+        video = _camera(text)
+    elif "://" in text:
+        video = _stream(text, containers.open_address(text), None)
     else:
         raise InputError(f"{text}: no such file, folder or camera")
     inner = video._frames
@@ -112,6 +125,13 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
         yield video
     finally:
         outer.close()
+
+
+def _path(source: str) -> Path:
+    """Return the path that a source is, where it is one; ``file://`` leads to one, too."""
+    if source.lower().startswith("file://"):
+        return Path(url2pathname(urlsplit(source).path))
+    return Path(source)
 
 
 def ahead(items: Iterator[T], size: int = _AHEAD) -> Generator[T, None, None]:
@@ -193,67 +213,115 @@ def _folder(path: Path) -> Video:
         hint = f"; its images may be in {inside[0]}" if inside else ""
         raise InputError(f"{path}: no image in it ({', '.join(SUFFIXES)}){hint}")
     paths.sort(key=lambda p: natural(p.name))
-    images = frames.stream(ImageFiles(tuple(paths)))
+    return _pictures(path, paths)
+
+
+def _pictures(path: Path, paths: list[Path]) -> Video:
+    images = frames.stream(ImageFiles(tuple(paths), upright=True))
     moments = (Moment(index / ASSUMED_RATE, image) for index, image in enumerate(images))
-    return Video(str(path), path.resolve().name, False, len(paths), _digest(paths), moments)
+    name = path.resolve().name if path.is_dir() else path.stem
+    return Video(str(path), name, False, len(paths), _digest(paths), moments)
 
 
-def _stream(source: str, identity: str | None) -> Video:
-    """Open a file or URL that FFmpeg reads."""
-    container: Any = None
-    try:
-        container = av.open(source, timeout=TIMEOUT, options={"rtsp_transport": "tcp"})
-        stream = next(iter(container.streams.video), None)
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise InputError(f"{source}: not a video that can be read ({_reason(error)})") from error
-    if stream is None:
-        container.close()
-        raise InputError(f"{source}: it has no video")
-    stream.thread_type = "AUTO"
-    live = identity is None and not container.duration
+def _file(path: Path) -> Video:
+    """Open a file that FFmpeg reads."""
+    return _stream(str(path), containers.open_file(path), path)
+
+
+def _stream(source: str, container: Container, path: Path | None) -> Video:
+    """Return what FFmpeg reads: a file, or else an address."""
+    file, stream = container
+    live = path is None and not file.duration
     count = stream.frames or None
-    if count is None and container.duration and stream.average_rate:
-        count = round(float(stream.average_rate) * container.duration / av.time_base)
+    if count is None and file.duration and stream.average_rate:
+        count = round(float(stream.average_rate) * file.duration / av.time_base)
     name = Path(source.split("?")[0].rstrip("/")).stem or "stream"
+    identity = None if path is None else _digest([path])
     video = Video(source, name, live, count, identity, iter(()))
-    video._frames = _decoded(video, container, stream)
+    if live:
+        video._frames = _live(video, container)
+    else:
+        decoding = Decoding(container, path)
+        video._frames = _recorded(video, decoding, float(stream.average_rate or ASSUMED_RATE))
     return video
 
 
-def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Moment]:
-    source = video.source
+def _recorded(video: Video, decoding: Decoding, rate: float) -> Iterator[Moment]:
+    """Yield the frames of a file, at the times that it has for them."""
+    as_seen = _AsSeen(video.source)
     started: float | None = None
-    shape: tuple[int, ...] | None = None
+    # one thread decodes, and the one that runs this makes RGB of it
+    with contextlib.closing(ahead(decoding.frames())) as given:
+        for number, frame in enumerate(given):
+            image = as_seen.image(frame, number + 1)
+            now = number / rate if frame.time is None else frame.time
+            started = now if started is None else started
+            yield Moment(now - started, image)
+    if damage := decoding.damage():
+        raise InputError(
+            f"{video.source}: the video is damaged: {damage}; repair it, or take another copy"
+        )
+
+
+def _live(video: Video, container: Container) -> Iterator[Moment]:
+    """Yield the frames of a stream without an end, at the times at which they come."""
+    as_seen = _AsSeen(video.source)
+    started: float | None = None
     number = 0
     try:
-        with contextlib.closing(container):
-            for frame in container.decode(stream):
-                if frame.width * frame.height > MAX_PIXELS:
-                    raise InputError(
-                        f"{source}: {frame.width} x {frame.height} px is too large, at most "
-                        f"{MAX_PIXELS} pixels are decoded"
-                    )
-                image = np.rot90(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
-                shape = shape or image.shape
-                if image.shape != shape:
-                    raise InputError(
-                        f"{source}: frame {number + 1} has {_size(image.shape)}, the first one "
-                        f"{_size(shape)}"
-                    )
-                now = time.monotonic() if video.live else frame.time
-                if now is None:
-                    now = number / float(stream.average_rate or ASSUMED_RATE)
+        with contextlib.closing(container.file):
+            for frame in container.file.decode(container.stream):
+                image = as_seen.image(frame, number + 1)
+                now = time.monotonic()
                 started = now if started is None else started
-                yield Moment(now - started, np.ascontiguousarray(image))
+                yield Moment(now - started, image)
                 number += 1
     except InputError:
         raise
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        if video.live and number:  # most live sources end like this
-            video.broken = _reason(error)
+        if number:  # most live sources end like this
+            video.broken = containers.reason(error)
             return
-        text = f"{source}: cannot decode frame {number + 1} ({_reason(error)})"
+        text = f"{video.source}: cannot decode frame {number + 1} ({containers.reason(error)})"
         raise InputError(text) from error
+
+
+class _AsSeen:
+    """Makes frames of FFmpeg RGB, 8 bits deep and upright, and checks that all have one size."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._shape: tuple[int, ...] = ()
+        self._bits = 0
+
+    def image(self, frame: Any, number: int) -> Frame:
+        """Return a frame as RGB, uint8 ``[H, W, 3]``; ``number`` is what errors call it."""
+        if frame.width * frame.height > MAX_PIXELS:
+            raise InputError(
+                f"{self._source}: {frame.width} x {frame.height} px is too large, at most "
+                f"{MAX_PIXELS} pixels are decoded"
+            )
+        image = self._pixels(frame)
+        matrix = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
+        if matrix is not None:
+            image = orientation.upright(image, orientation.of_display(bytes(matrix)))
+        self._shape = self._shape or image.shape
+        if image.shape != self._shape:
+            raise InputError(
+                f"{self._source}: frame {number} has {_size(image.shape)}, the first one "
+                f"{_size(self._shape)}"
+            )
+        return np.ascontiguousarray(image)
+
+    def _pixels(self, frame: Any) -> Frame:
+        parts = frame.format.components
+        if parts[0].bits < 16 or any(part.is_chroma for part in parts):
+            return np.asarray(frame.to_ndarray(format="rgb24"))
+        grey = len(parts) < 3
+        deep = frame.to_ndarray(format="gray16le" if grey else "rgb48le")
+        self._bits = self._bits or depth.used(deep, f"{self._source}: first frame")
+        image = depth.to_8_bits(deep, self._bits)
+        return np.repeat(image[..., None], 3, axis=2) if grey else image
 
 
 def _camera(source: str) -> Video:
@@ -277,11 +345,6 @@ def _seen(camera: Any) -> Iterator[Moment]:
             yield Moment(time.monotonic() - started, np.ascontiguousarray(image[..., ::-1]))
     finally:
         camera.release()
-
-
-def _reason(error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(reason).split())
 
 
 def _size(shape: tuple[int, ...]) -> str:

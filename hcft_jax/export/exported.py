@@ -5,6 +5,7 @@
     tracker = ExportedTracker("exported")
     tracker.init(image, (x, y, w, h))     # RGB uint8 [H, W, 3]; 0-based pixels
     box, psr = tracker.update(image)
+    tracker.lost                          # whether the target counts as lost in this image
 """
 
 import json
@@ -34,6 +35,7 @@ class ExportedTracker:
         )
         with np.load(folder / "weights.npz") as weights:
             self._weights = jax.device_put({name: weights[name] for name in weights.files})
+        self.lost = False
         self._state: Any = None
         self._size: Any = None
 
@@ -47,13 +49,19 @@ class ExportedTracker:
         if np.any(grid < 3) or np.any(grid > most):
             raise ValueError(f"box {tuple(box)} needs {grid} cells: 3 to {most} were exported for")
         self._size = image.shape
+        self.lost = False
         self._state = self._init(self._weights, self._padded(image), begun)
 
     def update(self, image: Any) -> tuple[Any, float]:
-        """Return the box (x, y, w, h) in the next frame, and its peak-to-sidelobe ratio."""
+        """Return the box (x, y, w, h) in the next frame, and its peak-to-sidelobe ratio.
+
+        ``lost`` then says whether the target counts as lost.
+        """
         if image.shape != self._size:
             raise ValueError(f"image of {image.shape}, and init was called with {self._size}")
-        self._state, box, psr = self._step(self._weights, self._state, self._padded(image))
+        image = self._padded(image)
+        self._state, box, psr, lost = self._step(self._weights, self._state, image)
+        self.lost = bool(lost)
         return np.asarray(box), float(psr)
 
     def _padded(self, image: Any) -> Any:

@@ -121,10 +121,10 @@ def _programs(
 
     def step(
         weights: Arrays, leaves: list[jax.Array], image: jax.Array
-    ) -> tuple[list[jax.Array], jax.Array, jax.Array]:
+    ) -> tuple[list[jax.Array], jax.Array, jax.Array, jax.Array]:
         state = jax.tree.unflatten(state_as, leaves)
         state, output = tracker.step(rebuilt(weights), tracker_config, state, image)
-        return jax.tree.leaves(state), output.box, output.psr
+        return jax.tree.leaves(state), output.box, output.psr, output.lost
 
     with jax.enable_x64(True):  # as the tracker makes them, in float64
         begun, begun_as = jax.tree.flatten(jax.eval_shape(fixed, box, size))

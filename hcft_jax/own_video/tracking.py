@@ -13,6 +13,7 @@ import itertools
 import json
 import sys
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from tqdm import tqdm
 
 from hcft_jax import api
 from hcft_jax.api import Result, Tracker
-from hcft_jax.core import long_term, verdict
+from hcft_jax.core import long_term, target, verdict
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import PAPER, Layout
 from hcft_jax.core.target import place
@@ -38,7 +39,7 @@ from hcft_jax.own_video.gui import Gui
 from hcft_jax.run.environment import device, versions
 from hcft_jax.run.several import Several
 from hcft_jax.util import boxes
-from hcft_jax.util.errors import InputError, SettingError
+from hcft_jax.util.errors import InputError, InputWarning, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.visual import overlay
 from hcft_jax.visual.film import Film, codec
@@ -99,8 +100,12 @@ def first_boxes(own: OwnVideo, image: Frame, gui: Gui | None, layout: Layout = P
     else:
         rows = np.array([gui.select(image) if gui is not None and own.select else own.box])
     for number, row in enumerate(rows, 1):
+        where = "--select" if own.select else "--box"
+        where = where if own.boxes is None else f"{own.boxes}, line {number}"
         try:
             place(row, image.shape[:2], layout)
+            if beyond := target.beyond(row, image.shape[:2]):
+                _note(f"{where}: {beyond}")
         except InputError as error:
             if own.boxes is not None:
                 raise InputError(f"{own.boxes}, line {number}: {error}") from error
@@ -117,7 +122,9 @@ class OneTarget:
 
     def init(self, image: Frame) -> list[Result]:
         """Start in the first frame, RGB uint8 ``[H, W, 3]``."""
-        return [self._tracker.init(image, self._start)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InputWarning)  # ``first_boxes`` has said it
+            return [self._tracker.init(image, self._start)]
 
     def update(self, image: Frame) -> list[Result]:
         """Find the target in the next frame."""

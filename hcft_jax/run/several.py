@@ -91,8 +91,8 @@ class Several:
         which = np.flatnonzero(moved)
         if len(which):
             state = self._follow(state, before, image, which)
-        if self._config.redetect:
-            for index in np.flatnonzero(output.lost):
+        if state.memory is not None:
+            for index in np.flatnonzero(state.memory.lost):
                 state = self._search(state, image, int(index))
             output = replace(output, box=jax.device_get(_boxes(state)))
         self._state = state

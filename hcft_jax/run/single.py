@@ -96,7 +96,7 @@ def step(params: Params, config: TrackerConfig, state: State, image: Image) -> t
         maps, _ = _look(params, config, target, image, view)
         after = _learn(config, after, maps)
     after = replace(after, target=target)
-    if config.redetect and output.lost:
+    if after.memory is not None and after.memory.lost:
         after = search(params, config, after, image)
         output = replace(output, box=np.asarray(detection.box(after)))
     # the caller may now write into the image, and a device that fails does so in this call

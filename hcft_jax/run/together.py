@@ -107,7 +107,8 @@ def track_together(
             for config, (track, _) in zip(configs, found, strict=True)
         ]
         for i, (config, output) in enumerate(zip(configs, outputs, strict=True)):
-            if config.redetect and output.lost:
+            memory = tracks[i].memory
+            if memory is not None and memory.lost:
                 tracks[i] = _searched(config, tracks[i], look)
                 outputs[i] = replace(output, box=np.asarray(detection.box(tracks[i])))
         boxes, peak, psr, lost = (

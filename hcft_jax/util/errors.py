@@ -1,9 +1,11 @@
 """The exceptions for a user's mistake, and how commands report them."""
 
+import contextlib
 import functools
 import sys
-from collections.abc import Callable
-from typing import Concatenate, ParamSpec
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any, Concatenate, ParamSpec
 
 _Given = ParamSpec("_Given")
 _Main = Callable[Concatenate[list[str], _Given], int]
@@ -34,6 +36,13 @@ class SettingError(InputError):
         return f"{self.field}: {self.problem}"
 
 
+class InputWarning(UserWarning):
+    """A warning of input that is used, but may not be what was meant; one line, as of an error.
+
+    Commands print each of them once, as a note.
+    """
+
+
 def report(error: InputError) -> int:
     """Print an error as a command does, a setting with its flag; return the exit status 2."""
     dashes = "--" if isinstance(error, SettingError) else ""
@@ -54,7 +63,8 @@ def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main
             try:
                 if argv[1:]:
                     raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-                return function(argv, *args, **kwargs)
+                with _notes():
+                    return function(argv, *args, **kwargs)
             except InputError as error:
                 return report(error)
             except KeyboardInterrupt:
@@ -64,3 +74,21 @@ def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main
         return main
 
     return of
+
+
+@contextlib.contextmanager
+def _notes() -> Iterator[None]:
+    """Have each ``InputWarning`` printed once, as a note."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", InputWarning)
+        others, said = warnings.showwarning, set[str]()
+
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+            if not issubclass(category, InputWarning):
+                others(message, category, *where, **more)
+            elif str(message) not in said:
+                said.add(str(message))
+                print(f"note: {message}", file=sys.stderr)
+
+        warnings.showwarning = show
+        yield

@@ -1,6 +1,7 @@
 """Sources of one's own: every pixel and every time of a file, and no lag behind what is live."""
 
 import http.server
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -9,12 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
-from hcft_jax.data import video
+from hcft_jax.data import orientation, video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, InputWarning
 from tests import films
 
 
@@ -25,7 +26,7 @@ def frames() -> list[Frame]:
     return [cv2.resize(f, (64, 48), interpolation=cv2.INTER_CUBIC) for f in smooth]
 
 
-def read(source: str | Path) -> list[Moment]:
+def read(source: str | Path | int) -> list[Moment]:
     with video.opened(source) as opened:
         return list(opened)
 
@@ -60,6 +61,26 @@ def test_frames_are_upright(rotation: float, frames: list[Frame], tmp_path: Path
     assert np.abs(seen.astype(float) - expected).mean() < 3
 
 
+@pytest.mark.parametrize("number", range(1, 9))
+def test_a_display_matrix_is_applied_whole(
+    number: int, frames: list[Frame], tmp_path: Path
+) -> None:
+    path = films.write(tmp_path / "a.mp4", frames, "libx264", "yuv420p")
+    plain = images(path)
+    content = bytearray(path.read_bytes())
+    a, b, c, d = orientation.EXIF[number]
+    at = content.index(b"tkhd") + 4 + 40  # after the version, times, sizes of the track's header
+    turned = [v * 65536 for v in (a, b)], [v * 65536 for v in (c, d)]
+    content[at : at + 36] = struct.pack(
+        ">9i", *map(int, turned[0]), 0, *map(int, turned[1]), 0, 0, 0, 1 << 30
+    )
+    path.write_bytes(content)
+    first = Image.fromarray(plain[0])
+    first.getexif()[orientation.EXIF_TAG] = number
+    expected = np.asarray(ImageOps.exif_transpose(first))
+    np.testing.assert_array_equal(images(path)[0], expected)
+
+
 @pytest.mark.parametrize(
     ("codec", "pixels", "source"),
     [
@@ -84,6 +105,23 @@ def test_grey_alpha_and_16_bits_become_rgb(
     np.testing.assert_allclose(images(path)[0].astype(int), expected, atol=1)
 
 
+@pytest.mark.parametrize("bits", [10, 12, 14])
+@pytest.mark.parametrize("source", ["gray16le", "rgb48le"])
+def test_16_bits_that_are_not_all_used_are_scaled_by_the_first_frame(
+    source: str, bits: int, frames: list[Frame], tmp_path: Path
+) -> None:
+    given = [f[..., 1] if source == "gray16le" else f for f in frames[:3]]
+    given[1] = given[1] // 2
+    deep = [f.astype(np.uint16) << (bits - 8) for f in given]
+    pixels = "gray16le" if source == "gray16le" else "gbrp16le"
+    path = films.write(tmp_path / "a.mkv", deep, "ffv1", pixels, source=source)
+    with pytest.warns(InputWarning, match=rf"a\.mkv: first frame: .* {bits} bits in 16") as said:
+        seen = images(path)
+    assert len(said) == 1
+    expected = [np.dstack([f] * 3) if f.ndim == 2 else f for f in given]
+    np.testing.assert_allclose(seen.astype(int), np.stack(expected), atol=1)
+
+
 @pytest.mark.parametrize("size", [(48, 64), (47, 63), (1, 1), (2160, 3840)])
 def test_any_size_is_read(size: tuple[int, int], tmp_path: Path) -> None:
     frame = np.full((*size, 3), 77, np.uint8)
@@ -97,6 +135,28 @@ def test_a_folder_is_in_the_natural_order_of_its_names(frames: list[Frame], tmp_
     (tmp_path / "notes.txt").write_text("no image")
     np.testing.assert_array_equal(images(tmp_path), np.stack(frames))
     np.testing.assert_allclose([m.time for m in read(tmp_path)], np.arange(6) / 30)
+
+
+def test_pictures_are_turned_alone_and_in_a_folder(frames: list[Frame], tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[orientation.EXIF_TAG] = 6
+    for name in ("1.jpg", "2.jpg"):
+        Image.fromarray(frames[0]).save(tmp_path / name, exif=exif)
+    alone, both = images(tmp_path / "1.jpg"), images(tmp_path)
+    assert alone.shape == (1, 64, 48, 3)
+    np.testing.assert_array_equal(both, np.concatenate([alone, alone]))
+    with video.opened(tmp_path / "1.jpg") as opened:
+        assert (opened.name, opened.count) == ("1", 1)
+
+
+def test_a_path_goes_before_the_number_of_a_camera(
+    frames: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    films.write(tmp_path / "a.mkv", frames).rename("7")
+    np.testing.assert_array_equal(images("7"), np.stack(frames))
+    with pytest.raises(InputError, match="7: no camera that can be opened"):
+        read(7)
 
 
 def test_the_identity_follows_the_content(frames: list[Frame], tmp_path: Path) -> None:

@@ -220,6 +220,29 @@ def test_a_bad_frame_keeps_what_came_before(
     assert mended.status == 0
 
 
+def test_a_damaged_video_keeps_what_there_is_and_is_not_done(
+    run: Command, clip: Path, box: str
+) -> None:
+    clip.write_bytes(clip.read_bytes()[: -clip.stat().st_size // 3])
+    for _ in range(2):  # it is never "kept"
+        broken = run(f"--video={clip}", f"--box={box}")
+        assert broken.status == 2
+        assert broken.error_lines[-1].startswith(f"error: {clip}: the video is damaged: about 1")
+        count = len(table(the(broken.folder, "partial/boxes.csv")))
+        assert 4 < count < 12
+        assert f" {count} decoded, " in broken.error_lines[-1]
+        assert len(films.read(the(broken.folder, "partial/overlay.mp4"))[0]) == count
+        assert not list(broken.folder.glob("video*/video/*/boxes.csv"))
+
+
+def test_two_corners_for_a_box_are_noted(run: Command, clip: Path) -> None:
+    done = run(f"--video={clip}", "--box=30,28,70,60", "--nooverlay")
+    assert done.status == 0
+    (line,) = [line for line in done.err.splitlines() if line.startswith("note: ")]
+    assert "--box: 70 x 60 px at (30, 28) leaves the image of 96 x 80 px" in line
+    assert line.endswith("if these are two corners, the box is 30,28,40,32")
+
+
 def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
     run: Command, frames: list[Frame], box: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,10 @@
 """How a command ends."""
 
+import warnings
+
 import pytest
 
-from hcft_jax.util.errors import InputError, SettingError, command
+from hcft_jax.util.errors import InputError, InputWarning, SettingError, command
 
 
 @command("interrupted; nothing is lost")
@@ -46,3 +48,14 @@ def test_other_errors_keep_their_traceback() -> None:
 def test_a_setting_names_its_field_without_dashes() -> None:
     error = SettingError("eta", "2 is above 1")
     assert (str(error), error.field, error.problem) == ("eta: 2 is above 1", "eta", "2 is above 1")
+
+
+def test_a_warning_of_the_input_is_one_note(capsys: pytest.CaptureFixture[str]) -> None:
+    @command()
+    def main(argv: list[str]) -> int:
+        for text in ("a", "b", "a"):
+            warnings.warn(text, InputWarning, stacklevel=1)
+        return 0
+
+    assert main(["x"]) == 0
+    assert capsys.readouterr().err == "note: a\nnote: b\n"

@@ -1,0 +1,118 @@
+"""Whether a video file ends before its own container says that it does.
+
+Decoders take what there is: a file that was cut between two frames decodes without any error.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+_MOST_BOXES = 1_000_000
+_BOXES = (  # that may stand alone in a file
+    *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"udta", b"meta"),
+    *(b"uuid", b"sidx", b"ssix", b"mfra", b"emsg", b"prft", b"pdin"),
+)
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_PACKETS = ((188, 0), (192, 4), (204, 0))  # sizes of a transport stream's, and where they begin
+
+
+def missing(path: Path, container: str) -> str:
+    """Return what a file lacks at its end, in words; empty where nothing is known to be missing.
+
+    Args:
+        path: The file.
+        container: The name of its format as FFmpeg has it.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    check = _CHECKS.get(container)
+    if check is None:
+        return ""
+    with path.open("rb") as file:
+        return check(file, os.fstat(file.fileno()).st_size)
+
+
+def _boxes(file: BinaryIO, size: int) -> str:
+    """Check the boxes of MP4 and QuickTime."""
+    at = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8 or head[4:8] not in _BOXES:
+            break  # the end, or what somebody appended
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length < 8:  # 0: to the end of the file
+            break
+        at += length
+        if at > size:
+            return _lacks(at - size)
+    return ""
+
+
+def _elements(file: BinaryIO, size: int) -> str:
+    """Check the segment of Matroska and WebM."""
+    at = 0
+    for name in (_EBML, _SEGMENT):
+        file.seek(at)
+        head = file.read(12)
+        if not head.startswith(name) or len(head) < 5 or not head[4]:
+            return ""
+        width = 9 - head[4].bit_length()
+        length = int.from_bytes(head[4 : 4 + width], "big") & ((1 << 7 * width) - 1)
+        if length == (1 << 7 * width) - 1:  # not known when it was written
+            return ""
+        at += 4 + width + length
+    return _lacks(at - size) if at > size else ""
+
+
+def _chunks(file: BinaryIO, size: int) -> str:
+    """Check the chunks of AVI, of which a large file has several."""
+    at = 0
+    while at < size:
+        file.seek(at)
+        head = file.read(8)
+        length = int.from_bytes(head[4:8], "little")
+        if not head.startswith(b"RIFF") or length in (0, 0xFFFFFFFF):
+            break
+        at += 8 + length
+        if at > size:
+            return _lacks(at - size)
+    return ""
+
+
+def _packets(file: BinaryIO, size: int) -> str:
+    """Check that a transport stream ends with a whole packet."""
+    head = file.read(1024)
+    for length, first in _PACKETS:
+        if len(head) > first + 2 * length and all(
+            head[first + n * length] == 0x47 for n in range(3)
+        ):
+            over = size % length
+            return f"its last packet has {over} of {length} bytes" if over else ""
+    return ""
+
+
+def _ends_with(mark: bytes, what: str) -> Callable[[BinaryIO, int], str]:
+    def check(file: BinaryIO, size: int) -> str:
+        file.seek(max(0, size - 4096))
+        return "" if file.read().rstrip(b"\0\r\n").endswith(mark) else f"it has no {what}"
+
+    return check
+
+
+def _lacks(count: int) -> str:
+    return f"its last {count} bytes are missing"
+
+
+_CHECKS: dict[str, Callable[[BinaryIO, int], str]] = {
+    "mov,mp4,m4a,3gp,3g2,mj2": _boxes,
+    "matroska,webm": _elements,
+    "avi": _chunks,
+    "mpegts": _packets,
+    "gif": _ends_with(b";", "end mark"),
+    "mjpeg": _ends_with(b"\xff\xd9", "end mark"),
+}
