@@ -154,6 +154,10 @@ class ImageFiles:
         """Return the path of file ``index``."""
         return str(self.paths[index])
 
+    def files(self) -> tuple[Path, ...]:
+        """Return the paths; see ``sequence.FileSource``."""
+        return self.paths
+
 
 def read_ahead(
     read: Callable[[Item], Made], items: Iterable[Item], threads: int | Executor, ahead: int

@@ -24,7 +24,7 @@ import av.error
 import cv2
 import numpy as np
 
-from hcft_jax.data import frames
+from hcft_jax.data import contents, frames
 from hcft_jax.data.frames import MAX_PIXELS, SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Frame
 from hcft_jax.util.errors import InputError
@@ -59,6 +59,7 @@ class Video:
         identity: A digest that changes when the file or folder does; None for a live source.
         dropped: The number of frames of a live source that nobody waited for, so far.
         broken: Why a live source ended, where that was an error.
+        files: The files that it is read from, in their order; none of a live source.
     """
 
     source: str
@@ -69,6 +70,7 @@ class Video:
     _frames: Iterator[Moment]
     dropped: int = 0
     broken: str = ""
+    files: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Moment]:
         """Iterate over the remaining frames.
@@ -100,6 +102,7 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
         video = _folder(path)
     elif path.is_file():
         video = _stream(text, _digest([path]))
+        video.files = tuple(contents.named_by(path))
     else:
         raise InputError(f"{text}: no such file, folder or camera")
     inner = video._frames
@@ -195,7 +198,8 @@ def _folder(path: Path) -> Video:
     paths.sort(key=lambda p: natural(p.name))
     images = frames.stream(ImageFiles(tuple(paths)))
     moments = (Moment(index / ASSUMED_RATE, image) for index, image in enumerate(images))
-    return Video(str(path), path.resolve().name, False, len(paths), _digest(paths), moments)
+    name, identity = path.resolve().name, _digest(paths)
+    return Video(str(path), name, False, len(paths), identity, moments, files=tuple(paths))
 
 
 def _stream(source: str, identity: str | None) -> Video:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hcft_jax.util.errors import InputError, SettingError, command
+from hcft_jax.util.errors import InputError, SettingError, command, foreign
 
 
 @command("interrupted; nothing is lost")
@@ -46,3 +46,19 @@ def test_other_errors_keep_their_traceback() -> None:
 def test_a_setting_names_its_field_without_dashes() -> None:
     error = SettingError("eta", "2 is above 1")
     assert (str(error), error.field, error.problem) == ("eta: 2 is above 1", "eta", "2 is above 1")
+
+
+@pytest.mark.parametrize("raised", [SystemExit(0), BaseException("x"), ZeroDivisionError("y")])
+def test_whatever_a_users_code_raises_is_one_line(raised: BaseException) -> None:
+    with (
+        pytest.raises(InputError, match=rf"^config\.py: {type(raised).__name__}: {raised}$"),
+        foreign(lambda text: InputError(f"config.py: {text}")),
+    ):
+        raise raised
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), InputError("as it is")])
+def test_ctrl_c_and_what_is_said_already_pass_through_a_users_code(raised: BaseException) -> None:
+    with pytest.raises(type(raised)) as caught, foreign(InputError):
+        raise raised
+    assert caught.value is raised

@@ -1,0 +1,169 @@
+"""What files contain, told by a digest that is the same wherever and whenever they are copied.
+
+To read every frame of a benchmark takes seconds, to look at sizes and times takes a tenth of one.
+So both are known of files: a *stamp* of their names, sizes and times, which changes whenever
+somebody writes to them, and a *digest* of their bytes, which tells a copy from a replacement. Who
+compares looks at the stamps first and reads only where these differ.
+"""
+
+import contextlib
+import hashlib
+import os
+import queue
+import re
+import stat
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+_Seen = tuple[int, int, int]  # size in bytes, when it was written, when its entry changed (ns)
+
+_SIZE = 16  # bytes of a digest
+_LONGEST_LIST = 2**20  # bytes of a file that names others
+_SEPARATORS = re.compile(r"[\s\"'<>=,]+")
+_QUOTES = re.compile("[\"'<>\n]")
+_waiting: "queue.SimpleQueue[tuple[Contents, int, int]]" = queue.SimpleQueue()
+_reader: threading.Thread | None = None
+
+
+class Contents:
+    """The contents of files, as they are when one first looks at them; cheap until then."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        """Take the paths, in an order that counts; nothing is looked at yet."""
+        self._paths = tuple(paths)
+        self._seen: list[_Seen | None] = []
+        self._digests: list[bytes | None] = []
+
+    def __reduce__(self) -> tuple[type["Contents"], tuple[tuple[Path, ...]]]:
+        return Contents, (self._paths,)  # another process looks for itself
+
+    def look(self) -> None:
+        """Take the sizes and times of all files, unless that has been done."""
+        if not self._seen:
+            self._digests = [None] * len(self._paths)
+            self._seen = [_look(path) for path in self._paths]
+
+    def stamp(self, first: int, last: int) -> str:
+        """Return a digest of names, sizes and times, without reading a file.
+
+        Args:
+            first: The number of the first file, from 0.
+            last: That of the last one, inclusive.
+        """
+        self.look()
+        state = hashlib.blake2b(digest_size=_SIZE)
+        for path, seen in zip(self._paths[first : last + 1], self._seen[first:], strict=False):
+            state.update(f"{path.name}\0{seen}\n".encode(errors="surrogateescape"))
+        return state.hexdigest()
+
+    def begin(self, first: int, last: int) -> None:
+        """Let a thread read files that ``digest`` will be asked for.
+
+        Args:
+            first: As in ``stamp``.
+            last: As in ``stamp``.
+        """
+        global _reader
+        self.look()
+        if _reader is None or not _reader.is_alive():
+            _reader = threading.Thread(target=_read, name="contents", daemon=True)
+            _reader.start()
+        _waiting.put((self, first, last))
+
+    def digest(self, first: int, last: int) -> str | None:
+        """Return a digest of the bytes of files; None where one is no file that can be read.
+
+        Args:
+            first: As in ``stamp``.
+            last: As in ``stamp``.
+        """
+        self.look()
+        state = hashlib.blake2b(digest_size=_SIZE)
+        for index in range(first, last + 1):
+            known = self._digests[index]
+            if known is None:
+                known = self._digests[index] = self._read(index)
+            if known is None:
+                return None
+            state.update(known)
+        return state.hexdigest()
+
+    def changed(self, first: int, last: int) -> Path | None:
+        """Return a file that was written to since it was first looked at; None if none was.
+
+        Args:
+            first: As in ``stamp``.
+            last: As in ``stamp``.
+        """
+        self.look()
+        for path, seen in zip(self._paths[first : last + 1], self._seen[first:], strict=False):
+            now = _look(path)
+            if (now and now[:2]) != (seen and seen[:2]):  # a new link or mode is no new content
+                return path
+        return None
+
+    def _read(self, index: int) -> bytes | None:
+        if self._seen[index] is None:
+            return None
+        try:
+            with self._paths[index].open("rb") as file:
+                return hashlib.file_digest(file, _blake).digest()
+        except OSError:
+            return None
+
+
+def named_by(path: Path) -> list[Path]:
+    """Return a file and those that it names: the segments of a playlist lie in other files.
+
+    Every format of playlists is text with the names in it, absolute or from its folder.
+
+    Args:
+        path: The file of a video, or a list of such files.
+    """
+    found = {path: None}
+    waiting = [path]
+    while waiting:  # a list may name lists
+        one = waiting.pop()
+        for other in (one.parent / word for word in _words(one)):
+            with contextlib.suppress(OSError, ValueError):  # no name that a file can have
+                if other not in found and other.is_file():
+                    found[other] = None
+                    waiting.append(other)
+    return list(found)
+
+
+def _words(path: Path) -> list[str]:
+    """Return what may be names in a short text; none of any other file."""
+    try:
+        if path.stat().st_size > _LONGEST_LIST:
+            return []
+        text = path.read_bytes().decode("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return []
+    if "\0" in text:
+        return []
+    words = [*text.splitlines(), *_QUOTES.split(text), *_SEPARATORS.split(text)]
+    return [word.strip().removeprefix("file:") for word in words if 0 < len(word.strip()) < 1024]
+
+
+def _blake() -> "hashlib.blake2b":
+    return hashlib.blake2b(digest_size=_SIZE)
+
+
+def _look(path: Path) -> _Seen | None:
+    """Return a file's size and times; None where it is no regular file, which may never end."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _read() -> None:
+    while True:
+        contents, first, last = _waiting.get()
+        contents.digest(first, last)
+        del contents
