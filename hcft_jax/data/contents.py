@@ -19,6 +19,7 @@ from pathlib import Path
 _Seen = tuple[int, int, int]  # size in bytes, when it was written, when its entry changed (ns)
 
 _SIZE = 16  # bytes of a digest
+_PIECE = 2**20  # bytes that are read at once
 _LONGEST_LIST = 2**20  # bytes of a file that names others
 _SEPARATORS = re.compile(r"[\s\"'<>=,]+")
 _QUOTES = re.compile("[\"'<>\n]")
@@ -104,13 +105,18 @@ class Contents:
         return None
 
     def _read(self, index: int) -> bytes | None:
-        if self._seen[index] is None:
+        seen = self._seen[index]
+        if seen is None:
             return None
+        state = hashlib.blake2b(digest_size=_SIZE)
+        piece = min(seen[0] + 1, _PIECE)  # most frames are read at once
         try:
-            with self._paths[index].open("rb") as file:
-                return hashlib.file_digest(file, _blake).digest()
+            with self._paths[index].open("rb", buffering=0) as file:
+                while read := file.read(piece):
+                    state.update(read)
         except OSError:
             return None
+        return state.digest()
 
 
 def named_by(path: Path) -> list[Path]:
@@ -145,10 +151,6 @@ def _words(path: Path) -> list[str]:
         return []
     words = [*text.splitlines(), *_QUOTES.split(text), *_SEPARATORS.split(text)]
     return [word.strip().removeprefix("file:") for word in words if 0 < len(word.strip()) < 1024]
-
-
-def _blake() -> "hashlib.blake2b":
-    return hashlib.blake2b(digest_size=_SIZE)
 
 
 def _look(path: Path) -> _Seen | None:

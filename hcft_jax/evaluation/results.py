@@ -16,12 +16,9 @@ import numpy.typing as npt
 
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.util import text
-from hcft_jax.util.boxes import Boxes, parse, to_file
+from hcft_jax.util.boxes import LARGEST, Boxes, parse, to_file
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
-
-LARGEST = 1e6
-"""The largest number of a box, in pixels: what is beyond it is in no image."""
 
 
 def write_boxes(path: str | Path, boxes: npt.ArrayLike) -> None:

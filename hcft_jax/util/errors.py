@@ -85,26 +85,41 @@ def report(error: InputError) -> int:
     return 2
 
 
+def finish(work: Callable[[], int], interrupted: str = "interrupted") -> int:
+    """Do the work of a command and return its exit status.
+
+    That is the status of the work; or that of ``report`` for an ``InputError``; or, after the line
+    ``interrupted``, 130 for Ctrl-C and 143 for SIGTERM.
+
+    Args:
+        work: What is done; it returns a status.
+        interrupted: What to say of an interrupted command: what is kept.
+    """
+    with interrupts.working():
+        try:
+            return work()
+        except InputError as error:
+            return report(error)
+        except KeyboardInterrupt as error:
+            print(interrupted, file=sys.stderr)
+            return interrupts.status(error)
+
+
 def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main[_Given]]:
     """Make a function of ``argv`` the main function of a command that understands flags only.
 
-    It returns the exit status: the function's own; that of ``report`` for an ``InputError``; after
-    the line ``interrupted``, which says what is kept, 130 for Ctrl-C and 143 for SIGTERM.
+    It ends as ``finish`` says, with the line ``interrupted`` where it was.
     """
 
     def of(function: _Main[_Given]) -> _Main[_Given]:
         @functools.wraps(function)
         def main(argv: list[str], *args: _Given.args, **kwargs: _Given.kwargs) -> int:
-            with interrupts.working():
-                try:
-                    if argv[1:]:
-                        raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-                    return function(argv, *args, **kwargs)
-                except InputError as error:
-                    return report(error)
-                except KeyboardInterrupt as error:
-                    print(interrupted, file=sys.stderr)
-                    return interrupts.status(error)
+            def work() -> int:
+                if argv[1:]:
+                    raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
+                return function(argv, *args, **kwargs)
+
+            return finish(work, interrupted)
 
         return main
 
