@@ -254,6 +254,7 @@ def _row(outcome: Outcome, command: str, without: dict[str, list[str]]) -> dict[
         "command": options.command(experiment) or command,
         "experiment": experiment.settings(),
         "weights": outcome.weights.digest,
+        "made": outcome.makers,
         "missing": without.get(experiment.label, []),
         "failed": outcome.failed,
     }

@@ -104,6 +104,7 @@ def connected(address: str) -> Iterator[Any]:
         ray.init(address=address, **settings)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise InputError(f"--ray_address={address}: no cluster there ({_line(error)})") from error
+    interrupts.retake()
     try:
         yield ray
     finally:

@@ -111,6 +111,11 @@ class Outcome:
         """The digest of the settings and weights."""
         return self.experiment.digest(self.weights.digest)
 
+    @property
+    def makers(self) -> list[dict[str, Any]]:
+        """Who made the results (``run.identity.maker``), each once."""
+        return _makers(run.maker for run in self.judged.values())
+
     def groups(self) -> list[list[Task]]:
         """Return the runs of each protocol on each sequence."""
         grouped = itertools.groupby(self.tasks, key=lambda task: task.group)

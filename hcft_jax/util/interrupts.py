@@ -22,6 +22,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DEFAULT = (signal.default_int_handler, signal.SIG_DFL)
 
 _received: int | None = None  # the signal that is not answered yet
+_held: list[int] = []  # the signals that ``working`` handles
 _when = -PATIENCE
 
 
@@ -48,6 +49,7 @@ def working() -> Iterator[None]:
     global _received
     _received = None
     former = {number: _replace(number, _raise) for number in _SIGNALS}
+    _held[:] = [number for number, handler in former.items() if handler is not None]
     hook = sys.unraisablehook
     sys.unraisablehook = _told_of(hook)
     try:
@@ -55,6 +57,7 @@ def working() -> Iterator[None]:
     finally:
         sys.unraisablehook = hook
         _received = None
+        _held.clear()
         for number, handler in former.items():
             if handler is not None:
                 signal.signal(number, handler)
@@ -68,6 +71,13 @@ def check() -> None:
     """
     if _received is not None:
         raise _interrupt(_received)
+
+
+def retake() -> None:
+    """Take signals back from a library that has taken them, as Ray takes SIGTERM."""
+    if threading.current_thread() is threading.main_thread():
+        for number in _held:
+            signal.signal(number, _raise)
 
 
 def answered() -> None:

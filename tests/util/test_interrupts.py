@@ -78,6 +78,17 @@ def test_what_is_swallowed_leaves_no_lines(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().err == ""
 
 
+def test_signals_that_a_library_has_taken_are_taken_back() -> None:
+    former = signal.getsignal(signal.SIGTERM)
+    with interrupts.working():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(15))
+        interrupts.retake()
+        with pytest.raises(Terminated):
+            os.kill(os.getpid(), signal.SIGTERM)
+    interrupts.retake()
+    assert signal.getsignal(signal.SIGTERM) == former
+
+
 def test_threads_leave_signals_alone() -> None:
     found = []
 
