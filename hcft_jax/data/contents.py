@@ -35,6 +35,7 @@ class Contents:
         self._paths = tuple(paths)
         self._seen: list[_Seen | None] = []
         self._digests: list[bytes | None] = []
+        self._lock = threading.Lock()  # each file is read once
 
     def __reduce__(self) -> tuple[type["Contents"], tuple[tuple[Path, ...]]]:
         return Contents, (self._paths,)  # another process looks for itself
@@ -82,9 +83,10 @@ class Contents:
         self.look()
         state = hashlib.blake2b(digest_size=_SIZE)
         for index in range(first, last + 1):
-            known = self._digests[index]
-            if known is None:
-                known = self._digests[index] = self._read(index)
+            with self._lock:
+                known = self._digests[index]
+                if known is None:
+                    known = self._digests[index] = self._read(index)
             if known is None:
                 return None
             state.update(known)

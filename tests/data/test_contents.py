@@ -65,11 +65,24 @@ def test_what_is_no_file_has_no_digest_and_is_not_waited_for(paths: list[Path]) 
     assert own.digest(0, 3) is not None
 
 
-def test_a_thread_reads_ahead_what_another_process_reads_anew(paths: list[Path]) -> None:
+def test_a_thread_reads_ahead_what_another_process_reads_anew(
+    paths: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    original = Contents._read
+
+    def counted(self: Contents, index: int) -> bytes | None:
+        read.append(index)
+        return original(self, index)
+
+    monkeypatch.setattr(Contents, "_read", counted)
     own = Contents(paths)
     own.begin(0, 3)
     again = pickle.loads(pickle.dumps(own))
-    assert own.digest(0, 3) == again.digest(0, 3)
+    digest = own.digest(0, 3)
+    assert sorted(read) == [0, 1, 2, 3]
+    assert digest == again.digest(0, 3)
+    assert len(read) == 8
 
 
 @pytest.mark.parametrize(
