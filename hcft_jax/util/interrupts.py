@@ -90,8 +90,11 @@ def status(error: KeyboardInterrupt) -> int:
     """Return the exit status of a command that ends for a signal: 128 and its number.
 
     Args:
-        error: What the signal raised.
+        error: What the signal raised; some libraries, as Ray, raise an error of their own in its
+            place.
     """
+    if _received is not None:
+        return 128 + _received
     return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
 
 

@@ -31,6 +31,18 @@ def test_a_signal_ends_a_command_with_a_line_and_its_status(
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == former
 
 
+def test_the_status_is_the_signals_whatever_a_library_makes_of_it() -> None:
+    @command()
+    def main(_: list[str]) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None  # as Ray does
+        raise AssertionError("it went on")
+
+    assert main(["program"]) == 143
+
+
 def test_a_signal_that_a_library_swallows_is_seen_by_the_next_check() -> None:
     with interrupts.working():
         interrupts.check()
