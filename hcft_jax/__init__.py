@@ -5,8 +5,10 @@ The public names are loaded when they are first used, since the evaluation needs
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
+from hcft_jax.util import interrupts
 from hcft_jax.util.version import __version__
 
 if TYPE_CHECKING:
@@ -87,6 +89,11 @@ __all__ = [*_MODULE, "__version__"]
 _CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 if all(os.path.exists(os.path.join(_CHECKOUT, name)) for name in ("pyproject.toml", "configs")):
     __path__.append(_CHECKOUT)
+
+
+# Python imports this first for ``python -m hcft_jax.main``; the other modules take a second.
+if os.path.basename(getattr(sys, "argv", [""])[0]) in ("-m", "hcft", "hcft.exe"):
+    interrupts.starting()
 
 
 def __getattr__(name: str) -> Any:

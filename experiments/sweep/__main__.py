@@ -42,7 +42,7 @@ from hcft_jax.experiment.sweeps import Sweep
 from hcft_jax.run.environment import versions
 from hcft_jax.util import startup
 from hcft_jax.util.errors import SettingError, command
-from hcft_jax.util.files import replacing
+from hcft_jax.util.files import reclaim, replacing
 from hcft_jax.util.startup import ALONE, Process
 
 ENGINES = ("local", "ray")
@@ -68,6 +68,7 @@ def run(given: flags.FlagValues) -> int:
     folder = Path(sweep.experiments[0].output_dir)
     with _engine(given) as work:
         for outcome in outcomes:
+            reclaim(outcome.folder)
             save(outcome)  # an output folder that cannot be written to shows before the first frame
         try:
             if todo:
@@ -77,6 +78,7 @@ def run(given: flags.FlagValues) -> int:
             process.wait("tracked")
         finally:  # after Ctrl-C too; other processes may have done something as well
             planned.missing()
+            planned.confirm([] if sys.exc_info()[0] else todo)
             if process.index == 1:  # the first one speaks for all
                 for outcome in outcomes:
                     save(outcome)
@@ -252,6 +254,7 @@ def _row(outcome: Outcome, command: str, without: dict[str, list[str]]) -> dict[
         "command": options.command(experiment) or command,
         "experiment": experiment.settings(),
         "weights": outcome.weights.digest,
+        "made": outcome.makers,
         "missing": without.get(experiment.label, []),
         "failed": outcome.failed,
     }

@@ -27,7 +27,7 @@ from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run.streaming import Tracked
 from hcft_jax.util.boxes import Boxes, from_file, to_file
-from hcft_jax.util.errors import InputError, SettingError
+from hcft_jax.util.errors import InputError, SettingError, foreign
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
 
@@ -90,17 +90,17 @@ def track_sequence(baseline: Baseline, sequence: Sequence) -> Iterator[Tracked]:
         stream = stack.enter_context(contextlib.closing(frames.stream(sequence.frames)))
         for index, image in enumerate(stream):
             try:
-                if tracker is None:
-                    tracker, box = baseline.make(), sequence.boxes[0]
-                    stack.callback(tracker.close)
-                    tracker.init(image, box)
-                else:
-                    box = np.asarray(tracker.update(image), np.float64)
+                with foreign(InputError):
+                    if tracker is None:
+                        tracker, box = baseline.make(), sequence.boxes[0]
+                        stack.callback(tracker.close)
+                        tracker.init(image, box)
+                    else:
+                        box = np.asarray(tracker.update(image), np.float64)
                 if box.shape != (4,) or not np.isfinite(box).all():
                     raise InputError(f"it gave {box.tolist()}, want four finite numbers x, y, w, h")
-            except Exception as error:  # of somebody else's program: say where, in one line
-                kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-                text = " ".join(f"{kind}{error}".split())
+            except InputError as error:  # of somebody else's program: say where, in one line
+                text = " ".join(str(error).split())
                 where = sequence.frames.label(index)
                 raise InputError(f"{where}: {baseline.name} failed ({text[:300]})") from error
             found = np.asarray(box, np.float32)[None]
@@ -144,11 +144,8 @@ def _got10k(name: str, rest: str) -> Baseline:
     module_name, _, class_name = rest.partition(":")
     if not module_name or not class_name:
         raise SettingError("tracker", f"{name}: write got10k:module:Class")
-    try:
+    with foreign(lambda text: SettingError("tracker", f"cannot import {module_name} ({text})")):
         module = importlib.import_module(module_name)
-    except Exception as error:  # the module is the user's
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise SettingError("tracker", f"cannot import {module_name} ({text})") from error
     kind = getattr(module, class_name, None)
     if not all(callable(getattr(kind, method, None)) for method in ("init", "update")):
         raise SettingError(

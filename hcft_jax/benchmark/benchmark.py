@@ -7,6 +7,7 @@ from hcft_jax.benchmark import execute, plan
 from hcft_jax.benchmark.outcome import Outcome, part, rule, save
 from hcft_jax.benchmark.progress import Line, Runs
 from hcft_jax.experiment.settings import Experiment
+from hcft_jax.util.files import reclaim
 from hcft_jax.util.startup import ALONE, Process
 from hcft_jax.weights.native import Weights
 
@@ -39,6 +40,7 @@ def run(
     tell_rules([experiment])
     planned = plan.make([experiment], None if weights is None else [weights])
     (outcome,) = planned.outcomes
+    reclaim(outcome.folder)
     todo = planned.todo(process.index, process.count)
     for tasks in outcome.groups():
         if kept := [task for task in tasks if task.result in outcome.judged]:
@@ -60,8 +62,8 @@ def run(
     if process.count > 1:  # the others' results
         for task in planned.missing():
             outcome.failed.setdefault(part(task.whole.name, task.run.protocol), _ELSEWHERE)
-        if process.index == 1:
-            save(outcome)
+    if not planned.confirm(todo) or (process.count > 1 and process.index == 1):
+        save(outcome)
     return outcome
 
 

@@ -26,7 +26,8 @@ from hcft_jax.benchmark.plan import Planned
 from hcft_jax.benchmark.progress import Meter
 from hcft_jax.benchmark.tasks import Done, Task
 from hcft_jax.run.environment import device, versions
-from hcft_jax.util.errors import InputError, SettingError
+from hcft_jax.util import interrupts
+from hcft_jax.util.errors import InputError, SettingError, StorageError
 
 CPUS = 4  # of a worker, where there is no GPU: more workers of few cores do more than one of many
 LOOK = 1.0  # seconds between updates of the progress line
@@ -47,7 +48,7 @@ class Worker:
         """Return its versions and its device."""
         return {"versions": versions(), "device": device()}
 
-    def track(self, task: Task, weights: "list[Any]") -> tuple[str | None, int]:
+    def track(self, task: Task, weights: "list[Any]") -> tuple[InputError | None, int]:
         """Make a task's files; ``weights`` holds the reference to the parameters.
 
         Returns:
@@ -60,7 +61,7 @@ class Worker:
             for more in obtain(task, self._params.of(task, lambda: ray.get(weights[0]))):
                 frames += more
         except InputError as error:
-            return str(error), frames
+            return type(error)(*error.args), frames  # without what caused it, which may not travel
         return None, frames
 
 
@@ -103,6 +104,7 @@ def connected(address: str) -> Iterator[Any]:
         ray.init(address=address, **settings)
     except (OSError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
         raise InputError(f"--ray_address={address}: no cluster there ({_line(error)})") from error
+    interrupts.retake()
     try:
         yield ray
     finally:
@@ -173,6 +175,7 @@ class _Driver:
             for _ in range(min(count, len(self._waiting))):
                 self._start()
             while self._waiting or self._running:
+                interrupts.check()
                 self._hand_out()
                 if answers := [*self._running, *self._starting]:
                     ready, _ = self._ray.wait(answers, timeout=LOOK)
@@ -238,14 +241,17 @@ class _Driver:
                 self._waiting.insert(0, task)
                 return None
             what = f"{task.run.label}: " if task.run.label else ""
-            error = f"{what}its worker died {self._deaths[task]} times ({_line(died)})"
+            times = self._deaths[task]
+            error = InputError(f"{what}its worker died {times} times ({_line(died)})")
         else:
+            if isinstance(error, StorageError):
+                raise error
             self._idle.append(hand)
             self._progress.advance(task, frames)
             if error is None and not task.result.exists():
                 self._unseen.append(task)
         self._progress.end(task, failed=error is not None)
-        return Done(task, InputError(error) if error else None, hand.device)
+        return Done(task, error, hand.device)
 
     def _see(self) -> None:
         """Wait until results that other nodes have written are visible here."""

@@ -31,8 +31,8 @@ from hcft_jax.experiment.settings import METHOD
 from hcft_jax.run.batch import track_many
 from hcft_jax.run.streaming import Floats
 from hcft_jax.run.together import track_together
-from hcft_jax.util import compilation
-from hcft_jax.util.errors import InputError
+from hcft_jax.util import compilation, interrupts
+from hcft_jax.util.errors import InputError, StorageError
 
 KEPT_EXECUTABLES = 256  # each size of a first box compiles anew, and JAX keeps all of them
 BUCKETS = 2  # of targets in lanes: two executables each, padded to the largest of them
@@ -46,6 +46,9 @@ def work(planned: Planned, tasks: Sequence[Task], progress: Meter) -> Iterator[D
     The tasks of an experiment with ``lanes`` go through these. Of the others, neighbours that look
     at the same patches are tracked side by side, so that the network sees each patch only once. A
     task is skipped when another one of its group has failed by then: no score could be formed.
+
+    Raises:
+        StorageError: No further result can be written.
     """
     return _Execution(planned, progress).work(tasks)
 
@@ -87,12 +90,18 @@ def obtain(task: Task, params: Params) -> Iterator[int]:
 
 @contextlib.contextmanager
 def _naming(task: Task) -> Iterator[None]:
-    """Turn whatever fails inside into an ``InputError`` that names the run."""
+    """Turn whatever fails inside into an ``InputError`` that names the run.
+
+    A full disk is no fault of the run's, and stays what it is.
+    """
     try:
         yield
+    except StorageError:
+        raise
     except (InputError, jax.errors.JaxRuntimeError) as error:
         text = str(error)
         if not isinstance(error, InputError):  # mostly: out of memory
+            interrupts.check()
             text = f"the device failed: {text.splitlines()[0]}"
         label = task.run.label
         raise InputError(f"{label}: {text}" if label else text) from error
@@ -164,6 +173,8 @@ class _Execution:
         try:
             for frames in obtain(task, self._params(task)):
                 self._progress.advance(task, frames)
+        except StorageError:
+            raise
         except InputError as named:
             error = named
         return self._ended(task, error)
@@ -186,6 +197,7 @@ class _Execution:
         failure = None
         before, started = compilation.total(), time.perf_counter()
         for task in underway:
+            task.identity.begin()
             self._progress.advance(task, 0)
         try:
             for frame in track_together(params, configs, underway[0].given):
@@ -268,6 +280,7 @@ class _Execution:
         for task in tasks:
             if not self._skipped(task):
                 underway[next(count)] = task
+                task.identity.begin()
                 self._progress.begin(task)
                 self._progress.advance(task, 0)
                 yield task.given
@@ -284,10 +297,16 @@ def _late(task: Task) -> tuple[int, str, int]:
 def _tried(
     do: Callable[..., _Given], task: Task, *more: Any
 ) -> tuple[_Given | None, InputError | None]:
-    """Return what a function of a task gives, or the error that it ends in."""
+    """Return what a function of a task gives, or the error that it ends in.
+
+    Raises:
+        StorageError: No further task can write its files.
+    """
     try:
         with _naming(task):
             return do(task, *more), None
+    except StorageError:
+        raise
     except InputError as error:
         return None, error
 

@@ -2,25 +2,30 @@
 
 import contextlib
 import dataclasses
+import functools
 import itertools
+import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from hcft_jax.benchmark.tasks import Task
+from hcft_jax.benchmark.tasks import UNRECORDED, Task
 from hcft_jax.evaluation import metrics, protocols, results
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import Judged
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run.environment import device, versions
+from hcft_jax.run.identity import maker
 from hcft_jax.util.boxes import parse, to_file
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, StorageError
 from hcft_jax.weights.native import Weights
 
 _SHOWN = 8  # sequences that a line names
+_LONGEST = 1e12  # frames or seconds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +39,22 @@ class Speed:
     @property
     def fps(self) -> float:
         """Frames per second; 0 where there was one frame only."""
-        return self.frames / self.seconds if self.frames else 0.0
+        return self.frames / self.seconds if self.frames and self.seconds else 0.0
+
+    @staticmethod
+    def recorded(record: Mapping[str, Any], path: Path) -> "Speed":
+        """Return the speed in the record of a run; no frames where it has none at all.
+
+        Raises:
+            InputError: it is damaged; ``path`` is its name.
+        """
+        numbers = [record.get(field.name, 0 if not record else None) for field in fields(Speed)]
+        for number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise InputError(f"{path}: it has no frames and seconds; remove it")
+            if not 0 <= number <= _LONGEST:  # NaN, too
+                raise InputError(f"{path}: {number} is no number of frames or seconds; remove it")
+        return Speed(int(numbers[0]), float(numbers[1]), float(numbers[2]))
 
     @staticmethod
     def total(speeds: "list[Speed]") -> "Speed":
@@ -49,6 +69,15 @@ class Row:
     scores: Scores | None  # None: there is no ground truth to judge it by
     speed: Speed
     runs: int
+    makers: list[dict[str, Any]]  # who made them (``run.identity.maker``), each once
+
+
+class JudgedRun(NamedTuple):
+    """A finished run."""
+
+    judged: Judged | None  # None: no truth is known to judge it by
+    speed: Speed
+    maker: dict[str, Any]
 
 
 @dataclasses.dataclass
@@ -61,9 +90,10 @@ class Outcome:
         folder: Where its results are.
         title: What lines on the terminal call it; empty where it is the only one.
         tasks: Its tasks, those of a group (``Task.group``) together.
-        judged: The finished runs, by result file; None where no truth is known to judge one by.
+        judged: The finished runs, by result file.
         failed: What is wrong, by sequence and protocol (``part``).
         device: The device that tracks it, as ``device`` describes it; None: this process's.
+        notes: What the user should know of results that are there, and the runs that it is true of.
     """
 
     experiment: Experiment
@@ -71,14 +101,36 @@ class Outcome:
     folder: Path
     title: str = ""
     tasks: list[Task] = dataclasses.field(default_factory=list)
-    judged: dict[Path, tuple[Judged | None, Speed]] = dataclasses.field(default_factory=dict)
+    judged: dict[Path, JudgedRun] = dataclasses.field(default_factory=dict)
     failed: dict[str, str] = dataclasses.field(default_factory=dict)
     device: dict[str, Any] | None = None
+    notes: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def settings(self) -> str:
+        """The digest of the settings and weights."""
+        return self.experiment.digest(self.weights.digest)
+
+    @property
+    def makers(self) -> list[dict[str, Any]]:
+        """Who made the results (``run.identity.maker``), each once."""
+        return _makers(run.maker for run in self.judged.values())
 
     def groups(self) -> list[list[Task]]:
         """Return the runs of each protocol on each sequence."""
         grouped = itertools.groupby(self.tasks, key=lambda task: task.group)
         return [list(tasks) for _, tasks in grouped]
+
+    def tell(self) -> None:
+        """Print a line for each of the notes, and forget them."""
+        for note, names in self.notes.items():
+            what = "1 result" if len(names) == 1 else f"{len(names)} results"
+            verdict = "is kept" if len(names) == 1 else "are kept"
+            if note != UNRECORDED:
+                verdict = "is tracked anew" if len(names) == 1 else "are tracked anew"
+            line = ": ".join(filter(None, ("note", self.title, f"{what} {verdict} ({note})")))
+            tqdm.write(f"{line}: {_few(names)}", file=sys.stderr)
+        self.notes.clear()
 
     def judge(self, task: Task) -> None:
         """Score a finished run from its files.
@@ -92,7 +144,9 @@ class Outcome:
         judged = None
         if protocols.scorable(task.run, truth):
             judged = protocols.judge(task.run, boxes, truth, unscale=self.experiment.sre_unscale)
-        self.judged[task.result] = judged, Speed(**results.read_json(task.speed))
+        record = results.read_json(task.speed) if task.speed.exists() else {}
+        speed = Speed.recorded(record, task.speed)
+        self.judged[task.result] = JudgedRun(judged, speed, maker(record.get("made")))
 
     def rows(self, protocol: str) -> dict[str, Row]:
         """Return the sequences with all runs of the protocol finished, by name."""
@@ -101,10 +155,11 @@ class Outcome:
             _, sequence, of = tasks[0].group
             done = [self.judged[task.result] for task in tasks if task.result in self.judged]
             if of == protocol and len(done) == len(tasks):
-                runs = [judged for judged, _ in done if judged is not None]
+                runs = [run.judged for run in done if run.judged is not None]
                 # a protocol's mean is over all its runs, or none
                 scores = protocols.pool(runs).scores if len(runs) == len(done) else None
-                rows[sequence] = Row(scores, Speed.total([speed for _, speed in done]), len(done))
+                speed = Speed.total([run.speed for run in done])
+                rows[sequence] = Row(scores, speed, len(done), _makers(run.maker for run in done))
         return rows
 
 
@@ -121,10 +176,15 @@ def attempt(outcomes: Sequence[Outcome], sequence: str, protocol: str = "ope") -
         outcomes: The outcomes of the experiments that this concerns.
         sequence: Its name.
         protocol: Under which protocol; what fails under OPE is called by the sequence alone.
+
+    Raises:
+        StorageError: It is not the sequence's fault, and the others would fail as well.
     """
     name = part(sequence, protocol)
     try:
         yield
+    except StorageError:
+        raise
     except InputError as error:
         for outcome in outcomes:
             outcome.failed[name] = str(error)
@@ -209,17 +269,24 @@ def _table(outcome: Outcome, protocol: str) -> dict[str, Any]:
                 metrics.mean([row.scores for row in scored.values() if row.scores]),
                 Speed.total([row.speed for row in scored.values()]),
                 sum(row.runs for row in scored.values()),
+                _makers(maker for row in scored.values() for maker in row.makers),
             )
         )
     return table
 
 
-def _numbers(row: Row) -> dict[str, float | None]:
-    scores: dict[str, float | None] = dict.fromkeys(f.name for f in dataclasses.fields(Scores))
+def _makers(of: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return each maker once."""
+    return list({json.dumps(maker, sort_keys=True): maker for maker in of}.values())
+
+
+def _numbers(row: Row) -> dict[str, Any]:
+    scores: dict[str, Any] = dict.fromkeys(f.name for f in dataclasses.fields(Scores))
     if row.scores:
         scores = dataclasses.asdict(row.scores)
     return scores | {
         "fps": row.speed.fps,
         "compile_seconds": row.speed.compile_seconds,
         "runs": row.runs,
+        "made": row.makers,
     }

@@ -14,6 +14,7 @@ from hcft_jax.benchmark import baselines
 from hcft_jax.benchmark.outcome import Outcome, attempt, part, save
 from hcft_jax.benchmark.tasks import Done, Task
 from hcft_jax.data import datasets, otb, sequence
+from hcft_jax.data.contents import Contents
 from hcft_jax.data.kept import Kept, Memory
 from hcft_jax.data.layout import ListedTarget
 from hcft_jax.data.synthetic import synthetic
@@ -21,7 +22,7 @@ from hcft_jax.evaluation import protocols
 from hcft_jax.evaluation.protocols import PROTOCOLS, Run
 from hcft_jax.experiment.settings import Experiment, folders
 from hcft_jax.util.boxes import to_file
-from hcft_jax.util.errors import SettingError
+from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.memory import available_memory
 from hcft_jax.weights.native import Weights
 
@@ -60,7 +61,9 @@ class Planned:
         """
         task, outcome = done.task, self.outcomes[done.task.number]
         with attempt([outcome], task.whole.name, task.run.protocol):
-            if task.result.exists():  # not yet, where a network file system takes its time
+            # not yet there where a network file system takes its time; of another identity after an
+            # error
+            if done.error is None and task.result.exists():
                 with attempt([outcome], task.whole.name, task.run.protocol):
                     outcome.judge(task)
                 task.partial.unlink(missing_ok=True)
@@ -72,7 +75,8 @@ class Planned:
     def missing(self) -> list[Task]:
         """Return the tasks without a result; those with one are scored, unless they have been.
 
-        A damaged result, or that of another sequence, is one line on the terminal.
+        A damaged result, or that of another sequence, is one line on the terminal. One of another
+        identity is none; ``Outcome.notes`` tells of it.
         """
         without = []
         few = len(self.tasks) < _MANY
@@ -81,15 +85,44 @@ class Planned:
             if task.result in outcome.judged or self.failed(task):
                 continue
             with attempt([outcome], task.whole.name, task.run.protocol):
-                if task.finished:
+                standing = task.standing
+                if standing.done:
                     outcome.judge(task)
                 else:
                     without.append(task)
+                if standing.note:
+                    outcome.notes.setdefault(standing.note, []).append(task.name)
         return [task for task in without if not self.failed(task)]
+
+    def confirm(self, done: Sequence[Task]) -> bool:
+        """Return whether every result that is scored, or has been made, is there at the end.
+
+        One that is not is told of in one line: somebody has deleted it meanwhile.
+
+        Args:
+            done: The tasks that have been done here.
+        """
+        whole = True
+        made = set(done)
+        for task in self.tasks:
+            outcome = self.outcomes[task.number]
+            judged = outcome.judged.get(task.result)
+            if self.failed(task) or not (judged or task in made) or (judged and _there(task)):
+                continue
+            whole = False
+            outcome.judged.pop(task.result, None)
+            with attempt([outcome], task.whole.name, task.run.protocol):
+                raise InputError(
+                    f"{task.result}: it is gone, deleted while this command ran; the same command "
+                    "tracks it anew"
+                )
+        return whole
 
     def todo(self, index: int, count: int) -> list[Task]:
         """Return the tasks without a result in part ``index`` (from 1) of ``count``."""
         missing = set(self.missing())
+        for outcome in self.outcomes:
+            outcome.tell()
         return [task for task in shard(self.tasks, index, count) if task in missing]
 
     def share(self, tasks: Sequence[Task]) -> None:
@@ -152,6 +185,13 @@ def make(experiments: Sequence[Experiment], weights: Sequence[Weights] | None = 
     return planned
 
 
+def _there(task: Task) -> bool:
+    try:
+        return task.result.exists()
+    except OSError:
+        return False
+
+
 def kept_frames(task: Task) -> Kept:
     """Return the frames of a planned task's sequence."""
     assert isinstance(task.whole.frames, Kept)
@@ -185,6 +225,8 @@ def _add(planned: Planned, numbers: Sequence[int], target: ListedTarget) -> None
     experiment = outcomes[0].experiment
     with attempt(outcomes, target.name):
         whole = target.load()
+        paths = sequence.files(whole.frames)
+        contents = None if paths is None else Contents(paths)
         whole = dataclasses.replace(whole, frames=Kept(whole.frames, planned.memory))
         # one-pass results serve others also where that protocol is not asked for
         runs = {"ope": _runs(experiment, whole, "ope")}
@@ -196,9 +238,17 @@ def _add(planned: Planned, numbers: Sequence[int], target: ListedTarget) -> None
         for run in (run for run in every if run.protocol in wanted):
             equal = tuple(other for other in every if other is not run and _alike(other, run))
             for number, outcome in zip(numbers, outcomes, strict=True):
-                digest, title = outcome.weights.digest, outcome.title
                 task = Task(
-                    outcome.experiment, number, title, digest, outcome.folder, whole, run, equal
+                    experiment=outcome.experiment,
+                    number=number,
+                    setting=outcome.title,
+                    weights=outcome.weights.digest,
+                    settings=outcome.settings,
+                    folder=outcome.folder,
+                    whole=whole,
+                    run=run,
+                    equal=equal,
+                    contents=contents,
                 )
                 outcome.tasks.append(task)
                 planned.tasks.append(task)

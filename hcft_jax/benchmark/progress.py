@@ -9,6 +9,7 @@ from typing import NoReturn, Self
 from tqdm import tqdm
 
 from hcft_jax.benchmark.tasks import Task
+from hcft_jax.util import interrupts
 
 SECONDS_APART = 30.0  # between the lines in a log file, where none replaces the one before
 
@@ -34,7 +35,8 @@ class Meter:
         self.show()
 
     def advance(self, task: Task, frames: int) -> None:
-        """Count frames of a running task."""
+        """Count frames of a running task; end here where Ctrl-C was swallowed elsewhere."""
+        interrupts.check()
         self.running[task] += frames
         self.tracked += frames
         self.remaining -= frames

@@ -6,6 +6,8 @@ import math
 import shutil
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from hcft_jax.benchmark.tasks import Task
 from hcft_jax.core import sampling
 from hcft_jax.evaluation import responses, results
 from hcft_jax.experiment.settings import METHOD
+from hcft_jax.run.identity import made, same
 from hcft_jax.run.streaming import Floats, Tracked, track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError
@@ -38,16 +41,20 @@ def found(task: Task) -> bool:
     other = next((other for other in task.others() if other.finished), None)
     if other is None:
         return False
-    sources = [*other.extras, other.speed, other.result]
-    targets = [*task.extras, task.speed, task.result]
-    for source, target in zip(sources, targets, strict=True):
+    for source, target in zip(other.extras, task.extras, strict=True):
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
+    content = _read(other.result)
+    record = results.read_json(other.speed) if other.speed.exists() else {}
+    _put(task, record, content)
     return True
 
 
 def write(task: Task, boxes: Floats, speed: Speed) -> None:
-    """Write the files of a whole run, the boxes last: present means done.
+    """Write the files of a whole run, first the record and then the boxes.
+
+    The record names the boxes that it is of, so that they are not taken for those of an earlier
+    record, nor earlier ones for these, whenever the program is killed.
 
     Args:
         task: The run.
@@ -55,10 +62,40 @@ def write(task: Task, boxes: Floats, speed: Speed) -> None:
         speed: How fast it was tracked.
 
     Raises:
-        InputError: a file cannot be written.
+        InputError: a frame was changed meanwhile, or a file cannot be written.
     """
-    results.write_json(task.speed, dataclasses.asdict(speed))
-    results.write_boxes(task.result, boxes)
+    content = results.formatted(task.result, boxes)
+    identity = task.identity.recorded()
+    record = dataclasses.asdict(speed) | {"identity": identity, "made": made()}
+    _put(task, record, content)
+
+
+def _put(task: Task, record: dict[str, Any], content: bytes) -> None:
+    """Write a record and the boxes that it is of; no file beside them stays that is of others."""
+    earlier = results.digest(task.result) if task.result.exists() else None
+    written = results.digest(content)
+    before = results.read_json(task.speed) if task.speed.exists() else {}
+    extras = {task.named(file) for file in task.extras}
+    if identity := record.get("identity"):
+        if same(before.get("identity"), identity):  # what an earlier command left beside them
+            left = before.get("extras")
+            extras.update(left if isinstance(left, list) else [])
+        record |= {"result": written, "replaces": earlier, "extras": sorted(extras)}
+    results.write_json(task.speed, record)
+    with replacing(task.result) as temporary:
+        temporary.write_bytes(content)
+    if earlier is None or (earlier == written and "identity" not in before):
+        return
+    for file in task.possible:
+        if task.named(file) not in extras:
+            file.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
 
 
 def write_partial(task: Task, boxes: Floats) -> None:
@@ -82,6 +119,7 @@ def track(task: Task, params: Params) -> Iterator[int]:
     """
     experiment, sequence = task.experiment, task.sequence
     boxes, psr = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    task.identity.begin()
     before = compilation.total()
     started = compiled = 0.0
     yield 0

@@ -1,9 +1,11 @@
 """The unit of work: one run of a protocol on one sequence under one experiment, with its files.
 
-A result appears whole or not at all, and present means done: an interrupted experiment continues
-where it stopped. One-pass evaluation is the protocol with one run.
+A result appears whole or not at all. Present, and of this identity (``run.identity``), means done:
+an interrupted experiment continues where it stopped, and what was tracked in other frames, or by
+another version of the method, is tracked anew. One-pass evaluation is the protocol with one run.
 """
 
+import contextlib
 import dataclasses
 from collections.abc import Hashable, Iterator
 from pathlib import Path
@@ -12,12 +14,30 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from hcft_jax.data.contents import Contents
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.evaluation import results
 from hcft_jax.evaluation.protocols import Run
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run import together
-from hcft_jax.util.boxes import Boxes, from_file, parse
+from hcft_jax.run.identity import Identity
+from hcft_jax.util.boxes import Boxes, from_file
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.version import METHOD_VERSION
+
+UNRECORDED = "no record of the frames and the version of the method that they are of"
+
+
+class Standing(NamedTuple):
+    """How it stands with the files of a run.
+
+    Attributes:
+        done: Whether they are there, all that the experiment asks for, and of this identity.
+        note: What the user should know of them: why they are not taken, or what is not known.
+    """
+
+    done: bool
+    note: str = ""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,21 +53,25 @@ class Task:
         number: The number of the experiment among those that are planned together.
         setting: What lines on the terminal call the experiment; empty where it is the only one.
         weights: The digest of the network's weights.
+        settings: The digest of the settings and weights (``Experiment.digest``).
         folder: The folder of the experiment's results.
         whole: The sequence with its ground truth.
         run: The run of a protocol on it.
         equal: The experiment's other runs on the sequence that track the same frames from the same
             box, so that their results will be the same.
+        contents: The files of the sequence's frames; None where it has none.
     """
 
     experiment: Experiment
     number: int
     setting: str
     weights: str
+    settings: str
     folder: Path
     whole: Sequence
     run: Run
     equal: tuple[Run, ...] = ()
+    contents: Contents | None = None
 
     @property
     def sequence(self) -> Sequence:
@@ -89,12 +113,12 @@ class Task:
 
     @property
     def result(self) -> Path:
-        """The boxes; present means done."""
+        """The boxes."""
         return self._file(self.run.protocol, ".txt")
 
     @property
     def speed(self) -> Path:
-        """How fast it was tracked."""
+        """The record of the run: how fast it was tracked, the result's identity, who made it."""
         return self._file("speed", ".json")
 
     @property
@@ -122,6 +146,11 @@ class Task:
         """The files beside the boxes that the experiment asks for."""
         overlay = [self.overlay, self.plot] if self.experiment.overlay else []
         return [*overlay, *([self.responses] if self.experiment.responses else [])]
+
+    @property
+    def possible(self) -> list[Path]:
+        """The files beside the boxes that an experiment can ask for."""
+        return [self.overlay, self.plot, self.responses]
 
     def _file(self, kind: str, suffix: str) -> Path:
         *folders, stem = filter(None, (kind, self.whole.name, self.run.label))
@@ -159,16 +188,25 @@ class Task:
         return self.whole.name, w, h, jax.tree.structure(self.experiment.tracker)
 
     @property
-    def finished(self) -> bool:
-        """Whether its result is there, with the other files that the experiment asks for.
+    def identity(self) -> Identity:
+        """What its boxes depend on."""
+        run = self.run
+        box = tuple(float(value) for value in run.box)
+        method = METHOD_VERSION if self.experiment.method == METHOD else None
+        return Identity(self.settings, (box,), self.contents, run.first, run.last, method)
+
+    @property
+    def standing(self) -> Standing:
+        """How it stands with its files.
 
         Raises:
-            InputError: the result cannot be read or is not that of this run.
+            InputError: a file cannot be read, the result is not that of this run, or it is not what
+                was written.
         """
         path = self.result
-        if not all(file.exists() for file in (path, *self.extras)):
-            return False
-        boxes = parse(path)
+        if not path.exists():
+            return Standing(False)
+        boxes = results.read_boxes(path, empty=self.experiment.method != METHOD)
         # the tracker rounds half of each side down: by less than a pixel
         same_start = np.allclose(boxes[0], self.run.box, rtol=0, atol=1.001)
         if len(boxes) != self.run.frames or not same_start:
@@ -176,7 +214,36 @@ class Task:
                 f"{path}: holds another sequence of this name ({len(boxes)} boxes for "
                 f"{self.run.frames} frames, or another first box); give another --output_dir"
             )
-        return True
+        there = all(file.exists() for file in self.extras)
+        record = results.read_json(self.speed) if self.speed.exists() else {}
+        recorded = record.get("identity")
+        if recorded is None:
+            return Standing(there, UNRECORDED if there else "")
+        if difference := self.identity.differs(recorded):
+            return Standing(False, difference)
+        written = results.digest(path)
+        if written != record.get("result"):
+            if written == record.get("replaces"):  # killed between the record and the boxes
+                return Standing(False)
+            raise InputError(
+                f"{path}: these are not the boxes that were written; put them back, or remove the "
+                "file to have them tracked anew"
+            )
+        if renewed := self.identity.renewed(recorded):  # so that the next start need not read
+            with contextlib.suppress(InputError):
+                results.write_json(self.speed, {**record, "identity": renewed})
+        vouched = record.get("extras")
+        vouched = vouched if isinstance(vouched, list) else []
+        return Standing(there and all(self.named(file) in vouched for file in self.extras))
+
+    @property
+    def finished(self) -> bool:
+        """Whether its files are there; raises what ``standing`` raises."""
+        return self.standing.done
+
+    def named(self, file: Path) -> str:
+        """Return what the record calls a file beside the boxes: ``overlay/Deer.mp4``."""
+        return file.relative_to(self.folder).as_posix()
 
     def others(self) -> Iterator["Task"]:
         """Yield the tasks of the equal runs."""

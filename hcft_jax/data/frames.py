@@ -11,7 +11,6 @@ import dataclasses
 import functools
 import io
 import itertools
-import math
 import struct
 import zlib
 from collections import deque
@@ -248,6 +247,10 @@ class ImageFiles:
     def label(self, index: int) -> str:
         """Return the path of file ``index``."""
         return str(self.paths[index])
+
+    def files(self) -> tuple[Path, ...]:
+        """Return the paths; see ``sequence.FileSource``."""
+        return self.paths
 
 
 def read_ahead(

@@ -8,12 +8,13 @@ small for all of them, have dropped each one just before its turn.
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from pathlib import Path
 from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.data.sequence import Frame, FrameSource, encoded, read_to
+from hcft_jax.data.sequence import Frame, FrameSource, encoded, files, read_to
 
 
 class Memory:
@@ -133,6 +134,10 @@ class Kept:
             index: See ``sequence.EncodedSource``.
         """
         return encoded(self._source, index)
+
+    def files(self) -> tuple[Path, ...] | None:
+        """Return the source's files; see ``sequence.FileSource``."""
+        return files(self._source)
 
     def keep_only(self, worth: npt.NDArray[np.bool_]) -> None:
         """Say which frames are worth keeping from now on: those that are still read several times.

@@ -13,6 +13,7 @@ command continues after any interruption.
 
 import argparse
 import contextlib
+import functools
 import shutil
 import sys
 import tempfile
@@ -21,7 +22,7 @@ from pathlib import Path
 
 from hcft_jax.data import datasets, unpacking
 from hcft_jax.util import download
-from hcft_jax.util.errors import InputError, SettingError, report
+from hcft_jax.util.errors import InputError, SettingError, finish
 from hcft_jax.util.names import key, near
 
 OTB_URL = "http://cvlab.hanyang.ac.kr/tracker_benchmark/seq"
@@ -146,14 +147,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parts.add_argument("--url", default=OTB_URL, help=f"the server of URL/<Name>.zip [{OTB_URL}]")
     options = parser.parse_args(arguments)
+    return finish(
+        functools.partial(_fetch, options), "interrupted; the same command resumes the download"
+    )
+
+
+def _fetch(options: argparse.Namespace) -> int:
     folder = Path(options.output_dir)
-    try:
-        failed = fetch_all(list(filter(None, options.sequences.split(","))), folder, options.url)
-    except InputError as error:
-        return report(error)
-    except KeyboardInterrupt:
-        print("interrupted; the same command resumes the download", file=sys.stderr)
-        return 130
+    failed = fetch_all(list(filter(None, options.sequences.split(","))), folder, options.url)
     if failed:
         print(f"error: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)
         return 1

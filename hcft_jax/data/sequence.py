@@ -1,6 +1,7 @@
 """The input of a tracker: frames that can be read by index, and where the target is in each."""
 
 import dataclasses
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -78,6 +79,24 @@ def encoded(source: FrameSource, index: int) -> bytes | None:
     return source.encoded(index) if isinstance(source, EncodedSource) else None
 
 
+@runtime_checkable
+class FileSource(FrameSource, Protocol):
+    """A FrameSource whose frames are files."""
+
+    def files(self) -> tuple[Path, ...] | None:
+        """Return the file of each frame; None where they are in no files of their own."""
+        ...
+
+
+def files(source: FrameSource) -> tuple[Path, ...] | None:
+    """Return the files of any source, as ``FileSource.files``.
+
+    Args:
+        source: What the frames are from.
+    """
+    return source.files() if isinstance(source, FileSource) else None
+
+
 @dataclasses.dataclass(frozen=True)
 class Sequence:
     """One target in one video.
@@ -135,6 +154,10 @@ class _Part:
 
     def label(self, index: int) -> str:
         return self.whole.label(self.first + index)
+
+    def files(self) -> tuple[Path, ...] | None:
+        found = files(self.whole)
+        return found and found[self.first : self.first + self.count]
 
 
 def original(source: FrameSource, index: int) -> tuple[FrameSource, int]:

@@ -64,6 +64,7 @@ class Video:
         identity: A digest that changes when the file or folder does; None for a live source.
         dropped: The number of frames of a live source that nobody waited for, so far.
         broken: Why a live source ended, where that was an error.
+        files: The files that it is read from, in their order; none of a live source.
     """
 
     source: str
@@ -74,6 +75,7 @@ class Video:
     _frames: Iterator[Moment]
     dropped: int = 0
     broken: str = ""
+    files: tuple[Path, ...] = ()
 
     def __iter__(self) -> Iterator[Moment]:
         """Iterate over the remaining frames.
@@ -220,7 +222,8 @@ def _pictures(path: Path, paths: list[Path]) -> Video:
     images = frames.stream(ImageFiles(tuple(paths), upright=True))
     moments = (Moment(index / ASSUMED_RATE, image) for index, image in enumerate(images))
     name = path.resolve().name if path.is_dir() else path.stem
-    return Video(str(path), name, False, len(paths), _digest(paths), moments)
+    identity = _digest(paths)
+    return Video(str(path), name, False, len(paths), identity, moments, files=tuple(paths))
 
 
 def _file(path: Path) -> Video:
@@ -237,7 +240,8 @@ def _stream(source: str, container: Container, path: Path | None) -> Video:
         count = round(float(stream.average_rate) * file.duration / av.time_base)
     name = Path(source.split("?")[0].rstrip("/")).stem or "stream"
     identity = None if path is None else _digest([path])
-    video = Video(source, name, live, count, identity, iter(()))
+    files = () if path is None else (path,)
+    video = Video(source, name, live, count, identity, iter(()), files=files)
     if live:
         video._frames = _live(video, container)
     else:

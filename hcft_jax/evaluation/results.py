@@ -4,6 +4,8 @@ A box file has one line ``x,y,w,h`` per frame, **1-based**, as MATLAB programs e
 ``util.boxes.parse`` reads it.
 """
 
+import hashlib
+import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +16,7 @@ import numpy.typing as npt
 
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.util import text
-from hcft_jax.util.boxes import to_file
+from hcft_jax.util.boxes import LARGEST, Boxes, parse, to_file
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
@@ -23,19 +25,73 @@ def write_boxes(path: str | Path, boxes: npt.ArrayLike) -> None:
     """Write 0-based boxes ``[T, 4]`` as 1-based lines with four decimals, whole or not at all.
 
     Raises:
-        InputError: a box is not finite, or the folder cannot be written to.
+        InputError: a box is not finite or in no image, or the folder cannot be written to.
+    """
+    content = formatted(path, boxes)
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def formatted(path: str | Path, boxes: npt.ArrayLike) -> bytes:
+    """Return the content of a result file, as ``write_boxes`` writes it.
+
+    Args:
+        path: The file, for messages.
+        boxes: ``[T, 4]``, 0-based.
+
+    Raises:
+        InputError: a box is not finite, or in no image.
     """
     rows = to_file(boxes)
     if rows.ndim != 2 or rows.shape[1] != 4 or not len(rows):
         raise ValueError(f"boxes of shape {rows.shape}, want [T, 4]")
-    bad = ~np.isfinite(rows).all(axis=1)
+    for what, bad in (
+        ("is not finite", ~np.isfinite(rows).all(axis=1)),
+        (f"is beyond {LARGEST:g} pixels", (np.abs(rows) > LARGEST).any(axis=1)),
+    ):
+        if bad.any():
+            raise InputError(
+                f"{path}: not written, box {int(bad.argmax()) + 1} of {len(rows)} {what} (check "
+                "the tracker's settings)"
+            )
+    file = io.BytesIO()
+    np.savetxt(file, rows, fmt="%.4f", delimiter=",")
+    return file.getvalue()
+
+
+def read_boxes(path: str | Path, *, empty: bool = False) -> Boxes:
+    """Read a result file of this program: 1-based, ``[T, 4]``.
+
+    Args:
+        path: The file.
+        empty: Whether a box may be empty (w or h <= 0), as those of some other trackers are.
+
+    Raises:
+        InputError: it cannot be read, or a row is no box in an image.
+    """
+    boxes = parse(path)
+    bad = (np.abs(boxes) > LARGEST).any(axis=1)
+    if not empty:
+        bad |= (boxes[:, 2:] <= 0).any(axis=1)
     if bad.any():
         raise InputError(
-            f"{path}: not written, box {int(bad.argmax()) + 1} of {len(rows)} is not finite "
-            "(check the tracker's settings)"
+            f"{path}, line {int(bad.argmax()) + 1}: no box in an image; remove the file"
         )
-    with replacing(path) as temporary:
-        np.savetxt(temporary, rows, fmt="%.4f", delimiter=",")
+    return boxes
+
+
+def digest(content: bytes | Path) -> str:
+    """Return what identifies the boxes of a result file, whatever ends its lines.
+
+    Args:
+        content: The file, or what is in it.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    if isinstance(content, Path):
+        content = "\n".join(text.lines(content, empty=True)).encode()
+    return hashlib.blake2b(b"\n".join(content.split()), digest_size=16).hexdigest()
 
 
 def write_json(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -64,6 +120,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{path}, line {error.lineno}: not JSON ({error.msg}); remove it"
         ) from error
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits, deep nesting
+        raise InputError(f"{path}: not JSON that was written here; remove it") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object")
     return content

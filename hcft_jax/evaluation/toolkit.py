@@ -10,7 +10,7 @@ import scipy.io
 from hcft_jax.evaluation.metrics import valid
 from hcft_jax.evaluation.regions import to_boxes
 from hcft_jax.util import matlab, opening
-from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.boxes import LARGEST, Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 from hcft_jax.util.matlab import MatlabCell, MatlabStruct
@@ -133,9 +133,12 @@ def align(
         annotated_from: The file number of the first annotated frame; None if it is the same.
 
     Raises:
-        InputError: the run covers other frames.
+        InputError: the run covers other frames, or a box is in no image.
     """
     boxes, start = published
+    if (far := (np.abs(boxes) > LARGEST).any(axis=1)).any():  # not so for NaN
+        number = int(far.argmax())
+        raise InputError(f"box {number + 1} is in no image ({_shown(boxes[number])})")
     before = first_frame - (first_frame if annotated_from is None else annotated_from)
     if len(boxes) == len(truth):
         lead = 0
@@ -152,3 +155,7 @@ def align(
             f"{first_frame}"
         )
     return np.concatenate([rows, np.full((len(truth) - count, 4), np.nan)])
+
+
+def _shown(box: Boxes) -> str:
+    return ", ".join(f"{value:g}" for value in box)

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hcft_jax.util.errors import InputError, SettingError
+from hcft_jax.util.errors import InputError, SettingError, foreign
 from hcft_jax.util.names import listed, near
 
 _PACKAGE = "hcft_jax.configs"
@@ -64,11 +64,6 @@ def execute(path: Path, function: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    try:
+    with foreign(lambda text: InputError(f"{path}: {text}")):  # where it broke, in one line
         spec.loader.exec_module(module)
         return getattr(module, function)()
-    except InputError:
-        raise
-    except Exception as error:  # the file is the user's: say where it broke, in one line
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"{path}: {text}") from error

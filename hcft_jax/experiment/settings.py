@@ -211,11 +211,8 @@ class Experiment:
             values["tracker"] = self.method
         return values
 
-    def folder(self, weights_digest: str) -> str:
-        """Return ``<label>-<hash>``: the hash covers whatever the boxes depend on.
-
-        The end of a long label is left out, and what not every file system takes is replaced.
-        """
+    def digest(self, weights_digest: str) -> str:
+        """Return a digest of all settings that boxes depend on, with the network's weights."""
         tracker = self.settings()["tracker"]
         if self.method == METHOD:
             for field_ in fields(TrackerConfig):
@@ -229,8 +226,15 @@ class Experiment:
         if self.decode != DECODE[0]:  # folders from before there was a choice have their names
             parts["decode"] = self.decode
         text = json.dumps(parts, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def folder(self, weights_digest: str) -> str:
+        """Return ``<label>-<hash>``, where the hash is the beginning of ``digest``.
+
+        The end of a long label is left out, and what not every file system takes is replaced.
+        """
         label = re.sub(r"[^\w .,+=-]", "_", self.label, flags=re.ASCII)[:_LONGEST_LABEL]
-        return f"{label}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        return f"{label}-{self.digest(weights_digest)[:8]}"
 
 
 def folders(

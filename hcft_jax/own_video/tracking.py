@@ -3,11 +3,15 @@
 ``run`` opens the video, finds the first boxes, makes the targets and tracks them. The files are in
 ``OUTPUT_DIR/<label>-<hash>/video/<name>-<hash>/``: ``boxes.csv`` (for several targets
 ``boxes-1.csv``, ...), ``overlay.mp4`` (or ``layers.mp4``) and ``summary.json``. The second hash is
-that of the video and the first boxes, and a video whose files exist is not tracked again. Ctrl-C
-and a bad frame leave the frames before them in ``partial/`` in that folder.
+that of the video and the first boxes. A video whose files exist is not tracked again, if they are
+of its identity (``run.identity``, in ``summary.json``): a copy of it finds them, and another
+content or method does not. Ctrl-C and a bad frame leave the frames before them in ``partial/`` in
+that folder.
 """
 
 import contextlib
+import dataclasses
+import glob
 import hashlib
 import itertools
 import json
@@ -31,16 +35,18 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.sampling import PAPER, Layout
 from hcft_jax.core.target import place
 from hcft_jax.data import video
+from hcft_jax.data.contents import Contents
 from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment, Video
 from hcft_jax.evaluation import results
 from hcft_jax.experiment.settings import Experiment, OwnVideo, folders
 from hcft_jax.own_video.gui import Gui
 from hcft_jax.run.environment import device, versions
+from hcft_jax.run.identity import Identity
 from hcft_jax.run.several import Several
-from hcft_jax.util import boxes
+from hcft_jax.util import boxes, interrupts
 from hcft_jax.util.errors import InputError, InputWarning, SettingError
-from hcft_jax.util.files import replacing
+from hcft_jax.util.files import reclaim, replacing
 from hcft_jax.visual import overlay
 from hcft_jax.visual.film import Film, codec
 from hcft_jax.visual.layers_view import LayersView
@@ -76,8 +82,10 @@ def run(experiment: Experiment) -> str:
         starts = first_boxes(own, first.image, gui, experiment.tracker.layout)
         weights = lookup.find(experiment.weights, experiment.tracker.backbone)
         files = VideoFiles.of(experiment, source, starts, weights.digest)
-        if source.identity is not None and files.exist:
-            return f"kept, it is there: {files.folder}"
+        reclaim(files.folder)
+        identity = _identity(experiment, source, starts, weights.digest)
+        if source.identity is not None and (there := files.found(identity)):
+            return f"kept, it is there: {there}"
         tracker = Tracker(experiment, weights)
         targets: OneTarget | SeveralTargets = SeveralTargets(tracker, starts)
         if own.boxes is None:
@@ -85,7 +93,18 @@ def run(experiment: Experiment) -> str:
         if gui is not None and not own.show:
             gui.close()
             gui = None
-        return track(experiment, source, itertools.chain([first], moments), targets, files, gui)
+        identity.begin()
+        moments = itertools.chain([first], moments)
+        return track(experiment, source, moments, targets, files, identity, gui)
+
+
+def _identity(
+    experiment: Experiment, source: Video, starts: Sequence[Box], digest: str
+) -> Identity:
+    """Return what the boxes depend on; a live source has no files."""
+    settings = experiment.digest(digest)
+    last = len(source.files) - 1
+    return Identity(settings, tuple(starts), Contents(source.files), 0, last)
 
 
 def first_boxes(own: OwnVideo, image: Frame, gui: Gui | None, layout: Layout = PAPER) -> list[Box]:
@@ -195,7 +214,46 @@ class VideoFiles:
     @property
     def exist(self) -> bool:
         """Whether the video was tracked to its end before."""
-        return all(p.exists() for p in [*self.tables, *([self.overlay] if self.overlay else [])])
+        overlay = [self.overlay] if self.overlay else []
+        return all(p.exists() for p in [*self.tables, *overlay, self.summary])
+
+    @property
+    def summary(self) -> Path:
+        """What was tracked and how; written last."""
+        return self.folder / "summary.json"
+
+    def found(self, identity: Identity) -> Path | None:
+        """Return the folder that has these files of an identity; None where none has.
+
+        That is this folder, or one of a copy of the video by the same name. A line on stderr tells
+        of files here that are of another identity, or of an unknown one, which are kept.
+
+        Raises:
+            InputError: A summary here is damaged.
+        """
+        if self.exist:
+            recorded = results.read_json(self.summary).get("identity")
+            if recorded is None:
+                _note(f"{self.folder}: no record of the version of the method; it is kept")
+                return self.folder
+            if not (difference := identity.differs(recorded)):
+                return self.folder
+            _note(f"{self.folder}: tracked anew ({difference})")
+            return None
+        name, _, _ = self.folder.name.rpartition("-")
+        try:
+            beside = sorted(self.folder.parent.glob(f"{glob.escape(name)}-????????"))
+        except OSError:
+            return None
+        for folder in beside:
+            overlay = self.overlay and folder / self.overlay.name
+            other = dataclasses.replace(self, folder=folder, overlay=overlay)
+            with contextlib.suppress(InputError):
+                if other.exist:
+                    recorded = results.read_json(other.summary).get("identity")
+                    if recorded is not None and not identity.differs(recorded):
+                        return folder
+        return None
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[tuple[list[IO[str]], Film | None]]:
@@ -221,6 +279,7 @@ def track(
     moments: Iterator[Moment],
     targets: OneTarget | SeveralTargets,
     files: VideoFiles,
+    identity: Identity,
     gui: Gui | None,
 ) -> str:
     """Track to the end of the video and write all files; return a line for the user."""
@@ -239,6 +298,7 @@ def track(
             with bar, _ended_by_ctrl_c(source):
                 started = time.perf_counter()
                 for moment in itertools.chain([first], moments):
+                    interrupts.check()
                     panel = targets.panel(moment.image) if drawn else None
                     if count:
                         found = targets.update(moment.image)
@@ -253,17 +313,19 @@ def track(
                             raise KeyboardInterrupt
                     bar.update()
                     seconds = time.perf_counter() - started
+            recorded = {} if source.identity is None else {"identity": identity.recorded()}
     except (KeyboardInterrupt, InputError, jax.errors.JaxRuntimeError) as error:
         if count:
             _note(f"{count} frames are in {files.partial}")
         if isinstance(error, jax.errors.JaxRuntimeError):  # mostly: out of memory
+            interrupts.check()
             line = str(error).splitlines()[0]
             raise InputError(f"{source.source}: the device failed: {line}") from error
         raise
     if source.broken:
         _note(f"{source.source} ended: {source.broken}")
     summary = {"frames": count, "dropped": source.dropped, "lost": lost, "seconds": seconds}
-    _write_summary(experiment, source, files, summary)
+    _write_summary(experiment, source, files, summary | recorded)
     rate = f"{(count - 1) / seconds:.1f} frames/s, " if count > 1 else ""
     dropped = f"{source.dropped} dropped, " if source.live else ""
     return f"{count} frames, {dropped}{rate}lost in {lost}: {files.folder}"
@@ -281,6 +343,7 @@ def _ended_by_ctrl_c(source: Video) -> Iterator[None]:
     except KeyboardInterrupt:
         if not source.live:
             raise
+        interrupts.answered()
 
 
 def _write_rows(tables: list[IO[str]], number: int, moment: Moment, found: list[Result]) -> None:
@@ -330,4 +393,4 @@ def _write_summary(
         "command": sys.argv,
         **counts,
     }
-    results.write_json(files.folder / "summary.json", content)
+    results.write_json(files.summary, content)

@@ -20,6 +20,9 @@ from hcft_jax.util.errors import InputError
 
 Boxes = npt.NDArray[np.float64]
 
+LARGEST = 1e7
+"""The largest number of a box, in pixels: what is beyond it is in no image."""
+
 _SEPARATOR = re.compile(r"\s*[,;]\s*|\s+")
 # One pattern for a whole row: a benchmark has a million rows, and most files have no fault.
 _ROW = re.compile(

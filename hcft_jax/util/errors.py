@@ -1,11 +1,14 @@
 """The exceptions for a user's mistake, and how commands report them."""
 
 import contextlib
+import errno
 import functools
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, Concatenate, ParamSpec
+
+from hcft_jax.util import interrupts
 
 _Given = ParamSpec("_Given")
 _Main = Callable[Concatenate[list[str], _Given], int]
@@ -43,6 +46,46 @@ class InputWarning(UserWarning):
     """
 
 
+class StorageError(InputError):
+    """An error of the place that results go to: every further file would fail as well.
+
+    The disk or the quota is full, or the file system has become read-only. It ends a command, where
+    another ``InputError`` is that of one sequence.
+    """
+
+
+_OF_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
+
+
+def of_storage(error: Exception, message: str) -> InputError:
+    """Return the ``InputError``, or ``StorageError``, for a file that could not be written.
+
+    Args:
+        error: What the system or a library says.
+        message: The line for the user, without the reason.
+    """
+    kind = StorageError if getattr(error, "errno", None) in _OF_STORAGE else InputError
+    return kind(f"{message} ({getattr(error, 'strerror', None) or error})")
+
+
+@contextlib.contextmanager
+def foreign(problem: Callable[[str], InputError]) -> Iterator[None]:
+    """Turn whatever a user's own code raises into an ``InputError``; Ctrl-C stays what it is.
+
+    ``sys.exit()`` is one, too: it would end the command as if all were done.
+
+    Args:
+        problem: Makes the error from one line that says what was raised.
+    """
+    try:
+        yield
+    except (InputError, KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise problem(text) from error
+
+
 def report(error: InputError) -> int:
     """Print an error as a command does, a setting with its flag; return the exit status 2."""
     dashes = "--" if isinstance(error, SettingError) else ""
@@ -50,26 +93,42 @@ def report(error: InputError) -> int:
     return 2
 
 
+def finish(work: Callable[[], int], interrupted: str = "interrupted") -> int:
+    """Do the work of a command and return its exit status.
+
+    That is the status of the work; or that of ``report`` for an ``InputError``; or, after the line
+    ``interrupted``, 130 for Ctrl-C and 143 for SIGTERM.
+
+    Args:
+        work: What is done; it returns a status.
+        interrupted: What to say of an interrupted command: what is kept.
+    """
+    with interrupts.working():
+        try:
+            return work()
+        except InputError as error:
+            return report(error)
+        except KeyboardInterrupt as error:
+            print(interrupted, file=sys.stderr)
+            return interrupts.status(error)
+
+
 def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main[_Given]]:
     """Make a function of ``argv`` the main function of a command that understands flags only.
 
-    It returns the exit status: the function's own; that of ``report`` for an ``InputError``; 130
-    after the line ``interrupted``, which says what is kept, for Ctrl-C.
+    It ends as ``finish`` says, with the line ``interrupted`` where it was.
     """
 
     def of(function: _Main[_Given]) -> _Main[_Given]:
         @functools.wraps(function)
         def main(argv: list[str], *args: _Given.args, **kwargs: _Given.kwargs) -> int:
-            try:
+            def work() -> int:
                 if argv[1:]:
                     raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
                 with _notes():
                     return function(argv, *args, **kwargs)
-            except InputError as error:
-                return report(error)
-            except KeyboardInterrupt:
-                print(interrupted, file=sys.stderr)
-                return 130
+
+            return finish(work, interrupted)
 
         return main
 

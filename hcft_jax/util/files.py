@@ -1,12 +1,22 @@
 """Files that appear whole or not at all: they get a temporary name first and are renamed."""
 
 import contextlib
+import functools
+import hashlib
 import os
+import platform
+import re
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import of_storage
+
+_TEMPORARY = re.compile(
+    r"\.(?:(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-)?[a-z0-9_]{8}\.tmp(?:\.\w+)?"
+)
+_FORGOTTEN = 7 * 24 * 3600.0  # seconds
 
 
 @contextlib.contextmanager
@@ -16,18 +26,21 @@ def replacing(path: str | Path, partial: str | Path | None = None) -> Iterator[P
     The suffix is kept (video writers choose their format by it). On any exception, Ctrl-C too,
     ``path`` stays as it was, and the temporary file is removed, or renamed to ``partial`` where
     that is given and the file is not empty. Missing folders are made. An earlier ``partial`` is
-    removed when the block succeeds.
+    removed when the block succeeds. What a process that was killed has left is found by
+    ``reclaim``.
 
     Raises:
-        InputError: The folder cannot be made or written to, or the disk is full.
+        InputError: The folder cannot be made or written to; a ``StorageError`` where the disk is
+            full.
     """
     path = Path(path)
+    prefix = f".{_here()}-{os.getpid()}-"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=f".tmp{path.suffix}")
+        _tidied(path.parent.absolute())
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=f".tmp{path.suffix}")
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(f"{path.parent}: cannot write there ({reason})") from error
+        raise of_storage(error, f"{path.parent}: cannot write there") from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -43,10 +56,67 @@ def replacing(path: str | Path, partial: str | Path | None = None) -> Iterator[P
             Path(partial).parent.mkdir(parents=True, exist_ok=True)
             temporary.replace(partial)
         if isinstance(error, OSError):
-            raise InputError(f"{path}: not written ({error.strerror or error})") from error
+            raise of_storage(error, f"{path}: not written") from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@functools.cache
+def _tidied(folder: Path) -> None:
+    """Remove what killed processes have left in a folder, when this one first writes there."""
+    reclaim(folder, below=False)
+
+
+def reclaim(folder: str | Path, *, below: bool = True) -> int:
+    """Remove the temporary files of dead processes in a folder and below; return how many.
+
+    A process is known to be dead where it ran on this machine and is not there any more. A file of
+    another machine, or of a program that did not note its process, is one that nobody has written
+    to for a week.
+
+    Args:
+        folder: Where ``replacing`` was used. Nothing happens where it is not there.
+        below: Whether the folders in it are looked at, too.
+    """
+    removed = 0
+    for place, folders, names in os.walk(folder):
+        if not below:
+            folders.clear()
+        for name in names:
+            if match := _TEMPORARY.fullmatch(name):
+                path = Path(place, name)
+                with contextlib.suppress(OSError):
+                    if _abandoned(path, match["machine"], int(match["process"] or 0)):
+                        path.unlink()
+                        removed += 1
+    return removed
+
+
+def _abandoned(path: Path, machine: str | None, process: int) -> bool:
+    if machine == _here() and os.name == "posix":  # elsewhere the signal 0 would end it
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            return True
+        except OSError:  # of another user
+            return False
+        return False
+    return time.time() - path.stat().st_mtime > _FORGOTTEN
+
+
+@functools.cache
+def _here() -> str:
+    """Return a name of this machine, within which a process has one number.
+
+    Containers may share the name of their machine, and still count processes of their own.
+    """
+    try:
+        space = os.stat("/proc/self/ns/pid").st_ino
+    except OSError:  # not Linux
+        space = 0
+    text = f"{platform.node()} {space}"
+    return hashlib.blake2b(text.encode(errors="replace"), digest_size=4).hexdigest()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import av.error
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, of_storage
 from hcft_jax.util.files import replacing
 
 _CLOCK = 60_000  # ticks per second: exact for the usual frame rates, and MPEG-4 takes no more
@@ -138,8 +138,7 @@ class Film:
         except InputError:
             raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{self.path}: cannot write the video ({reason})") from error
+            raise of_storage(error, f"{self.path}: cannot write the video") from error
 
 
 def _size(shape: tuple[int, ...]) -> str:

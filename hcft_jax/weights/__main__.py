@@ -8,11 +8,12 @@
 """
 
 import argparse
+import functools
 import sys
 from collections.abc import Sequence
 
 from hcft_jax.backbones import registry
-from hcft_jax.util.errors import InputError, report
+from hcft_jax.util.errors import finish
 from hcft_jax.weights import importers
 from hcft_jax.weights.lookup import check, convert, fetch
 
@@ -30,26 +31,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts.add_argument("--preset", choices=importers.PRESETS, help="which training a .pth file has")
     commands.add_parser("check", help="self-test of a file").add_argument("path")
     options = parser.parse_args(arguments)
-    try:
-        if options.command == "check":
-            return 0 if check(options.path) else 1
-        if options.command == "fetch":
-            path = fetch(options.backbone, options.url)
-            print(f"{registry.get(options.backbone).title} is in {path}")
-        else:
-            weights = convert(options.source, options.dest, options.preset)
-            origin, order = weights.metadata["origin"], weights.metadata["source_channel_order"]
-            mean, std = (weights.params["normalization"][key] for key in ("mean", "std"))
-            about = f"mean {mean}" if mean.size == 3 else f"mean image {mean.shape}"
-            print(
-                f"{options.source}: {weights.backbone.title}, {origin['preset']}, channels {order} "
-                f"-> RGB, {about}, std {std}"
-            )
-            if architecture := weights.params.get("architecture"):
-                print(f"{options.source}: {architecture}")
-            print(f"{options.dest}: written, digest {weights.digest}")
-    except InputError as error:
-        return report(error)
+    return finish(functools.partial(_work, options))
+
+
+def _work(options: argparse.Namespace) -> int:
+    if options.command == "check":
+        return 0 if check(options.path) else 1
+    if options.command == "fetch":
+        path = fetch(options.backbone, options.url)
+        print(f"{registry.get(options.backbone).title} is in {path}")
+    else:
+        weights = convert(options.source, options.dest, options.preset)
+        origin, order = weights.metadata["origin"], weights.metadata["source_channel_order"]
+        mean, std = (weights.params["normalization"][key] for key in ("mean", "std"))
+        about = f"mean {mean}" if mean.size == 3 else f"mean image {mean.shape}"
+        print(
+            f"{options.source}: {weights.backbone.title}, {origin['preset']}, channels {order} "
+            f"-> RGB, {about}, std {std}"
+        )
+        if architecture := weights.params.get("architecture"):
+            print(f"{options.source}: {architecture}")
+        print(f"{options.dest}: written, digest {weights.digest}")
     return 0
 
 

@@ -180,17 +180,18 @@ def test_a_run_whose_workers_die_too_often_fails_and_the_others_go_on(
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_the_workers_and_keeps_what_is_finished(
-    two_nodes: Nodes, tmp_path: Path
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_workers_and_keeps_what_is_finished(
+    two_nodes: Nodes, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     (tmp_path / "grid.py").write_text(TEXT)
     command = Command(tmp_path, draw(tmp_path / "data", 20, 1000))
     ray = ["--engine=ray", f"--ray_address={two_nodes.address}", "--ray_cpus=1"]
     with command.start(*ray) as process:
         wait_for(command.boxes, process)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         _, err = process.communicate(timeout=600)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert "the same command continues" in err
     assert "Traceback" not in err
     assert command.table()["settings"]

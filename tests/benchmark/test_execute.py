@@ -1,17 +1,20 @@
 """Runs in lanes: the files of one after the other, whatever fails beside them."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
+from PIL import Image
 
 from hcft_jax.benchmark import benchmark, execute, record
 from hcft_jax.benchmark.outcome import Outcome, Row
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
+from hcft_jax.data.frames import read_image
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import batch
@@ -104,6 +107,17 @@ def test_what_is_finished_is_not_tracked_again(
     again = run(data, tmp_path, lanes=2)
     assert taken == ["synthetic-1"]
     assert len(again.rows("ope")) == len(FRAMES)
+
+
+def test_lanes_track_other_frames_of_the_same_names_anew(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "data")
+    before = boxes(run(tmp_path / "data", tmp_path / "out", lanes=2))
+    image = sorted((tmp_path / "data" / "synthetic-1" / "img").iterdir())[3]
+    pixels = read_image(image)
+    Image.fromarray(np.roll(pixels, 9, axis=1)).save(image)
+    again = boxes(run(tmp_path / "data", tmp_path / "out", lanes=2))
+    assert {name for name in again if again[name] != before[name]} == {"ope/synthetic-1.txt"}
+    assert again == boxes(run(tmp_path / "data", tmp_path / "fresh", lanes=2))
 
 
 @pytest.mark.parametrize("frame", [0, 4])

@@ -1,10 +1,12 @@
+import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 import scipy.io
 
-from hcft_jax.evaluation import result_folders, results
+from hcft_jax.evaluation import result_folders, results, summary
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.evaluation.result_folders import FORMATS
 from hcft_jax.util.boxes import Boxes
@@ -247,3 +249,21 @@ def test_a_damaged_mat_file_is_one_problem(
     (problem,) = read.problems
     assert problem.line.startswith(f"{place}: cannot be read as a MATLAB file")
     assert set(read.boxes["my_tracker"]) == set(small.targets)
+
+
+@pytest.mark.parametrize("form", ["plain", "otb"])
+@pytest.mark.parametrize("row", [[1e300, 1, 9, 9], [1, 1, 1e200, 1e200], [-3e8, 1, 9, 9]])
+def test_boxes_in_no_image_are_the_fault_of_their_file_alone(
+    form: str, row: list[float], everyone: Everyone, small: Benchmark, tmp_path: Path
+) -> None:
+    everyone["CNN-SVM"]["One"][1] = row
+    result_folders.export(everyone, small, form, tmp_path)
+    read = result_folders.load([tmp_path], small)
+    (problem,) = read.problems
+    assert (problem.tracker, problem.sequence) == ("CNN-SVM", "One")
+    assert "One" in problem.line
+    assert "box 2 is in no image" in problem.line
+    assert set(read.boxes["my_tracker"]) == set(small.targets)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        json.dumps(summary.summary(summary.evaluate(read, small)), allow_nan=False)

@@ -30,7 +30,7 @@ def test_lines_are_1_based_with_four_decimals(tmp_path: Path) -> None:
     assert (tmp_path / "deep" / "a.txt").read_text() == "1.0000,10.5000,20.0000,30.0000\n"
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300, -1e8])
 def test_boxes_that_are_not_finite_are_not_written(value: float, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="box 2 of 2"):
         results.write_boxes(tmp_path / "a.txt", np.array([[0, 0, 1, 1], [0, value, 1, 1]]))

@@ -154,6 +154,9 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
         (None, "no file"),
         ("x = 1\n", "AttributeError"),
         ("def get_config(:\n", "SyntaxError"),
+        ("import sys\nsys.exit()\n", "SystemExit"),
+        ("def get_config():\n    raise SystemExit(0)\n", "SystemExit: 0"),
+        ("class Odd(BaseException): ...\nraise Odd('x')\n", "Odd: x"),
         ("def get_config():\n    return 3\n", "must return an Experiment"),
         (
             "from hcft_jax.experiment.settings import derive\n"

@@ -313,8 +313,9 @@ def test_a_bad_call_is_one_line(
     assert not done.folder.exists()
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_command_keeps_what_it_has(
-    frames: list[Frame], box: str, tmp_path: Path
+    frames: list[Frame], box: str, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     clip = films.write(tmp_path / "long.mkv", frames * 200)
     out = tmp_path / "out"
@@ -327,9 +328,9 @@ def test_an_interrupted_command_keeps_what_it_has(
         if tables:
             break
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == status
     assert "Traceback" not in err
     rows = table(the(out, "partial/boxes.csv"))
     assert 3 < len(rows) < 2400

@@ -383,8 +383,9 @@ def process(data: Path, tmp_path: Path) -> list[str]:
     return [sys.executable, "-m", "hcft_jax.main", "--config=otb", *flags_]
 
 
-def test_ctrl_c_keeps_what_is_finished_and_says_how_to_resume(
-    process: list[str], data: Path, tmp_path: Path
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_keeps_what_is_finished_and_says_how_to_resume(
+    process: list[str], data: Path, tmp_path: Path, number: signal.Signals, status: int
 ) -> None:
     long = Synthetic(**(vars(DRAWN) | {"seed": 2, "frames": 3000}))
     otb.write(synthetic(long), data, image_format="jpg")
@@ -394,12 +395,12 @@ def test_ctrl_c_keeps_what_is_finished_and_says_how_to_resume(
             assert time.monotonic() < deadline
             assert p.poll() is None
             time.sleep(0.05)
-        os.kill(p.pid, signal.SIGINT)
+        os.kill(p.pid, number)
         _, err = p.communicate(timeout=60)
-    assert p.returncode == 130
+    assert p.returncode == status
     assert "Traceback" not in err
     assert "the same command continues" in err
-    done = Run(130, "", err, tmp_path / "out")
+    done = Run(status, "", err, tmp_path / "out")
     assert set(done.summary["sequences"]) == {"synthetic-0", "synthetic-1"}
     assert done.written("ope/.*") == []  # nothing half-written
 

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 
-from hcft_jax.util.errors import InputError, InputWarning, SettingError, command
+from hcft_jax.util.errors import InputError, InputWarning, SettingError, command, foreign
 
 
 @command("interrupted; nothing is lost")
@@ -59,3 +59,19 @@ def test_a_warning_of_the_input_is_one_note(capsys: pytest.CaptureFixture[str]) 
 
     assert main(["x"]) == 0
     assert capsys.readouterr().err == "note: a\nnote: b\n"
+
+
+@pytest.mark.parametrize("raised", [SystemExit(0), BaseException("x"), ZeroDivisionError("y")])
+def test_whatever_a_users_code_raises_is_one_line(raised: BaseException) -> None:
+    with (
+        pytest.raises(InputError, match=rf"^config\.py: {type(raised).__name__}: {raised}$"),
+        foreign(lambda text: InputError(f"config.py: {text}")),
+    ):
+        raise raised
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt(), InputError("as it is")])
+def test_ctrl_c_and_what_is_said_already_pass_through_a_users_code(raised: BaseException) -> None:
+    with pytest.raises(type(raised)) as caught, foreign(InputError):
+        raise raised
+    assert caught.value is raised

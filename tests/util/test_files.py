@@ -1,10 +1,13 @@
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from hcft_jax.util.errors import InputError
+from hcft_jax.util import files
+from hcft_jax.util.errors import InputError, StorageError
 from hcft_jax.util.files import replacing
 
 
@@ -80,3 +83,45 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/below: cannot write there"):
         replacing(tmp_path / "file" / "below" / "result.txt").__enter__()
+
+
+def test_files_of_dead_processes_are_removed_and_no_others(
+    tmp_path: Path,
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        dead = process.pid
+    here = files._here()
+    gone = [f".{here}-{dead}-abcd1234.tmp.txt", f".{here}-{dead}-abcd1234.tmp"]
+    old = [f".0123abcd-{dead}-abcd1234.tmp.txt", ".abcd1234.tmp.npz"]
+    kept = [f".{here}-{os.getpid()}-abcd1234.tmp.txt", f".{here}-1-abcd1234.tmp.txt"]
+    kept += ["abcd1234.tmp.txt", ".hidden", ".tmp.txt", f".{here}-{dead}-result.txt"]
+    below = tmp_path / "below"
+    below.mkdir()
+    for name in [*gone, *old, *kept]:
+        (below / name).touch()
+    assert files.reclaim(tmp_path, below=False) == 0
+    assert files.reclaim(tmp_path) == len(gone)
+    assert {path.name for path in below.iterdir()} == {*old, *kept}
+    os.utime(below / old[0], (0, 0))
+    os.utime(below / old[1], (0, 0))
+    assert files.reclaim(tmp_path) == len(old)
+    assert {path.name for path in below.iterdir()} == set(kept)
+
+
+def test_whoever_writes_to_a_folder_tidies_it_first(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        dead = process.pid
+    left = tmp_path / f".{files._here()}-{dead}-abcd1234.tmp.txt"
+    left.touch()
+    with replacing(tmp_path / "result.txt") as temporary:
+        assert files._TEMPORARY.fullmatch(temporary.name)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.txt"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS])
+def test_a_place_that_takes_no_more_is_no_fault_of_one_file(tmp_path: Path, number: int) -> None:
+    with pytest.raises(StorageError), replacing(tmp_path / "result.txt"):
+        raise OSError(number, os.strerror(number))
+    with pytest.raises(InputError) as other, replacing(tmp_path / "result.txt"):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+    assert not isinstance(other.value, StorageError)
