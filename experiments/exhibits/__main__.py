@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.data import datasets
@@ -41,6 +41,7 @@ from hcft_jax.evaluation.plots import KINDS
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
+from hcft_jax.util import entry
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
 
@@ -336,4 +337,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

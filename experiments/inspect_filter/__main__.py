@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
@@ -38,7 +38,7 @@ from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run import together
 from hcft_jax.run.environment import versions
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.util.files import replacing
 from hcft_jax.weights.native import Weights
@@ -279,4 +279,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

@@ -32,7 +32,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Backbone
@@ -42,7 +42,7 @@ from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation.results import write_boxes, write_json
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup, native
 from hcft_jax.weights.native import Weights
@@ -236,4 +236,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

@@ -19,13 +19,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PROJECTION
 from hcft_jax.data import pictures
 from hcft_jax.evaluation.results import write_json
+from hcft_jax.util import entry
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.util.files import replacing
 from hcft_jax.weights import lookup, native
@@ -124,4 +125,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "of the places in the photos")
     flags.DEFINE_string("output", "projected.npz", "the file of weights")
     flags.DEFINE_bool("without_network", False, "write the projections alone")
-    app.run(main)
+    entry.run(main)

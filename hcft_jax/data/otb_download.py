@@ -11,7 +11,6 @@ it) and moved to its place whole. So a complete sequence is never fetched again,
 command continues after any interruption.
 """
 
-import argparse
 import contextlib
 import shutil
 import sys
@@ -20,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hcft_jax.data import datasets, unpacking
-from hcft_jax.util import download
+from hcft_jax.util import download, entry
 from hcft_jax.util.errors import InputError, SettingError, report
 from hcft_jax.util.names import key, near
 
@@ -137,7 +136,7 @@ def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m hcft_jax.data.otb_download")
+    parser = entry.Arguments(prog="python -m hcft_jax.data.otb_download")
     commands = parser.add_subparsers(dest="dataset", required=True)
     parts = commands.add_parser("otb", help="the sequences of OTB-100, from the benchmark's server")
     parts.add_argument("--sequences", default="", help="names, separated by commas [all]")
@@ -145,9 +144,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output_dir", default="OTB100", help="the folder that receives them [OTB100]"
     )
     parts.add_argument("--url", default=OTB_URL, help=f"the server of URL/<Name>.zip [{OTB_URL}]")
-    options = parser.parse_args(arguments)
-    folder = Path(options.output_dir)
     try:
+        options = parser.parse_args(arguments)
+        folder = Path(options.output_dir)
         failed = fetch_all(list(filter(None, options.sequences.split(","))), folder, options.url)
     except InputError as error:
         return report(error)
@@ -163,4 +162,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry.guarded(main)

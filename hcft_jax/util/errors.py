@@ -1,6 +1,7 @@
 """The exceptions for a user's mistake, and how commands report them."""
 
 import functools
+import re
 import sys
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
@@ -37,7 +38,9 @@ class SettingError(InputError):
 def report(error: InputError) -> int:
     """Print an error as a command does, a setting with its flag; return the exit status 2."""
     dashes = "--" if isinstance(error, SettingError) else ""
-    print(f"error: {dashes}{error}", file=sys.stderr)
+    # a path may have line ends, and what else a terminal would obey
+    line = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], str(error))
+    print(f"error: {dashes}{line}", file=sys.stderr)
     return 2
 
 
@@ -57,6 +60,9 @@ def command(interrupted: str = "interrupted") -> Callable[[_Main[_Given]], _Main
                 return function(argv, *args, **kwargs)
             except InputError as error:
                 return report(error)
+            except OSError as error:  # of the system, wherever nobody has expected it
+                place = error.filename or "the system"
+                return report(InputError(f"{place}: {error.strerror or error}"))
             except KeyboardInterrupt:
                 print(interrupted, file=sys.stderr)
                 return 130

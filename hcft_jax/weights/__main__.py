@@ -7,11 +7,10 @@
     python -m hcft_jax.weights check FILE
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
 
 from hcft_jax.backbones import registry
+from hcft_jax.util import entry
 from hcft_jax.util.errors import InputError, report
 from hcft_jax.weights import importers
 from hcft_jax.weights.lookup import check, convert, fetch
@@ -19,7 +18,7 @@ from hcft_jax.weights.lookup import check, convert, fetch
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m hcft_jax.weights")
+    parser = entry.Arguments(prog="python -m hcft_jax.weights")
     commands = parser.add_subparsers(dest="command", required=True)
     parts = commands.add_parser("fetch", help="download a backbone's public file into the cache")
     parts.add_argument("--backbone", choices=registry.BACKBONES, default=registry.DEFAULT)
@@ -29,8 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts.add_argument("dest")
     parts.add_argument("--preset", choices=importers.PRESETS, help="which training a .pth file has")
     commands.add_parser("check", help="self-test of a file").add_argument("path")
-    options = parser.parse_args(arguments)
     try:
+        options = parser.parse_args(arguments)
         if options.command == "check":
             return 0 if check(options.path) else 1
         if options.command == "fetch":
@@ -54,4 +53,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry.guarded(main)
