@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.names import listed, near
 
@@ -45,12 +46,14 @@ def own_file(name: str, field: str, known: Collection[str]) -> Path | None:
     Raises:
         InputError: there is no such file, or no such name.
     """
+    if not isinstance(name, str):
+        raise SettingError(field, f"{name!r} is neither a name nor a Python file")
     if name.endswith(".py"):
-        if not Path(name).is_file():
+        if not files.is_file(name):
             raise SettingError(field, f"no file {name}")
         return Path(name)
     if name not in known:
-        raise SettingError(field, f"no {name!r}{near(name, known)}; {listed(known)}")
+        raise SettingError(field, f"no {name[:60]!r}{near(name, known)}; {listed(known)}")
     return None
 
 
@@ -67,8 +70,14 @@ def execute(path: Path, function: str) -> Any:
     try:
         spec.loader.exec_module(module)
         return getattr(module, function)()
-    except InputError:
+    except KeyboardInterrupt:
         raise
-    except Exception as error:  # the file is the user's: say where it broke, in one line
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except BaseException as error:  # the file is the user's: say where it broke, in one line
+        try:
+            text = str(error)
+        except Exception:
+            text = "its message cannot be read"
+        text = " ".join(f"{type(error).__name__}: {text}".split())
         raise InputError(f"{path}: {text}") from error

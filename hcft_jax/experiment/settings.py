@@ -24,6 +24,8 @@ from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.experiment import config_files
+from hcft_jax.util import fields as checks
+from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.names import listed, near
 
@@ -126,6 +128,7 @@ class Experiment:
         Raises:
             InputError: names the field, its value and what is allowed.
         """
+        checks.check(self)
         self.tracker.validate()
         if self.lanes < 1:
             raise SettingError("lanes", f"{self.lanes} must be at least 1")
@@ -205,7 +208,7 @@ class Experiment:
 
     def settings(self) -> dict[str, Any]:
         """Return all that is set, as plain data; of a baseline, ``tracker`` is its name alone."""
-        values = dataclasses.asdict(self)
+        values = dataclasses.asdict(checks.settled(self))
         del values["base"], values["otherwise"]
         if self.method != METHOD:
             values["tracker"] = self.method
@@ -251,7 +254,7 @@ def folders(
     found = [Path(e.output_dir, e.folder(digest)) for e, digest in experiments]
     taken = set(found)
     for i, own in enumerate(found):
-        if not (own / holding).exists():
+        if not files.exists(own / holding):
             of_hash = own.parent.glob(f"*-{own.name.rpartition('-')[2]}/{holding}")
             other = min({path.parent for path in of_hash} - taken, default=None)
             if other is not None:
@@ -276,8 +279,26 @@ def load(name: str) -> Experiment:
         experiment = config_files.execute(path, "get_config")
         if not isinstance(experiment, Experiment):
             raise InputError(f"{path}: get_config() must return an Experiment")
-        experiment = replace(experiment, name=path.stem)
+        experiment = replace(of_file(experiment, path), name=path.stem)
     return replace(experiment, base=experiment.tracker)
+
+
+def of_file(experiment: Experiment, path: Path) -> Experiment:
+    """Return an experiment of a user's file, with tuples for lists and Python's own numbers.
+
+    Args:
+        experiment: What a function of the file has returned.
+        path: The file, for messages.
+
+    Raises:
+        InputError: a field has another type than is declared.
+    """
+    experiment = checks.settled(experiment)
+    try:
+        checks.check(experiment)
+    except SettingError as error:
+        raise InputError(f"{path}: {error}") from error
+    return experiment
 
 
 def derive(name: str, **changes: Any) -> Experiment:
@@ -296,8 +317,12 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     equal afterwards. ``gamma="adaptive"`` stands for ``weighting="adaptive"``.
 
     Raises:
-        InputError: a value is no number where the field is one.
+        InputError: there is no such field, or a value is no number where the field is one.
     """
+    known = {name for owner in (TrackerConfig, OwnVideo, Experiment) for name in _names(owner)}
+    for name in changes:
+        if name not in known - {"tracker", "base"}:
+            raise SettingError(name, f"no such field{near(name, known)}")
     parts: dict[type, dict[str, Any]] = {TrackerConfig: {}, OwnVideo: {}, Experiment: {}}
     for name, value in changes.items():
         if name == "gamma" and value in ("adaptive", ["adaptive"], ("adaptive",)):
@@ -335,10 +360,10 @@ def _typed(name: str, value: Any, owner: type) -> Any:
         if kind == float | tuple[float, ...]:
             several = tuple(float(v) for v in (value if np.iterable(value) else [value]))
             return several[0] if len(several) == 1 else several
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         what = "a number" if kind in (float, float | None) else "a list of numbers"
         flag = flag_of(name) if owner is TrackerConfig else name
-        raise SettingError(flag, f"{_shown(value, ',')!r} is not {what}") from None
+        raise SettingError(flag, f"{_shown(value, ',')[:60]!r} is not {what}") from None
     return tuple(value) if isinstance(value, list) else value
 
 

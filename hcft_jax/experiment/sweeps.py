@@ -12,7 +12,7 @@ The table of a sweep shows the differences to its first experiment.
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hcft_jax.core.config import TrackerConfig
@@ -82,7 +82,8 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
         **values: Fields of ``TrackerConfig`` (``lambda_``), the values of each in their order.
 
     Raises:
-        InputError: an unknown configuration or field, or a value that is no number.
+        InputError: an unknown configuration or field, no list of values, or a value that is no
+            number.
     """
     if isinstance(experiment, str):
         experiment = settings.load(experiment)
@@ -93,6 +94,8 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
                 f"product: {name!r} is no field of the tracker ({', '.join(known)}); make such "
                 "experiments one by one: dataclasses.replace(experiment, name=..., ...)"
             )
+        if isinstance(values[name], str | bytes) or not isinstance(values[name], Iterable):
+            raise InputError(f"product: {name}={values[name]!r} must be a list of values")
     return [
         settings.override(experiment, dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
@@ -118,4 +121,4 @@ def load(name: str) -> Sweep:
     whole = isinstance(experiments, list | tuple) and experiments
     if not whole or not all(isinstance(e, Experiment) for e in experiments):
         raise InputError(f"{path}: get_sweep() must return a list of Experiments")
-    return Sweep(path.stem, tuple(experiments))
+    return Sweep(path.stem, tuple(settings.of_file(e, path) for e in experiments))

@@ -133,6 +133,9 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
     assert (experiment.tracker.eta, experiment.tracker.update) == (0.5, "cf2")
 
 
+OWN = "from hcft_jax import *\nget_config = lambda:"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -140,11 +143,22 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
         ("x = 1\n", "AttributeError"),
         ("def get_config(:\n", "SyntaxError"),
         ("def get_config():\n    return 3\n", "must return an Experiment"),
-        (
-            "from hcft_jax.experiment.settings import derive\n"
-            "get_config = lambda: derive('hcft', etta=1)",
-            "etta",
-        ),
+        (f"{OWN} derive('hcft', etta=1)", "etta: no such field"),
+        (f"{OWN} derive('hcft', eta=10**400)", "eta: '1000.*' is not a list of numbers"),
+        (f"{OWN} Experiment('x', tracker=None)", "tracker: None is not of the type TrackerConfig"),
+        (f"{OWN} Experiment('x', lanes='4')", "lanes: '4' is not a whole number"),
+        (f"{OWN} Experiment('x', lanes=1.5)", "lanes: 1.5 is not a whole number"),
+        (f"{OWN} Experiment('x', data_dir=b'x')", "data_dir: b'x' is not a text or None"),
+        (f"{OWN} Experiment('x', data_dir='a\\0b')", "data_dir: .* zero byte"),
+        (f"{OWN} Experiment('x', protocols='ope')", "protocols: 'ope' is not a tuple of texts"),
+        (f"{OWN} Experiment('x', TrackerConfig(gamma=None))", "gamma: None is not a tuple"),
+        (f"{OWN} Experiment('x', TrackerConfig(scales='5'))", "scales: '5' is not a whole number"),
+        (f"{OWN} Experiment('x', synthetic=Synthetic(frames=None))", "frames: None is not"),
+        (f"{OWN} Experiment('x', own=OwnVideo(box='1,2,3,4'))", "box: '1,2,3,4' is not a tuple"),
+        (f"{OWN} (yield)", "must return an Experiment"),
+        ("class Odd(BaseException): pass\ndef get_config():\n    raise Odd('so')", "Odd: so"),
+        ("def get_config():\n    return get_config()", "RecursionError"),
+        ("\0", "ValueError|SyntaxError"),
     ],
 )
 def test_a_broken_configuration_file_is_named(
@@ -156,6 +170,33 @@ def test_a_broken_configuration_file_is_named(
     with pytest.raises(InputError, match=message) as raised:
         settings.load(str(path))
     assert "broken.py" in str(raised.value)
+
+
+def test_lists_and_numbers_of_numpy_in_ones_own_file_are_what_they_stand_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import numpy as np\n"
+        f"{OWN} Experiment('x', TrackerConfig(gamma=[1.0, .5, .02], eta=np.float64(0.01)))"
+    )
+    experiment = settings.load(str(path)).validate()
+    assert experiment.tracker == TrackerConfig()
+    assert experiment.folder("w").endswith(settings.load("hcft").folder("w")[-8:])
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".py", "a\0b.py", None, 5, b"hcft"])
+def test_no_name_of_a_configuration_is_more_than_an_error(name: Any) -> None:
+    with pytest.raises(InputError):
+        settings.load(name)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("lanes", "4"), ("output_dir", None), ("overlay", 2), ("base", 3)]
+)
+def test_an_experiment_of_other_types_is_not_run(field: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"{field}: .* is not"):
+        replace(settings.load("hcft"), **{field: value}).validate()
 
 
 CHANGED: dict[str, Any] = {

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hcft_jax.util import files
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
@@ -80,3 +81,12 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="file/below: cannot write there"):
         replacing(tmp_path / "file" / "below" / "result.txt").__enter__()
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "absent", "a.txt/b"])
+def test_what_cannot_be_there_is_not_there(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.txt").touch()
+    path = f"{tmp_path}/{name}"
+    assert (files.exists(path), files.is_file(path), files.is_dir(path)) == (False, False, False)
+    assert files.is_file(tmp_path / "a.txt")
+    assert files.is_dir(tmp_path)
