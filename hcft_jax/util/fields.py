@@ -11,7 +11,6 @@ import numbers
 import reprlib
 import types
 import typing
-from collections.abc import Hashable
 from typing import Any, TypeVar
 
 from hcft_jax.util.errors import SettingError
@@ -41,7 +40,8 @@ def check(instance: Any) -> None:
     Raises:
         SettingError: A field holds something else, or a text with a zero byte.
     """
-    kinds = _kinds(type(instance))
+    owner: Any = type(instance)
+    kinds = _kinds(owner)
     for field in dataclasses.fields(instance):
         value, kind = getattr(instance, field.name), kinds[field.name]
         if not _fits(value, kind, bool(field.metadata.get("traced"))):
@@ -80,7 +80,7 @@ def _plain(value: Any) -> Any:
 
 
 @functools.cache
-def _kinds(owner: Hashable) -> dict[str, Any]:
+def _kinds(owner: type) -> dict[str, Any]:
     return typing.get_type_hints(owner)
 
 
