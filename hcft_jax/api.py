@@ -16,8 +16,8 @@ those of the benchmark.
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ from hcft_jax.data import video
 from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import single
+from hcft_jax.util import arguments, forked
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
@@ -83,8 +84,11 @@ class TrackError(InputError):
     """
 
     def __init__(self, message: str, track: Track):
-        super().__init__(message)
+        super().__init__(message, track)  # both, so that it can be pickled
         self.track = track
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Tracker:
@@ -125,19 +129,30 @@ class Tracker:
 
         Raises:
             InputError: There is no such configuration, a constant is out of range, or there are no
-                usable weights.
+                usable weights. Or this process was forked after JAX had started.
         """
         if isinstance(config, str | os.PathLike):
             config = settings.load(os.fspath(config))
         if isinstance(config, Experiment):
             weights = config.weights if weights is None else weights
             config = config.tracker
+        if not isinstance(config, TrackerConfig):
+            raise InputError(
+                f"config: {type(config).__name__} is none of a name, a file, an Experiment and a "
+                "TrackerConfig"
+            )
         self.config = config.validate()
         self._placed = _placed(weights, config)
         self._state: detection.State | None = None
         self._grid: npt.ArrayLike = ()
         self._kind: tuple[str, ...] = ()  # of the first image
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise InputError(
+            "a Tracker cannot be copied or pickled, since it holds programs and a device's memory: "
+            "make one in each process; trackers with the same weights share them"
+        )
 
     @property
     def params(self) -> Params:
@@ -174,6 +189,7 @@ class Tracker:
                 in [0, 1]; or the box is not four finite numbers, empty, outside the image, larger
                 than it, or too thin to track. The former target is then kept.
         """
+        forked.check()
         picture, kind = _prepared(image)
         if picture.dtype == np.float32 and 0 < float(picture.max()) <= 1:  # a frequent mistake
             raise InputError("image: float values are in [0, 255], and these are at most 1")
@@ -193,6 +209,7 @@ class Tracker:
             InputError: There is no target yet, or the image differs from the first one in these or
                 is not finite. The state is then unchanged, so that the next good frame can follow.
         """
+        forked.check()
         with self._lock:
             state = self.state
             picture, kind = _prepared(image)
@@ -215,13 +232,18 @@ class Tracker:
             box: (x, y, w, h) in the first frame, in pixels, 0-based.
 
         Raises:
-            InputError: There is no such video, it has no frame, or the first frame or the box
-                cannot be used.
+            InputError: There is no such video, it has no frame, ``frames`` is something else, or
+                the first frame or the box cannot be used.
             TrackError: A later frame cannot be used. The error has the track before that frame.
         """
         if isinstance(frames, str | os.PathLike | int):
             with video.opened(frames) as opened:
                 return self._track(((m.image, m.time) for m in opened), box, opened.name)
+        if isinstance(frames, bytes | Mapping) or not isinstance(frames, Iterable):
+            raise InputError(
+                f"frames: {type(frames).__name__} is neither images one after the other nor what "
+                "can be opened: a video file, a folder, a camera's number or a URL"
+            )
         given = ((image, float("nan")) for image in frames)
         return self._track(given, box, "frames")
 
@@ -267,7 +289,7 @@ def _prepared(image: Any) -> tuple[npt.NDArray[Any] | jax.Array, tuple[str, str,
     Raises:
         InputError: The image has another shape or type, or values that are not finite.
     """
-    picture = image if isinstance(image, jax.Array) else np.asarray(image)
+    picture = image if isinstance(image, jax.Array) else arguments.numbers("image", image)
     channels = picture.shape[2] if picture.ndim == 3 else 1
     if picture.ndim not in (2, 3) or channels not in (1, 3) or not picture.size:
         hint = "; leave alpha out: image[..., :3]" if channels in (2, 4) else ""
@@ -308,6 +330,9 @@ def _placed(weights: str | os.PathLike[str] | Weights | None, config: TrackerCon
     Raises:
         InputError: There are no such weights, or they are of another backbone.
     """
+    forked.check()
+    if not isinstance(weights, str | os.PathLike | Weights | None):
+        raise InputError(f"weights: {type(weights).__name__} is neither a file nor Weights")
     backbone = registry.get(config.backbone)
     with _shared_lock:
         if not isinstance(weights, Weights):

@@ -27,6 +27,7 @@ import numpy as np
 from hcft_jax.data import frames
 from hcft_jax.data.frames import MAX_PIXELS, SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Frame
+from hcft_jax.util import files
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import silent_stderr
 from hcft_jax.util.names import natural
@@ -92,7 +93,9 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
     """
     text = str(source)
     path = Path(text)
-    if text.isdecimal() or path.is_char_device():
+    if not (text.isdecimal() or "://" in text or files.exists(path)):
+        raise InputError(f"{text}: no such file, folder or camera")
+    if text.isdecimal() or ("://" not in text and path.is_char_device()):
         video = _camera(text)
     elif "://" in text:
         video = _stream(text, None)
