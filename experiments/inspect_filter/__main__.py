@@ -154,7 +154,7 @@ def chosen(frames: Many[str], sequence: Sequence) -> list[int]:
 
 def show(params: Params, look: Look, sequence: Sequence, folder: Path) -> list[str]:
     """Write a frame's figures and return the lines that list them."""
-    name, number = sequence.name.replace("$", r"\$"), look.number
+    name, number = sequence.name, look.number
     found, true = look.moved(look.found), look.moved(look.truth)
     assert found is not None  # the tracker's boxes have a size
     moved = f"found at {_arrow(found)} px"
@@ -200,7 +200,7 @@ def _arrow(moved: inspection.Floats) -> str:
 
 def compare(effects: dict[str, Effect], sequence: Sequence, folder: Path) -> list[str]:
     """Write what each layer does for the sequence; return the lines that list the files."""
-    name = sequence.name.replace("$", r"\$")
+    name = sequence.name
     title = f"{name}: centre errors with some of the layers"
     plots.save(inspection_figures.layers(effects, title), folder / "layers.png", dpi=110)
     rows = {label: _numbers(effect) for label, effect in effects.items()}
