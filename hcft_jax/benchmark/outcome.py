@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import itertools
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import Judged
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run.environment import device, versions
+from hcft_jax.util import fields
 from hcft_jax.util.boxes import parse, to_file
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights.native import Weights
@@ -36,10 +38,35 @@ class Speed:
         """Frames per second; 0 where there was one frame only."""
         return self.frames / self.seconds if self.frames else 0.0
 
+    @property
+    def possible(self) -> bool:
+        """Whether it can have been measured: finite, none below 0, and time for the frames."""
+        numbers = self.frames, self.seconds, self.compile_seconds
+        whole = all(math.isfinite(number) and number >= 0 for number in numbers)
+        return whole and (self.seconds > 0 or not self.frames)
+
     @staticmethod
     def total(speeds: "list[Speed]") -> "Speed":
         """Return the speed of all of them, one after the other."""
         return Speed(*(sum(part) for part in zip(*map(dataclasses.astuple, speeds), strict=True)))
+
+    @staticmethod
+    def read(path: Path) -> "Speed":
+        """Return the speed in a file; where it is damaged, no frames, after a line on the terminal.
+
+        Scores do not depend on it, so that it is no reason to lose them.
+        """
+        try:
+            speed = Speed(**results.read_json(path))
+            fields.check(speed)
+            if not speed.possible:
+                raise InputError("no speed that was measured")
+        except (InputError, TypeError) as error:
+            reason = str(error) if isinstance(error, InputError) else "no speed of a run"
+            place = "" if str(path) in reason else f"{path}: "
+            tqdm.write(f"note: {place}{reason}; the speed is unknown", file=sys.stderr)
+            return Speed(0, 0.0, 0.0)
+        return speed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +119,7 @@ class Outcome:
         judged = None
         if protocols.scorable(task.run, truth):
             judged = protocols.judge(task.run, boxes, truth, unscale=self.experiment.sre_unscale)
-        self.judged[task.result] = judged, Speed(**results.read_json(task.speed))
+        self.judged[task.result] = judged, Speed.read(task.speed)
 
     def rows(self, protocol: str) -> dict[str, Row]:
         """Return the sequences with all runs of the protocol finished, by name."""

@@ -5,6 +5,7 @@ recognised and how its targets are found.
 """
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.names import key, natural, near
+
+LONGEST_NAME = 240  # bytes of a target's name, so that its files have names of at most 255
 
 
 @dataclass(frozen=True)
@@ -193,6 +196,7 @@ def plain_name(name: str, where: Path) -> str:
     Raises:
         InputError: The name leads elsewhere.
     """
-    if not name or Path(name).name != name or name == "..":
+    odd = Path(name).name != name or name == ".." or re.search(r"[\x00-\x1f\x7f]", name)
+    if not name or odd or len(os.fsencode(name)) > LONGEST_NAME:
         raise InputError(f"{where}: {name[:60]!r} is not the name of a sequence")
     return name

@@ -127,11 +127,11 @@ def frame_ranges(path: Path) -> list[tuple[int, int]]:
     for number, line in enumerate(text.lines(path, empty=True), 1):
         if not (parts := text.fields(line)):
             continue
-        if len(parts) != 2 or not all(re.fullmatch("[0-9]+", part) for part in parts):
+        if len(parts) != 2:
             raise InputError(f"{path}, line {number}: expected two frame numbers, first and last")
-        first, last = map(int, parts)
-        if first > last:
-            raise InputError(f"{path}, line {number}: {first} comes after {last}")
+        first, last = (text.whole(path, number, part) for part in parts)
+        if not 0 <= first <= last:
+            raise InputError(f"{path}, line {number}: {first} comes after {last}, or before 0")
         ranges.append((first, last))
     return ranges
 

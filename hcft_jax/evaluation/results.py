@@ -64,6 +64,8 @@ def read_json(path: str | Path) -> dict[str, Any]:
         raise InputError(
             f"{path}, line {error.lineno}: not JSON ({error.msg}); remove it"
         ) from error
+    except (ValueError, RecursionError) as error:  # a number too long, objects too deep
+        raise InputError(f"{path}: not JSON that was written here ({error}); remove it") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object")
     return content

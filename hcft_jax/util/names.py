@@ -30,7 +30,12 @@ def index(names: Iterable[str]) -> dict[str, str]:
 def natural(name: str) -> list[tuple[int, str]]:
     """Return a sort key: digits by value, letters without case (Human2 before Human10)."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+    # by length, then by digit: a number may have more digits than Python converts
+    values = [part.lstrip("0") if part[0] in "0123456789" else None for part in parts]
+    return [
+        (-1, part) if value is None else (len(value), value)
+        for part, value in zip(parts, values, strict=True)
+    ]
 
 
 def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
