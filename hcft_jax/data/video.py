@@ -183,7 +183,7 @@ def _close(items: Iterator[Any]) -> None:
 def _digest(paths: list[Path]) -> str:
     """Return a digest of the files' names, sizes and times of change."""
     text = "".join(f"{p.name}\0{(s := p.stat()).st_size}\0{s.st_mtime_ns}\n" for p in paths)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
 def _folder(path: Path) -> Video:

@@ -24,9 +24,9 @@ from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.experiment import config_files
-from hcft_jax.util import fields as checks
 from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError
+from hcft_jax.util.fields import check, settled
 from hcft_jax.util.names import listed, near
 
 METHOD = "hcft"  # the tracker that is ours; others are baselines
@@ -128,7 +128,7 @@ class Experiment:
         Raises:
             InputError: names the field, its value and what is allowed.
         """
-        checks.check(self)
+        check(self)
         self.tracker.validate()
         if self.lanes < 1:
             raise SettingError("lanes", f"{self.lanes} must be at least 1")
@@ -208,7 +208,7 @@ class Experiment:
 
     def settings(self) -> dict[str, Any]:
         """Return all that is set, as plain data; of a baseline, ``tracker`` is its name alone."""
-        values = dataclasses.asdict(checks.settled(self))
+        values = dataclasses.asdict(settled(self))
         del values["base"], values["otherwise"]
         if self.method != METHOD:
             values["tracker"] = self.method
@@ -293,9 +293,9 @@ def of_file(experiment: Experiment, path: Path) -> Experiment:
     Raises:
         InputError: a field has another type than is declared.
     """
-    experiment = checks.settled(experiment)
+    experiment = settled(experiment)
     try:
-        checks.check(experiment)
+        check(experiment)
     except SettingError as error:
         raise InputError(f"{path}: {error}") from error
     return experiment

@@ -171,26 +171,26 @@ def _opener(pace: _Pace) -> urllib.request.OpenerDirector:
     """Return what opens HTTP and HTTPS addresses, and nothing else."""
 
     def watched(kind: type[http.client.HTTPConnection]) -> Any:
-        class Watched(kind):  # type: ignore[valid-type, misc]
+        class Paced(kind):  # type: ignore[valid-type, misc]
             def connect(self) -> None:
                 super().connect()
                 pace.socket = self.sock
 
-        return Watched
+        return Paced
 
-    class Plain(urllib.request.HTTPHandler):
+    class PacedHttp(urllib.request.HTTPHandler):
         def http_open(self, req: urllib.request.Request) -> Any:
             return self.do_open(watched(http.client.HTTPConnection), req)
 
-    class Secure(urllib.request.HTTPSHandler):
+    class PacedHttps(urllib.request.HTTPSHandler):
         def https_open(self, req: urllib.request.Request) -> Any:
             return self.do_open(watched(http.client.HTTPSConnection), req)
 
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
-        Plain(),
-        Secure(),
+        PacedHttp(),
+        PacedHttps(),
         _Redirects(),
         urllib.request.HTTPDefaultErrorHandler(),
         urllib.request.HTTPErrorProcessor(),

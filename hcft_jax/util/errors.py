@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec
 
+_END = 600  # characters at each end of a long line
 _Given = ParamSpec("_Given")
 _Main = Callable[Concatenate[list[str], _Given], int]
 
@@ -40,6 +41,8 @@ def report(error: InputError) -> int:
     dashes = "--" if isinstance(error, SettingError) else ""
     # a path may have line ends, and what else a terminal would obey
     line = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], str(error))
+    if len(line) > 2 * _END:  # a value of any length may be in it
+        line = f"{line[:_END]} ... {line[-_END:]}"
     print(f"error: {dashes}{line}", file=sys.stderr)
     return 2
 

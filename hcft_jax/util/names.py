@@ -1,6 +1,7 @@
 """The rule for spellings of sequences: Jogging-1, Jogging.1 and jogging_1 are one target."""
 
 import difflib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -55,6 +56,12 @@ def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
         if sequence is not None and tracker:
             return sequence, tracker
     return None
+
+
+def fitting(name: str, most: int) -> str:
+    """Return a name, or its beginning of at most ``most`` bytes, as a file system counts them."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= most else encoded[:most].decode("utf-8", "ignore")
 
 
 def near(name: str, known: Iterable[str]) -> str:
