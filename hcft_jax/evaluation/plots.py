@@ -160,8 +160,9 @@ def _draw(
 
 
 def short(tracker: str) -> str:
-    """Return a name short enough for the legend."""
-    return tracker if len(tracker) <= 32 else f"...{tracker[-29:]}"
+    """Return a name short enough for the legend, which leaves out what begins with "_"."""
+    kept = tracker if len(tracker) <= 32 else f"...{tracker[-29:]}"
+    return f" {kept}" if kept.startswith("_") else kept
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:

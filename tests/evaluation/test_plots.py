@@ -67,3 +67,10 @@ def test_names_are_no_formulas(name: str, tmp_path: Path) -> None:
     assert figure.axes[0].get_title().isprintable()
     assert not figure.axes[0].title.get_parse_math()
     assert any(label.get_parse_math() for label in figure.axes[0].get_yticklabels())
+
+
+def test_a_name_with_a_leading_underscore_is_in_the_legend() -> None:
+    figure = plots.plot({"_x": MEANS["a"], "y": MEANS["a"]}, plots.KINDS["success"], "here")
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text().split()[0] for text in legend.get_texts()] == ["_x", "y"]
