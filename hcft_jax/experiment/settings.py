@@ -226,7 +226,7 @@ class Experiment:
                     del tracker[field_.name]
         parts = {
             "tracker": tracker,
-            "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
+            "synthetic": self.synthetic and dataclasses.asdict(settled(self.synthetic)),
             "weights": weights_digest,
         }
         if self.decode != DECODE[0]:  # folders from before there was a choice have their names
@@ -319,13 +319,17 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     Raises:
         InputError: there is no such field, or a value is no number where the field is one.
     """
+    if not isinstance(experiment, Experiment):
+        raise SettingError("experiment", f"{type(experiment).__name__} is not an Experiment")
+    check(experiment)
     known = {name for owner in (TrackerConfig, OwnVideo, Experiment) for name in _names(owner)}
     for name in changes:
         if name not in known - {"tracker", "base"}:
             raise SettingError(name, f"no such field{near(name, known)}")
     parts: dict[type, dict[str, Any]] = {TrackerConfig: {}, OwnVideo: {}, Experiment: {}}
     for name, value in changes.items():
-        if name == "gamma" and value in ("adaptive", ["adaptive"], ("adaptive",)):
+        given = list(value) if isinstance(value, list | tuple) else [value]
+        if name == "gamma" and [item for item in given if isinstance(item, str)] == ["adaptive"]:
             name, value = "weighting", "adaptive"  # gamma itself is what it starts from
         owner = next((o for o in (TrackerConfig, OwnVideo) if name in _names(o)), Experiment)
         parts[owner][name] = value if owner is Experiment else _typed(name, value, owner)

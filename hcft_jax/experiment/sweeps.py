@@ -12,8 +12,10 @@ The table of a sweep shows the differences to its first experiment.
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import numpy as np
 
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.experiment import config_files, settings
@@ -94,7 +96,7 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
                 f"product: {name!r} is no field of the tracker ({', '.join(known)}); make such "
                 "experiments one by one: dataclasses.replace(experiment, name=..., ...)"
             )
-        if isinstance(values[name], str | bytes) or not isinstance(values[name], Iterable):
+        if isinstance(values[name], str | bytes) or not np.iterable(values[name]):
             raise InputError(f"product: {name}={values[name]!r} must be a list of values")
     return [
         settings.override(experiment, dict(zip(values, combination, strict=True)))

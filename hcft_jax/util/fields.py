@@ -13,6 +13,8 @@ import types
 import typing
 from typing import Any, TypeVar
 
+import numpy as np
+
 from hcft_jax.util.errors import SettingError
 
 Of = TypeVar("Of")
@@ -32,7 +34,8 @@ def check(instance: Any) -> None:
     """Check the types of all fields of a dataclass, and of dataclasses in them.
 
     A number may be of any type that is one, but for truth values and what is larger than a float or
-    64 bits. An array stands for numbers where a field's metadata say that it is ``traced``.
+    64 bits. An array of JAX's, or one of NumPy's without axes, stands for numbers where a field's
+    metadata say that it is ``traced``.
 
     Args:
         instance: The dataclass.
@@ -88,7 +91,7 @@ def _fits(value: Any, kind: Any, traced: bool) -> bool:
     origin, inner = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, one, traced) for one in inner)
-    if traced and hasattr(value, "dtype"):
+    if traced and hasattr(value, "aval"):  # an array of JAX's, perhaps inside a transformation
         return True
     if origin is tuple:
         if not isinstance(value, tuple):
@@ -97,6 +100,8 @@ def _fits(value: Any, kind: Any, traced: bool) -> bool:
             pairs = zip(value, inner, strict=False)
             return len(value) == len(inner) and all(_fits(v, k, traced) for v, k in pairs)
         return all(_fits(item, inner[0], traced) for item in value)
+    if traced and isinstance(value, np.ndarray) and value.shape == ():
+        value = value[()]
     if kind in (int, float):
         return _is_number(value, kind)
     if kind is str:

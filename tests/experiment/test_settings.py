@@ -1,13 +1,18 @@
+import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.experiment import config_files, settings
+from hcft_jax.experiment.settings import Experiment, OwnVideo
+from hcft_jax.experiment.sweeps import product
 from hcft_jax.util.errors import InputError
 
 SHIPPED = [
@@ -197,6 +202,48 @@ def test_no_name_of_a_configuration_is_more_than_an_error(name: Any) -> None:
 def test_an_experiment_of_other_types_is_not_run(field: str, value: Any) -> None:
     with pytest.raises(InputError, match=f"{field}: .* is not"):
         replace(settings.load("hcft"), **{field: value}).validate()
+
+
+ODD: list[Any] = [
+    *(None, True, 0, -1, 2**70, 10**400, 1.5, float("nan"), float("inf"), 1e300, 1e-320, 1j),
+    *("", "x", "a\0b", "x" * 300, "\udcff", "\n", b"x", [], (), {}, object(), [1], ("a",), (None,)),
+    *(np.float32(1), np.int64(2), np.zeros(3), np.array(1.0), (float("nan"),) * 3, int, iter([1])),
+    *(TrackerConfig(), Synthetic(), OwnVideo()),
+]
+
+
+@pytest.mark.parametrize("owner", [TrackerConfig, Experiment, OwnVideo, Synthetic])
+def test_a_field_of_anything_is_a_setting_or_an_error(owner: Any) -> None:
+    wrapped: dict[Any, Callable[[Any], Experiment]] = {
+        TrackerConfig: lambda made: Experiment("x", made),
+        Experiment: lambda made: made,
+        OwnVideo: lambda made: Experiment("x", own=made),
+        Synthetic: lambda made: Experiment("x", synthetic=made),
+    }
+    base: dict[Any, dict[str, Any]] = {
+        OwnVideo: {"video": "v", "box": (1.0, 2.0, 3.0, 4.0)},
+        Experiment: {"name": "x"},
+    }
+    refused = 0
+    for field in fields(owner):
+        for value in ODD:
+            try:
+                made = owner(**base.get(owner, {}) | {field.name: value})
+                experiment = wrapped[owner](made).validate()
+            except InputError:
+                refused += 1
+            else:  # all that is made of it can be written
+                assert experiment.folder("weights")
+                json.dumps(experiment.settings(), allow_nan=False)
+    assert refused > len(fields(owner)) * len(ODD) / 2
+
+
+@pytest.mark.parametrize("experiment", ODD)
+def test_only_an_experiment_is_overridden(experiment: Any) -> None:
+    with pytest.raises(InputError):
+        settings.override(experiment, {})
+    with pytest.raises(InputError):
+        product(experiment, eta=[0.1])
 
 
 CHANGED: dict[str, Any] = {

@@ -5,6 +5,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given
@@ -56,6 +57,8 @@ class Unspeakable:
         ({"words": ("a", 1)}, "words: ('a', 1) is not a tuple of texts"),
         ({"rates": None}, "rates: None is not a number or a tuple of numbers"),
         ({"rates": (0.1, "x")}, "rates: (0.1, 'x') is not a number or a tuple of numbers"),
+        ({"rates": np.zeros(3)}, "rates: array([0., 0., 0.]) is not a number or"),
+        ({"rates": np.array("x")}, "rates: array('x', dtype='<U1') is not a number or"),
         ({"inner": {}}, "inner: {} is not of the type Inner or None"),
         ({"inner": Inner(side=cast(Any, (1.0,)))}, "side: (1.0,) is not a tuple of 2 numbers"),
         ({"count": Unspeakable()}, "count: "),
@@ -74,7 +77,9 @@ def test_another_type_is_named_with_its_field(changes: dict[str, Any], message: 
         {"count": np.int64(3), "rate": 2, "limit": np.float32(0.5)},
         {"rate": float("nan"), "limit": float("inf")},  # a type is not a range
         {"rates": (np.float32(1), 2)},
-        {"rates": np.zeros(3)},
+        {"rates": np.array(0.5)},
+        {"rates": (np.array(0.5), np.float32(1))},
+        {"rates": jnp.zeros(3)},
         {"words": ("a", "b"), "inner": Inner()},
     ],
 )
