@@ -21,6 +21,9 @@ from absl import app, flags
 from hcft_jax.util.errors import InputError, report
 
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+_UNREADABLE = (
+    "invalid literal|could not convert|Exceeds the limit|Non-boolean"  # of Python and absl
+)
 _NEAR = 0.55  # how alike a flag must be to be meant: --results_dir is --output_dir
 _SHOWN = 60  # characters of a value
 _LINE = 300  # characters of what a library says
@@ -128,11 +131,14 @@ def refusal(error: flags.Error, known: flags.FlagValues) -> str:
     said = " ".join(str(error).split())
     if isinstance(error, flags.UnrecognizedFlagError):
         return _unknown(str(error.flagname), known)
-    if match := re.fullmatch(r"flag --(\w+)=(.*?): .*", said):
-        name, value = match.groups()
+    if match := re.fullmatch(r"flag --(\w+)=(.*?): (.*)", said):
+        name, value, reason = match.groups()
         kind = _KINDS.get(known[name].flag_type()) if name in known else None
-        if kind is not None:
+        if reason.endswith("must have a value other than None."):
+            return f"--{name}: must be given"
+        if kind is not None and re.search(_UNREADABLE, reason):
             return f"--{name}: {value[:_SHOWN]!r} is not {kind}"
+        return f"--{name}: {value[:_SHOWN]!r}: {reason}"[:_LINE]
     if match := re.search(r"[Mm]issing value for flag -{0,2}(\w+)", said):
         return f"--{match[1]}: the value is missing (--{match[1]}=...)"
     if match := re.search(r"flag -{0,2}(\w+)", said):

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from absl import flags
 
-from hcft_jax.util.entry import Arguments
+from hcft_jax.util.entry import Arguments, refusal
 from hcft_jax.util.errors import InputError
 
 PROGRAM = """import pathlib, sys
@@ -27,6 +28,8 @@ flags.DEFINE_string("path", "plain", "")
 flags.DEFINE_string("done", "done", "")
 flags.DEFINE_integer("status", 0, "")
 flags.DEFINE_float("eta", 0.0, "")
+flags.DEFINE_float("share", 0.0, "", lower_bound=0.0, upper_bound=1.0)
+flags.DEFINE_enum("kind", "a", ["a", "b"], "")
 flags.DEFINE_bool("overlay", False, "")
 flags.DEFINE_string("output_dir", None, "")
 entry.run(main)
@@ -52,6 +55,8 @@ def run(folder: Path, *words: str, shell: str = "", **environment: str) -> tuple
         ("--status=" + "1" * 5000, f"--status: '{'1' * 60}' is not a whole number"),
         ("--eta=\n", "--eta: ' ' is not a number"),
         ("--overlay=maybe", "--overlay: 'maybe' is not true or false"),
+        ("--share=1.5", "--share: '1.5': 1.5 is not a number in the range [0.0, 1.0]"),
+        ("--kind=c", "--kind: 'c': value should be one of <a|b>"),
         ("--path", "--path: the value is missing (--path=...)"),
         ("--flagfile=absent", "Unable to open flagfile: [Errno 2] No such file or directory: "),
         ("stray", "'stray': only flags (--name=value) are understood"),
@@ -117,3 +122,11 @@ def test_a_command_line_with_words_has_the_same_errors() -> None:
         parser.parse_args(["--size=x"])
     with pytest.raises(InputError, match=r"^--colour: unknown flag; --help lists the flags$"):
         parser.parse_args(["--colour=3"])
+
+
+def test_a_flag_that_is_needed_is_named() -> None:
+    known = flags.FlagValues()
+    flags.DEFINE_string("data_dir", None, "", flag_values=known, required=True)
+    with pytest.raises(flags.Error) as raised:
+        known(["program"])
+    assert refusal(raised.value, known) == "--data_dir: must be given"
