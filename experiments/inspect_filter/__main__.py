@@ -41,6 +41,7 @@ from hcft_jax.run.environment import versions
 from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.util.files import replacing
+from hcft_jax.util.text import natural_number
 from hcft_jax.weights.native import Weights
 
 from . import inspection, inspection_figures
@@ -145,9 +146,9 @@ def chosen(frames: Many[str], sequence: Sequence) -> list[int]:
         spread = np.linspace(1, length, FRAMES + 1).round().astype(int)
         return sorted({int(number) for number in spread} - {1})
     for text in frames:
-        if not text.strip().isascii() or not text.strip().isdigit() or not 2 <= int(text) <= length:
+        if not 2 <= (natural_number(text) or 0) <= length:
             raise InputError(
-                f"--frames: {text!r} is not one of 2 to {length} (the box of frame 1 is given)"
+                f"--frames: {text[:60]!r} is not one of 2 to {length} (the box of frame 1 is given)"
             )
     return sorted(set(map(int, frames)))
 

@@ -31,6 +31,7 @@ from hcft_jax.util import files
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import silent_stderr
 from hcft_jax.util.names import natural
+from hcft_jax.util.text import natural_number
 
 ASSUMED_RATE = (
     30.0  # frames per second of images, and of files that do not say when a frame is shown
@@ -261,6 +262,8 @@ def _decoded(video: Video, container: Any, stream: Any) -> Iterator[Moment]:
 
 def _camera(source: str) -> Video:
     """Open a camera of this machine by OpenCV, which supports those of every system."""
+    if source.isdecimal() and natural_number(source) is None:
+        raise InputError(f"{source[:60]}: no camera has such a number")
     with silent_stderr():  # the error below says the same
         camera = cv2.VideoCapture(int(source) if source.isdecimal() else source)
     if not camera.isOpened():

@@ -73,6 +73,11 @@ def whole(path: Path, line: int, text: str) -> int:
     return int(text)
 
 
+def natural_number(text: str) -> int | None:
+    """Return the number in a text of 1 to 9 digits, which may have blanks around it, or None."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text) else None
+
+
 def table(path: Path, columns: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
     """Return the rows of a CSV file, each with the number of its line and a cell by column.
 

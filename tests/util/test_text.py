@@ -36,6 +36,14 @@ def test_a_whole_number_has_few_digits(field: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "number"),
+    [("07 ", 7), ("", None), ("-1", None), ("\u0661", None), ("1" * 5000, None)],
+)
+def test_a_natural_number_is_a_few_digits_or_none(given: str, number: int | None) -> None:
+    assert text.natural_number(given) == number
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         ("name,b\n1,2\n", "no column a"),
