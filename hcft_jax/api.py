@@ -17,8 +17,8 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn
 
 import jax
 import jax.numpy as jnp
@@ -33,6 +33,7 @@ from hcft_jax.data import depth, video
 from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import single
+from hcft_jax.util import arguments, forked
 from hcft_jax.util.errors import InputError, InputWarning
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
@@ -84,8 +85,11 @@ class TrackError(InputError):
     """
 
     def __init__(self, message: str, track: Track):
-        super().__init__(message)
+        super().__init__(message, track)  # both, so that it can be pickled
         self.track = track
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 class Tracker:
@@ -126,13 +130,18 @@ class Tracker:
 
         Raises:
             InputError: There is no such configuration, a constant is out of range, or there are no
-                usable weights.
+                usable weights. Or this process was forked after JAX had started.
         """
         if isinstance(config, str | os.PathLike):
             config = settings.load(os.fspath(config))
         if isinstance(config, Experiment):
             weights = config.weights if weights is None else weights
             config = config.tracker
+        if not isinstance(config, TrackerConfig):
+            raise InputError(
+                f"config: {type(config).__name__} is none of a name, a file, an Experiment and a "
+                "TrackerConfig"
+            )
         self.config = config.validate()
         self._placed = _placed(weights, config)
         self._state: detection.State | None = None
@@ -140,6 +149,12 @@ class Tracker:
         self._kind: tuple[str, ...] = ()  # of the first image
         self._bits: int | None = None  # that it uses, of 16
         self._lock = threading.Lock()
+
+    def __reduce__(self) -> NoReturn:
+        raise InputError(
+            "a Tracker cannot be copied or pickled, since it holds programs and a device's memory: "
+            "make one in each process; trackers with the same weights share them"
+        )
 
     @property
     def params(self) -> Params:
@@ -176,6 +191,7 @@ class Tracker:
                 all in [0, 1]; or the box is not four finite numbers, empty, outside the image,
                 larger than it, or too thin to track. The former target is then kept.
         """
+        forked.check()
         picture, kind, bits = _prepared(image, None)
         with self._lock:
             state = single.init(self.params, self.config, picture, box)
@@ -195,6 +211,7 @@ class Tracker:
                 has floats that are not in [0, 255], or are fractions in [0, 1]. The state is then
                 unchanged, so that the next good frame can follow.
         """
+        forked.check()
         with self._lock:
             state = self.state
             picture, kind, _ = _prepared(image, self._bits or 0)
@@ -217,14 +234,19 @@ class Tracker:
             box: (x, y, w, h) in the first frame, in pixels, 0-based.
 
         Raises:
-            InputError: There is no such video, it has no frame, or the first frame or the box
-                cannot be used.
+            InputError: There is no such video, it has no frame, ``frames`` is something else, or
+                the first frame or the box cannot be used.
             TrackError: A later frame cannot be used, or the video is damaged. The error has the
                 track of what could be.
         """
         if isinstance(frames, str | os.PathLike | int):
             with video.opened(frames) as opened:
                 return self._track(((m.image, m.time) for m in opened), box, opened.name)
+        if isinstance(frames, bytes | Mapping) or not isinstance(frames, Iterable):
+            raise InputError(
+                f"frames: {type(frames).__name__} is neither images one after the other nor what "
+                "can be opened: a video file, a folder, a camera's number or a URL"
+            )
         given = ((image, float("nan")) for image in frames)
         return self._track(given, box, "frames")
 
@@ -287,7 +309,7 @@ def _prepared(
     Raises:
         InputError: The image has another shape or type, or values in another range.
     """
-    picture = image if isinstance(image, jax.Array) else np.asarray(image)
+    picture = image if isinstance(image, jax.Array) else arguments.numbers("image", image)
     channels = picture.shape[2] if picture.ndim == 3 else 1
     if picture.ndim not in (2, 3) or channels not in (1, 3) or not picture.size:
         hint = "; leave alpha out: image[..., :3]" if channels in (2, 4) else ""
@@ -346,6 +368,9 @@ def _placed(weights: str | os.PathLike[str] | Weights | None, config: TrackerCon
     Raises:
         InputError: There are no such weights, or they are of another backbone.
     """
+    forked.check()
+    if not isinstance(weights, str | os.PathLike | Weights | None):
+        raise InputError(f"weights: {type(weights).__name__} is neither a file nor Weights")
     backbone = registry.get(config.backbone)
     with _shared_lock:
         if not isinstance(weights, Weights):

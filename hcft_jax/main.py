@@ -12,14 +12,14 @@ the same command resumes an interrupted run.
 
 import sys
 
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.benchmark import benchmark
 from hcft_jax.benchmark.outcome import report
 from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.own_video import tracking
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import command
 
 _CONFIG = flags.DEFINE_string("config", "hcft", "configuration: a shipped one's name, or a file.py")
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
 
 def run() -> None:
     """Start the command, ``hcft`` or ``python -m hcft_jax.main``."""
-    app.run(main)
+    entry.run(main)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,8 @@ class Behaviour:
     statuses: list[int] = field(default_factory=list)
     silences: list[float] = field(default_factory=list)  # seconds before closing without an answer
     length: int | None = None  # a lie about the length
+    redirect: str | None = None  # where every request is sent on to
+    drip: str = ""  # what comes byte by byte without an end: headers, body or chunks
     content_type: str = "application/octet-stream"
     requests: list[str | None] = field(default_factory=list)  # their Range headers
     url: str = ""
@@ -40,12 +42,33 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
+    def _drip(self, what: str) -> None:
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+        if what == "headers":
+            self.wfile.write(b"X-Long: ")
+        elif what == "chunks":
+            self.wfile.write(b"Transfer-Encoding: chunked\r\n\r\n5;")
+        else:
+            self.wfile.write(b"Content-Length: 100000\r\n\r\n")
+        with contextlib.suppress(OSError):  # the client has given up
+            while True:
+                self.wfile.write(b"x")
+                time.sleep(0.02)
+
     def do_GET(self) -> None:
         behaviour = self.behaviour
         wanted = self.headers.get("Range")
         behaviour.requests.append(wanted)
         if behaviour.silences:
             time.sleep(behaviour.silences.pop(0))
+            return
+        if behaviour.redirect is not None:
+            self.send_response(302)
+            self.send_header("Location", behaviour.redirect)
+            self.end_headers()
+            return
+        if behaviour.drip:
+            self._drip(behaviour.drip)
             return
         if behaviour.statuses:
             self.send_error(behaviour.statuses.pop(0))

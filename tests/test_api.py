@@ -1,5 +1,7 @@
 """The tracker as an object: it gives the benchmark's boxes, and each bad call is an InputError."""
 
+import copy
+import pickle
 import subprocess
 import sys
 import threading
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 
 import hcft_jax
-from hcft_jax.api import Tracker, TrackError
+from hcft_jax.api import Track, Tracker, TrackError
 from hcft_jax.core import verdict
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
@@ -239,6 +241,33 @@ def test_a_target_without_sidelobes_has_no_score_and_is_not_called_lost(
     assert not track.lost.any()
 
 
+class Tensor:
+    """Like those of PyTorch: an array only without its gradient, and on the host."""
+
+    def __init__(self, values: Any, grad: bool, broken: bool = False):
+        self.values, self.grad, self.broken = values, grad, broken
+
+    def detach(self) -> "Tensor":
+        return Tensor(self.values, False, self.broken)
+
+    def cpu(self) -> "Tensor":
+        return self
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        if self.grad or self.broken:
+            raise RuntimeError("no memory" if self.broken else "requires grad")
+        return np.asarray(self.values)
+
+
+def test_a_tensor_with_a_gradient_is_an_image(
+    tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    expected = tracker.track(frames[:3], sequence.boxes[0])
+    images = [Tensor(frame, grad=True) for frame in frames[:3]]
+    track = tracker.track(images, Tensor(sequence.boxes[0], grad=True))
+    np.testing.assert_array_equal(track.boxes, expected.boxes)
+
+
 class TestBadCalls:
     """Each raises an InputError that says what is wrong, and the former target is kept."""
 
@@ -254,6 +283,14 @@ class TestBadCalls:
             ((10, 10, float("nan"), 20), "not four finite numbers"),
             ((10, 10, 20), "not four finite numbers"),
             ((10, 10, 200, 20), "larger than the image"),
+            (None, "first box: None is not an array of numbers"),
+            ("1,2,9,9", "first box: a value of the type str is not an array of numbers"),
+            ({"x": 1}, "first box: a value of the type dict is not"),
+            ((n for n in (1, 2, 9, 9)), "first box: a value of the type generator is not"),
+            ((10**400, 2, 9, 9), "first box: a value of the type tuple is not"),
+            (([1, 2], 9, 9), "cannot be taken for an array of numbers"),
+            ((1j, 2, 9, 9), "is not an array of numbers"),
+            (np.zeros(4, [("x", int)]), r"an array of \[\('x', '<i8'\)\] is not"),
         ],
     )
     def test_a_box_that_cannot_be_tracked(
@@ -273,6 +310,14 @@ class TestBadCalls:
             (lambda f: f[:0], r"\(0, 80, 3\) is neither RGB"),
             (lambda f: f.astype(np.int64), "int64 is neither uint8, uint16 nor float"),
             (lambda f: np.where(f > 0, np.nan, 0.0), "not finite"),
+            (lambda f: None, "image: None is not an array of numbers"),
+            (lambda f: "0001.jpg", "image: a value of the type str is not"),
+            (lambda f: {"image": f}, "image: a value of the type dict is not"),
+            (lambda f: iter(f), "image: .*iterator is not an array of numbers"),
+            (lambda f: f.astype([("r", "u1")]), "image: an array of .* is not an array of"),
+            (lambda f: f.astype(object), "image: an array of object is not an array of numbers"),
+            (lambda f: [[1, 2], [3]], "image: .*list cannot be taken for an array"),
+            (lambda f: Tensor(f, grad=True, broken=True), "Tensor cannot be taken .*no memory"),
         ],
     )
     def test_another_image(
@@ -392,3 +437,37 @@ class TestBadCalls:
             Tracker("hfct")
         with pytest.raises(InputError, match="not AlexNet's"):
             Tracker("alex", untrained)
+
+    @pytest.mark.parametrize("frames", [None, 1.5, b"x.mp4", {"0": 1}, object()])
+    def test_frames_that_are_none(self, frames: Any, tracker: Tracker) -> None:
+        with pytest.raises(InputError, match=f"frames: {type(frames).__name__} is neither images"):
+            tracker.track(frames, (1, 1, 9, 9))
+
+    @pytest.mark.parametrize("name", ["x" * 300, "a\0b.mp4"])
+    def test_names_that_no_video_can_have(self, name: str, tracker: Tracker) -> None:
+        with pytest.raises(InputError, match="no such file, folder or camera"):
+            tracker.track(name, (1, 1, 9, 9))
+
+    @pytest.mark.parametrize("config", [None, 5, b"hcft", {"eta": 0.1}, [], TrackerConfig])
+    def test_no_configuration(self, config: Any, untrained: Weights) -> None:
+        with pytest.raises(InputError, match=r"config: .* is n"):
+            Tracker(config, untrained)
+
+    @pytest.mark.parametrize("weights", [5, b"x.npz", {}, Weights])
+    def test_no_weights(self, weights: Any) -> None:
+        with pytest.raises(InputError, match=r"weights: .* is neither a file nor Weights"):
+            Tracker(SMALL, weights)
+
+    def test_constants_of_another_type(self, untrained: Weights) -> None:
+        with pytest.raises(InputError, match="gamma: None is not a tuple of numbers"):
+            Tracker(replace(SMALL, gamma=None), untrained)  # type: ignore[arg-type]
+
+    def test_a_tracker_cannot_be_copied(self, tracker: Tracker) -> None:
+        for make in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(InputError, match="make one in each process"):
+                make(tracker)
+
+    def test_an_error_with_a_track_goes_from_process_to_process(self) -> None:
+        track = Track(np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.ones(2), np.ones(2))  # type: ignore[arg-type]
+        error = pickle.loads(pickle.dumps(TrackError("frame 3: bad", track)))
+        assert (str(error), error.track.boxes.tolist()) == ("frame 3: bad", track.boxes.tolist())

@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.data import datasets
 from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import metrics, tables, toolkit
 from hcft_jax.evaluation.tables import Table
+from hcft_jax.util import entry
 from hcft_jax.util.boxes import Boxes, parse, to_file
 from hcft_jax.util.errors import InputError, command
 
@@ -151,4 +152,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

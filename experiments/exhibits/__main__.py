@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.data import datasets
@@ -41,7 +41,9 @@ from hcft_jax.evaluation.plots import KINDS
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
+from hcft_jax.util import entry
 from hcft_jax.util.errors import InputError, command
+from hcft_jax.util.text import natural_number
 from hcft_jax.weights import lookup
 
 from . import NothingToShow, activations, layer_ablation, remedies, scores, tracked_frames
@@ -146,15 +148,18 @@ class ExhibitData:
         if not specified:
             raise NothingToShow(f"--{flag}: there is none of {', '.join(default)}: name others")
         found = []
-        for text in specified:
-            sequence, *numbers = text.split(":")
-            if not all(number.isdecimal() for number in numbers):
-                raise InputError(f"--{flag}: {text!r}: want SEQUENCE or SEQUENCE:FRAME:FRAME...")
+        for wanted in specified:
+            sequence, *parts = wanted.split(":")
+            numbers = [number for part in parts if (number := natural_number(part)) is not None]
+            if len(numbers) < len(parts):
+                raise InputError(
+                    f"--{flag}: {wanted[:60]!r}: want SEQUENCE or SEQUENCE:FRAME:FRAME..."
+                )
             for target in datasets.find(folder, names=[sequence]):
                 name = self.benchmark.name_of(target.name)
                 if name is None:
                     raise InputError(f"--{flag}: {target.name} is not annotated")
-                found.append((target, name, [int(number) for number in numbers]))
+                found.append((target, name, numbers))
         return found
 
 
@@ -336,4 +341,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

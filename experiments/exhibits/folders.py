@@ -65,6 +65,6 @@ def fps(folder: Path, targets: Iterable[str]) -> float | None:
         speed = results.read_json(path)
         try:
             frames, seconds = frames + float(speed["frames"]), seconds + float(speed["seconds"])
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise InputError(f"{path}: it has no frames and seconds") from error
     return frames / seconds if seconds else None

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
@@ -38,9 +38,10 @@ from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import METHOD, Experiment
 from hcft_jax.run import together
 from hcft_jax.run.environment import versions
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.util.files import replacing
+from hcft_jax.util.text import natural_number
 from hcft_jax.weights.native import Weights
 
 from . import inspection, inspection_figures
@@ -145,16 +146,16 @@ def chosen(frames: Many[str], sequence: Sequence) -> list[int]:
         spread = np.linspace(1, length, FRAMES + 1).round().astype(int)
         return sorted({int(number) for number in spread} - {1})
     for text in frames:
-        if not text.strip().isascii() or not text.strip().isdigit() or not 2 <= int(text) <= length:
+        if not 2 <= (natural_number(text) or 0) <= length:
             raise InputError(
-                f"--frames: {text!r} is not one of 2 to {length} (the box of frame 1 is given)"
+                f"--frames: {text[:60]!r} is not one of 2 to {length} (the box of frame 1 is given)"
             )
     return sorted(set(map(int, frames)))
 
 
 def show(params: Params, look: Look, sequence: Sequence, folder: Path) -> list[str]:
     """Write a frame's figures and return the lines that list them."""
-    name, number = sequence.name.replace("$", r"\$"), look.number
+    name, number = sequence.name, look.number
     found, true = look.moved(look.found), look.moved(look.truth)
     assert found is not None  # the tracker's boxes have a size
     moved = f"found at {_arrow(found)} px"
@@ -200,7 +201,7 @@ def _arrow(moved: inspection.Floats) -> str:
 
 def compare(effects: dict[str, Effect], sequence: Sequence, folder: Path) -> list[str]:
     """Write what each layer does for the sequence; return the lines that list the files."""
-    name = sequence.name.replace("$", r"\$")
+    name = sequence.name
     title = f"{name}: centre errors with some of the layers"
     plots.save(inspection_figures.layers(effects, title), folder / "layers.png", dpi=110)
     rows = {label: _numbers(effect) for label, effect in effects.items()}
@@ -279,4 +280,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

@@ -34,7 +34,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core.config import TrackerConfig
@@ -43,7 +43,7 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation.results import write_boxes, write_json
 from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import InputError, SettingError, command
 from hcft_jax.weights import lookup, native
 from hcft_jax.weights.native import Weights
@@ -237,4 +237,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

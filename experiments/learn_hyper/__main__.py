@@ -30,7 +30,7 @@ from typing import Any
 import jax
 import numpy as np
 import optax
-from absl import app, flags
+from absl import flags
 from matplotlib.figure import Figure
 from tqdm import tqdm
 
@@ -45,7 +45,7 @@ from hcft_jax.evaluation.tables import Table
 from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run.environment import versions
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.util.files import replacing
 from hcft_jax.weights import lookup, native
@@ -310,4 +310,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

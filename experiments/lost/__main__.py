@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from hcft_jax.data import datasets
@@ -27,7 +27,7 @@ from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.util import boxes, files
+from hcft_jax.util import boxes, entry, files
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
 
@@ -209,4 +209,4 @@ if __name__ == "__main__":
     flags.DEFINE_list("steps", ["1", "5"], "numbers n: track every n-th frame, one run per n")
     flags.DEFINE_integer("max_frames", 80, "the most frames of a run")
     flags.DEFINE_string("output_dir", "lost", "folder for the runs and the numbers")
-    app.run(main)
+    entry.run(main)

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from hcft_jax.backbones.backbone import Params
@@ -33,6 +33,7 @@ from hcft_jax.data.sequence import Frame
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.experiment import settings
 from hcft_jax.run import single
+from hcft_jax.util import entry
 from hcft_jax.util.errors import command
 from hcft_jax.weights import lookup
 
@@ -183,4 +184,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("looks", 16, "search windows over a photo")
     flags.DEFINE_integer("seed", 0, "of the targets and changes")
     flags.DEFINE_string("output_dir", "lost", "folder for the numbers")
-    app.run(main)
+    entry.run(main)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from hcft_jax.core.config import TrackerConfig
@@ -32,7 +32,7 @@ from hcft_jax.data import datasets
 from hcft_jax.evaluation import bootstrap
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.experiment import options, settings
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.weights import lookup
 
@@ -161,4 +161,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from tqdm import tqdm
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import PROJECTION
 from hcft_jax.data import pictures
 from hcft_jax.evaluation.results import write_json
+from hcft_jax.util import entry
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.util.files import replacing
+from hcft_jax.util.text import natural_number
 from hcft_jax.weights import lookup, native
 
 from . import projections
@@ -98,8 +100,8 @@ def _channels(given: list[str], widths: dict[str, int]) -> dict[str, int]:
     found = {}
     for i, (name, width) in enumerate(widths.items()):
         text = given[i % len(given)] if given else str(width)
-        if not text.isdecimal() or not 1 <= int(text) <= width:
-            raise SettingError("channels", f"{text!r} for {name}, which has {width} channels")
+        if not 1 <= (natural_number(text) or 0) <= width:
+            raise SettingError("channels", f"{text[:60]!r} for {name}, which has {width} channels")
         found[name] = int(text)
     return found
 
@@ -124,4 +126,4 @@ if __name__ == "__main__":
     flags.DEFINE_integer("seed", 0, "of the places in the photos")
     flags.DEFINE_string("output", "projected.npz", "the file of weights")
     flags.DEFINE_bool("without_network", False, "write the projections alone")
-    app.run(main)
+    entry.run(main)

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.benchmark import cluster, execute, plan
 from hcft_jax.benchmark.benchmark import tell_rules
@@ -40,7 +40,7 @@ from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.experiment import options, sweeps
 from hcft_jax.experiment.sweeps import Sweep
 from hcft_jax.run.environment import versions
-from hcft_jax.util import startup
+from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.util.files import reclaim, replacing
 from hcft_jax.util.startup import ALONE, Process
@@ -289,4 +289,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

@@ -38,12 +38,13 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark.execute import BUCKETS
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.evaluation.results import write_json
+from hcft_jax.util import entry
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
 
@@ -271,4 +272,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.benchmark.execute import BUCKETS
 from hcft_jax.core import tracker
@@ -30,7 +30,7 @@ from hcft_jax.run.batch import track_many
 from hcft_jax.run.device_decoder import DeviceDecoder
 from hcft_jax.run.environment import versions
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.util import compilation
+from hcft_jax.util import compilation, entry
 from hcft_jax.util.boxes import Boxes, parse, to_file
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
@@ -290,4 +290,4 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

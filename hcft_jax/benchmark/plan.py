@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import sys
 from collections.abc import Hashable, Sequence
 from pathlib import Path
 
@@ -278,10 +279,14 @@ def find(experiment: Experiment) -> list[ListedTarget]:
                 "take the configuration otb",
             )
         drawn = synthetic(experiment.synthetic)
-        return [ListedTarget(drawn.name, drawn.name, Path(), lambda: drawn)]
+        return [ListedTarget(drawn.name, drawn.name, Path(), Path(), lambda: drawn)]
     if experiment.data_dir is None:
         raise SettingError("data_dir", "name the folder that holds the sequences")
-    return datasets.find(experiment.data_dir, experiment.dataset, experiment.sequences or None)
+    folder, dataset = experiment.data_dir, experiment.dataset
+    found = datasets.find(folder, dataset, experiment.sequences or None)
+    for line in datasets.not_read(folder, found, dataset) if not experiment.sequences else ():
+        tqdm.write(f"note: {line}", file=sys.stderr)
+    return found
 
 
 def _runs(experiment: Experiment, whole: sequence.Sequence, protocol: str) -> list[Run]:

@@ -17,6 +17,7 @@ from hcft_jax.backbones.backbone import Backbone, Params
 from hcft_jax.backbones.products import PRECISIONS
 from hcft_jax.core.sampling import CELL, LEAST_GRID, Layout
 from hcft_jax.util.errors import SettingError
+from hcft_jax.util.fields import check as check_types
 from hcft_jax.util.names import listed, near
 
 LEAST, LARGEST = 1e-15, 1e15
@@ -218,6 +219,7 @@ class TrackerConfig:
         Raises:
             InputError: a ``SettingError`` that names the field, its value and what is allowed.
         """
+        check_types(self)
         network = self.network
         if not self.layers:
             raise SettingError("layers", "name at least one layer")

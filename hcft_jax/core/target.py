@@ -21,6 +21,7 @@ from hcft_jax.core.arrays import Array, namespace
 from hcft_jax.core.sampling import CELL, PAPER, Crop, Geometry, Layout, Pair
 from hcft_jax.core.scale import Scales
 from hcft_jax.core.spectrum import FFT, Transform
+from hcft_jax.util import arguments
 from hcft_jax.util.errors import InputError
 
 _SAMPLES = (0, 16, 24, 32, 48, scale.LONGEST)  # pixels of a side
@@ -302,9 +303,11 @@ def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float
     Raises:
         InputError: it cannot be; the message shows the problem, the box and the image's size.
     """
-    values = np.asarray(box, np.float64)
+    values = arguments.numbers("first box", box).astype(np.float64)
     if values.shape != (4,) or not np.isfinite(values).all():
-        raise InputError(f"first box: {np.array2string(values)} is not four finite numbers")
+        raise InputError(
+            f"first box: {np.array2string(values, threshold=8)} is not four finite numbers"
+        )
     x, y, w, h = (float(v) for v in values)
     height, width = size
     shown = f"first box: {w:g} x {h:g} px at ({x:g}, {y:g})"

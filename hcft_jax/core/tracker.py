@@ -23,6 +23,7 @@ from hcft_jax.core.detection import Found, Output, Spectra, State, find, label, 
 from hcft_jax.core.filters import Filter
 from hcft_jax.core.sampling import LEAST_GRID, Geometry, Image, View
 from hcft_jax.core.target import Bucket, Target, fixed, place
+from hcft_jax.util import arguments
 from hcft_jax.util.errors import InputError
 
 
@@ -84,7 +85,7 @@ def begin(
         InputError, ValueError: as ``init``.
     """
     geometry, position = place(box, image, config.layout)
-    _, _, w, h = np.asarray(box, np.float64)
+    _, _, w, h = arguments.numbers("first box", box).astype(np.float64)
     target = fixed(
         geometry,
         (h, w),

@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from hcft_jax.data import got10k, lasot, layout, nfs, otb, plain, trackingnet, uav123, vot
+from hcft_jax.data import got10k, lasot, layout, nfs, otb, plain, trackingnet, uav123, unused, vot
 from hcft_jax.data.layout import Dataset, ListedTarget
+from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError
 
 DATASETS: dict[str, Dataset] = {
@@ -30,7 +31,7 @@ def recognise(root: Path) -> str:
         InputError: The folder is none of them, or could be several.
     """
     found = [name for name, of in DATASETS.items() if name != _LAST and of.recognise(root)]
-    inside = (root / "img").is_dir()  # a sequence of OTB itself: a usual mistake, see ``find``
+    inside = files.is_dir(root / "img")  # a sequence of OTB itself: a usual mistake, see ``find``
     if not found and not (inside and any(root.glob("groundtruth_rect*.txt"))):
         found = [_LAST] if DATASETS[_LAST].recognise(root) else []
     if len(found) == 1:
@@ -58,7 +59,7 @@ def find(
             have one name, or a wanted name is unknown.
     """
     root = Path(root)
-    if not root.is_dir():
+    if not files.is_dir(root):
         raise InputError(f"{root}: no such folder")
     try:
         next(root.iterdir(), None)
@@ -69,7 +70,23 @@ def find(
         raise SettingError("dataset", f"no {name!r}; there are {', '.join((AUTO, *DATASETS))}")
     targets = list(DATASETS[name].targets(root))
     if not targets:
-        itself = (root / "img").is_dir()
+        itself = files.is_dir(root / "img")
         hint = "; this is a sequence itself, give its parent folder" if itself else ""
         raise InputError(f"{root}: no sequence of {name} there, {DATASETS[name].layout}{hint}")
     return layout.arrange(root, targets, names)
+
+
+def not_read(root: str | Path, targets: Iterable[ListedTarget], dataset: str = AUTO) -> list[str]:
+    """Return a line for each part of a data set's folder that none of its targets reads.
+
+    Args:
+        root: The folder.
+        targets: All its targets, as ``find`` returns them without names.
+        dataset: As for ``find``.
+
+    Raises:
+        InputError: As ``recognise`` does.
+    """
+    root = Path(root)
+    name = recognise(root) if dataset == AUTO else dataset
+    return unused.lines(root, DATASETS[name], list(targets))

@@ -22,6 +22,7 @@ from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes, text
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import exists
 
 SUBSETS = ("train", "val", "test")
 _LIST = "list.txt"
@@ -38,7 +39,7 @@ def load(folder: Path) -> Sequence:
     truth = boxes.from_file(boxes.parse(where))
     for label, absent in (("absence", lambda v: v != 0), ("cover", lambda v: v == 0)):
         path = folder / f"{label}.label"
-        if path.exists() and len(truth) == len(files):
+        if exists(path) and len(truth) == len(files):
             marks = absent(text.numbers(path))
             marks[:1] = False  # the first box is given, whatever the marks say
             truth = layout.hidden(truth, marks, path)
@@ -46,7 +47,7 @@ def load(folder: Path) -> Sequence:
 
 
 def _subsets(root: Path) -> list[Path]:
-    return [path for path in (root, *(root / s for s in SUBSETS)) if (path / _LIST).exists()]
+    return [path for path in (root, *(root / s for s in SUBSETS)) if exists(path / _LIST)]
 
 
 def _recognise(root: Path) -> bool:
@@ -63,7 +64,7 @@ def _targets(root: Path) -> Iterator[ListedTarget]:
             folder = subset / layout.plain_name(name, subset / _LIST)
             group = subset.name if subset != root else ""
             truth = folder / "groundtruth.txt"
-            yield ListedTarget(name, group, truth, functools.partial(load, folder))
+            yield ListedTarget(name, group, truth, folder, functools.partial(load, folder))
 
 
 DATASET = Dataset(

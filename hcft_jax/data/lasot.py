@@ -20,6 +20,7 @@ from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes, text
+from hcft_jax.util.files import exists, is_dir
 
 MARKS = ("full_occlusion.txt", "out_of_view.txt")
 
@@ -34,7 +35,7 @@ def load(folder: Path) -> Sequence:
     where = folder / "groundtruth.txt"
     truth = boxes.from_file(boxes.parse(where))
     for path in (folder / name for name in MARKS):
-        if path.exists():
+        if exists(path):
             absent = text.numbers(path) != 0
             absent[:1] = False
             truth = layout.hidden(truth, absent, path)
@@ -45,7 +46,7 @@ def load(folder: Path) -> Sequence:
 def _folders(root: Path) -> Iterator[Path]:
     for folder in layout.folders(root):
         for place in (folder, *layout.folders(folder)):
-            if (place / "img").is_dir() and (place / "groundtruth.txt").exists():
+            if is_dir(place / "img") and exists(place / "groundtruth.txt"):
                 yield place
 
 
@@ -58,6 +59,7 @@ DATASET = Dataset(
             folder.name,
             folder.name.rpartition("-")[0],
             folder / "groundtruth.txt",
+            folder / "img",
             functools.partial(load, folder),
         )
         for folder in _folders(root)

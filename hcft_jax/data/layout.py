@@ -4,20 +4,29 @@ A layout is a module with a ``DATASET`` (``datasets`` lists them), which tells h
 recognised and how its targets are found.
 """
 
+import dataclasses
+import functools
 import itertools
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
+from hcft_jax.util import files
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.names import key, natural, near
+
+_SYSTEMS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "__MACOSX")
+LONGEST_NAME = 240  # bytes of a target's name, so that its files have names of at most 255
 
 
 @dataclass(frozen=True)
@@ -28,12 +37,14 @@ class ListedTarget:
         name: What reports and result files call it.
         group: A name that selects it together with others: its video, class or subset.
         where: Its ground truth.
+        frames: The folder of its frames.
         load: Reads the ground truth and lists the frames; ``InputError`` where that fails.
     """
 
     name: str
     group: str
     where: Path
+    frames: Path
     load: Callable[[], Sequence]
 
 
@@ -47,12 +58,14 @@ class Dataset:
         recognise: Tells whether an existing folder has this layout, mostly by the names in it.
         targets: Lists the targets below a folder, in any order; ``InputError`` where a list of
             names cannot be read.
+        shared: Whether its folder may hold other versions, too, which it does not read.
     """
 
     title: str
     layout: str
     recognise: Callable[[Path], bool]
     targets: Callable[[Path], Iterable[ListedTarget]]
+    shared: bool = False
 
 
 def arrange(
@@ -68,7 +81,7 @@ def arrange(
     Raises:
         InputError: Two targets have one name, or a name is unknown; near ones are listed.
     """
-    targets = sorted(targets, key=lambda target: natural(target.name))
+    targets = sorted(map(_with_a_name, targets), key=lambda target: natural(target.name))
     for one, other in itertools.pairwise(targets):
         if one.name == other.name:  # their results would have one file
             raise InputError(f"{root}: {one.where} and {other.where} are both {one.name}")
@@ -78,6 +91,19 @@ def arrange(
     for name in names:
         wanted |= _select(root, targets, name)
     return [target for i, target in enumerate(targets) if i in wanted]
+
+
+def _with_a_name(target: ListedTarget) -> ListedTarget:
+    """Return the target, which cannot be read if its name is too long for the names of results."""
+
+    def refuse() -> Sequence:
+        raise InputError(
+            f"{target.where}: the name of the sequence has {length} bytes, and its results need "
+            f"one of at most {LONGEST_NAME}; rename the folder"
+        )
+
+    length = len(os.fsencode(target.name))
+    return target if length <= LONGEST_NAME else dataclasses.replace(target, load=refuse)
 
 
 def _select(root: Path, targets: list[ListedTarget], name: str) -> set[int]:
@@ -95,7 +121,12 @@ def folders(root: Path) -> Iterator[Path]:
         paths = sorted(root.iterdir())
     except OSError:
         return
-    yield from (path for path in paths if path.is_dir() and not path.name.startswith("."))
+    yield from (path for path in paths if not is_foreign(path.name) and files.is_dir(path))
+
+
+def is_foreign(name: str) -> bool:
+    """Return whether a folder or file of this name is a system's, or hidden: no data."""
+    return name.startswith(".") or name in _SYSTEMS
 
 
 def numbered(folder: Path) -> dict[int, Path]:
@@ -110,8 +141,12 @@ def numbered(folder: Path) -> dict[int, Path]:
         reason = error.strerror or error
         raise InputError(f"{folder}: no frames, cannot list the folder ({reason})") from error
     found: dict[int, Path] = {}
+    others = []
     for path in paths:
-        if path.suffix.lower() not in SUFFIXES or not re.fullmatch("[0-9]+", path.stem):
+        if path.suffix.lower() not in SUFFIXES or is_foreign(path.name):
+            continue
+        if not re.fullmatch("[0-9]+", path.stem):
+            others.append(path.name)
             continue
         number = int(path.stem)
         if number in found:
@@ -119,7 +154,15 @@ def numbered(folder: Path) -> dict[int, Path]:
         found[number] = path
     if not found:
         raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
+    if others:
+        _note(f"{folder}: {len(others)} images have no number and are no frames: {min(others)} ...")
     return found
+
+
+@functools.cache
+def _note(line: str) -> None:
+    """Print a line on the terminal, once: several targets may have one folder."""
+    tqdm.write(f"note: {line}", file=sys.stderr)
 
 
 def consecutive(folder: Path, frames: Mapping[int, Path], first: int, last: int) -> ImageFiles:
@@ -193,6 +236,7 @@ def plain_name(name: str, where: Path) -> str:
     Raises:
         InputError: The name leads elsewhere.
     """
-    if not name or Path(name).name != name or name == "..":
+    odd = Path(name).name != name or name == ".." or re.search(r"[\x00-\x1f\x7f]", name)
+    if not name or odd or len(os.fsencode(name)) > LONGEST_NAME:
         raise InputError(f"{where}: {name[:60]!r} is not the name of a sequence")
     return name

@@ -23,6 +23,7 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import exists
 
 STEP = 8  # 240 Hz to 30 Hz
 
@@ -62,9 +63,9 @@ def parse(path: Path) -> Boxes:
 def _targets(rate: int, root: Path) -> Iterator[ListedTarget]:
     for folder in layout.folders(root):
         where = folder / str(rate) / f"{folder.name}.txt"
-        if where.exists():
+        if exists(where):
             read = functools.partial(load, where, rate)
-            yield ListedTarget(folder.name, folder.name, where, read)
+            yield ListedTarget(folder.name, folder.name, where, where.with_suffix(""), read)
 
 
 def _dataset(rate: int) -> Dataset:
@@ -73,6 +74,7 @@ def _dataset(rate: int) -> Dataset:
         layout=f"expected <Name>/{rate}/<Name>/00001.jpg ... and <Name>/{rate}/<Name>.txt in it",
         recognise=lambda root: next(_targets(rate, root), None) is not None,
         targets=functools.partial(_targets, rate),
+        shared=True,
     )
 
 

@@ -24,7 +24,7 @@ from PIL import Image
 from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import boxes, text
+from hcft_jax.util import boxes, files, text
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.files import replacing
 from hcft_jax.util.names import index, key
@@ -72,14 +72,14 @@ def load(name: str, where: Path) -> Sequence:
     if video in RANGES and len(numbered) == last - first + 1:
         # A copy of the evaluated frames only, whatever numbers they were given.
         first, last = min(numbered), max(numbered)
-    files = layout.consecutive(folder, numbered, first, last)
+    frames = layout.consecutive(folder, numbered, first, last)
     total = last - first + 1
     if len(rows) != total:
         raise InputError(
             f"{where}: {len(rows)} boxes, but {total} frames ({first} to {last}) in {folder}:"
             f" the ground truth is {'shorter' if len(rows) < total else 'longer'} than the frames"
         )
-    return Sequence(name, files, boxes.from_file(rows), first)
+    return Sequence(name, frames, boxes.from_file(rows), first)
 
 
 def omitted_folder(annotations: str | Path) -> Path:
@@ -89,7 +89,7 @@ def omitted_folder(annotations: str | Path) -> Path:
         SettingError: There is no such folder.
     """
     folder = Path(annotations) / "initOmit"
-    if not folder.is_dir():
+    if not files.is_dir(folder):
         raise SettingError("annotations", f"no folder {folder}")
     return folder
 
@@ -108,13 +108,13 @@ def omitted(annotations: str | Path, sequence: Sequence) -> list[tuple[int, int]
         InputError: There is no such folder, or a row is not two frame numbers in order.
     """
     folder = omitted_folder(annotations)
-    files = {path.stem: path for path in folder.glob("*.txt")}
-    name = index(files).get(key(sequence.name))
+    lists = {path.stem: path for path in folder.glob("*.txt")}
+    name = index(lists).get(key(sequence.name))
     if name is None:
         return []
     # the frames may be a renumbered copy of the evaluated ones; the ranges have the old numbers
     start, _ = RANGES.get(sequence.name.lower(), (sequence.first_frame, 0))
-    return [(first - start, last - start) for first, last in frame_ranges(files[name])]
+    return [(first - start, last - start) for first, last in frame_ranges(lists[name])]
 
 
 def frame_ranges(path: Path) -> list[tuple[int, int]]:
@@ -127,11 +127,11 @@ def frame_ranges(path: Path) -> list[tuple[int, int]]:
     for number, line in enumerate(text.lines(path, empty=True), 1):
         if not (parts := text.fields(line)):
             continue
-        if len(parts) != 2 or not all(re.fullmatch("[0-9]{1,9}", part) for part in parts):
+        if len(parts) != 2:
             raise InputError(f"{path}, line {number}: expected two frame numbers, first and last")
-        first, last = map(int, parts)
-        if first > last:
-            raise InputError(f"{path}, line {number}: {first} comes after {last}")
+        first, last = (text.whole(path, number, part) for part in parts)
+        if not 0 <= first <= last:
+            raise InputError(f"{path}, line {number}: {first} comes after {last}, or before 0")
         ranges.append((first, last))
     return ranges
 
@@ -167,7 +167,7 @@ def write(
 def _recognise(root: Path) -> bool:
     return any(
         any(folder.glob("groundtruth_rect*.txt"))
-        or ((folder / "img").is_dir() and not (folder / "groundtruth.txt").exists())
+        or (files.is_dir(folder / "img") and not files.exists(folder / "groundtruth.txt"))
         for folder in layout.folders(root)
     )
 
@@ -177,13 +177,14 @@ def _targets(root: Path) -> Iterator[ListedTarget]:
     for folder in layout.folders(root):
         try:
             found = [m for path in folder.iterdir() if (m := _GROUND_TRUTH.fullmatch(path.name))]
-            incomplete = not found and (folder / "img").is_dir()
-        except PermissionError:
+            incomplete = not found and files.is_dir(folder / "img")
+        except OSError:
             found, incomplete = [], True
         named = [(m[0], "" if m[1] is None else f"-{int(m[1])}") for m in found]
         for file, number in [*named, *([("groundtruth_rect.txt", "")] if incomplete else [])]:
             name, where = f"{folder.name}{number}", folder / file
-            yield ListedTarget(name, folder.name, where, functools.partial(load, name, where))
+            read = functools.partial(load, name, where)
+            yield ListedTarget(name, folder.name, where, folder / "img", read)
 
 
 DATASET = Dataset(

@@ -11,9 +11,7 @@ it) and moved to its place whole. So a complete sequence is never fetched again,
 command continues after any interruption.
 """
 
-import argparse
 import contextlib
-import functools
 import shutil
 import sys
 import tempfile
@@ -21,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hcft_jax.data import datasets, unpacking
-from hcft_jax.util import download
+from hcft_jax.util import download, entry
 from hcft_jax.util.errors import InputError, SettingError, finish
 from hcft_jax.util.names import key, near
 
@@ -138,7 +136,7 @@ def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[s
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m hcft_jax.data.otb_download")
+    parser = entry.Arguments(prog="python -m hcft_jax.data.otb_download")
     commands = parser.add_subparsers(dest="dataset", required=True)
     parts = commands.add_parser("otb", help="the sequences of OTB-100, from the benchmark's server")
     parts.add_argument("--sequences", default="", help="names, separated by commas [all]")
@@ -146,15 +144,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--output_dir", default="OTB100", help="the folder that receives them [OTB100]"
     )
     parts.add_argument("--url", default=OTB_URL, help=f"the server of URL/<Name>.zip [{OTB_URL}]")
-    options = parser.parse_args(arguments)
-    return finish(
-        functools.partial(_fetch, options), "interrupted; the same command resumes the download"
-    )
+
+    def work() -> int:
+        options = parser.parse_args(arguments)
+        names = list(filter(None, options.sequences.split(",")))
+        return _fetched(names, Path(options.output_dir), options.url)
+
+    return finish(work, "interrupted; the same command resumes the download")
 
 
-def _fetch(options: argparse.Namespace) -> int:
-    folder = Path(options.output_dir)
-    failed = fetch_all(list(filter(None, options.sequences.split(","))), folder, options.url)
+def _fetched(names: list[str], folder: Path, url: str) -> int:
+    failed = fetch_all(names, folder, url)
     if failed:
         print(f"error: {len(failed)} failed: {', '.join(failed)}", file=sys.stderr)
         return 1
@@ -164,4 +164,4 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry.guarded(main)

@@ -20,6 +20,7 @@ from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import exists
 from hcft_jax.util.names import natural
 
 NAMES = ("groundtruth.txt", "box.txt", "groundtruth_rect.txt")
@@ -32,12 +33,16 @@ def load(folder: Path) -> Sequence:
         InputError: There is no box, or the boxes are more or fewer than the frames.
     """
     files = ImageFiles(tuple(_images(folder)))
-    candidates = [folder / name for name in (*NAMES, f"{folder.name}.txt")]
-    where = next((path for path in candidates if path.exists()), candidates[0])
-    if not where.exists():
+    where = _truth(folder)
+    if not exists(where):
         raise InputError(f"{where}: no such file; write the target's first box into it: x,y,w,h")
     truth = boxes.from_file(boxes.parse(where, gaps=True))
     return layout.sequence(folder.name, files, truth, where)
+
+
+def _truth(folder: Path) -> Path:
+    candidates = [folder / name for name in (*NAMES, f"{folder.name}.txt")]
+    return next((path for path in candidates if exists(path)), candidates[0])
 
 
 def _images(folder: Path) -> list[Path]:
@@ -54,7 +59,8 @@ def _targets(root: Path) -> Iterator[ListedTarget]:
         if _images(folder):
             name = folder.resolve().name
             place = folder.resolve()
-            yield ListedTarget(name, name, place / NAMES[0], functools.partial(load, place))
+            read = functools.partial(load, place)
+            yield ListedTarget(name, name, _truth(place), place, read)
 
 
 DATASET = Dataset(

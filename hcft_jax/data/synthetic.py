@@ -17,6 +17,7 @@ import numpy.typing as npt
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.fields import check
 
 Floats = npt.NDArray[np.float64]
 Pose = tuple[Floats, float, float]  # centre (row, column), scale, angle in radians
@@ -36,8 +37,8 @@ class Synthetic:
     """The options of a drawn sequence, whose first box is upright and has the nominal size.
 
     Raises:
-        InputError: A value is out of its range, or the motion would take the target out of the
-            image.
+        InputError: A value has another type or is out of its range, or the motion would take the
+            target out of the image.
     """
 
     seed: int = 0  # of textures, path and noise; >= 0
@@ -56,6 +57,7 @@ class Synthetic:
     noise: float = 0.0  # standard deviation, grey levels
 
     def __post_init__(self) -> None:
+        check(self)
         limits = {
             "seed": (0, math.inf),
             "frames": (1, math.inf),

@@ -17,6 +17,7 @@ from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
+from hcft_jax.util.files import is_dir
 
 
 def load(where: Path, frames: Path) -> Sequence:
@@ -31,14 +32,15 @@ def load(where: Path, frames: Path) -> Sequence:
 
 def _subsets(root: Path) -> list[Path]:
     places = (root, *layout.folders(root))
-    return [path for path in places if all((path / s).is_dir() for s in ("anno", "frames"))]
+    return [path for path in places if all(is_dir(path / s) for s in ("anno", "frames"))]
 
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
         for where in (subset / "anno").glob("*.txt"):
-            read = functools.partial(load, where, subset / "frames" / where.stem)
-            yield ListedTarget(where.stem, subset.name, where, read)
+            frames = subset / "frames" / where.stem
+            read = functools.partial(load, where, frames)
+            yield ListedTarget(where.stem, subset.name, where, frames, read)
 
 
 DATASET = Dataset(

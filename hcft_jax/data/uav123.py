@@ -19,6 +19,7 @@ from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util import boxes
+from hcft_jax.util.files import is_dir
 
 # fmt: off
 # The first frame of the parts of UAV123 that do not begin with their video.
@@ -53,13 +54,14 @@ def load(where: Path, frames: Path) -> Sequence:
 def _video(root: Path, name: str) -> Path:
     videos = root / "data_seq" / "UAV123"
     part, _, number = name.rpartition("_")
-    return videos / (part if number.isdigit() and not (videos / name).is_dir() else name)
+    return videos / (part if number.isdigit() and not is_dir(videos / name) else name)
 
 
 def _targets(version: str, root: Path) -> Iterator[ListedTarget]:
     for where in (root / "anno" / version).glob("*.txt"):
         video = _video(root, where.stem)
-        yield ListedTarget(where.stem, video.name, where, functools.partial(load, where, video))
+        read = functools.partial(load, where, video)
+        yield ListedTarget(where.stem, video.name, where, video, read)
 
 
 def _dataset(version: str) -> Dataset:
@@ -67,9 +69,10 @@ def _dataset(version: str) -> Dataset:
         title=version,
         layout=f"expected anno/{version}/<Name>.txt, data_seq/UAV123/<video>/000001.jpg ... in it",
         recognise=lambda root: (
-            (root / "anno" / version).is_dir() and (root / "data_seq" / "UAV123").is_dir()
+            is_dir(root / "anno" / version) and is_dir(root / "data_seq" / "UAV123")
         ),
         targets=functools.partial(_targets, version),
+        shared=True,
     )
 
 

@@ -1,12 +1,16 @@
 """Unpacks untrusted zip archives: never outside of the folder, and never more than expected.
 
-An archive is refused as a whole if a name leads out of the folder or belongs to two entries, if it
-has links, devices or encrypted entries, or too many files, too many bytes, or too high a
+An archive is refused as a whole if a name leads out of the folder, is none that every system can
+have, or belongs to two entries on some system, which ignores case or how accents are composed; if
+it has links, devices or encrypted entries, or too many files, too many bytes, or too high a
 compression.
 """
 
 import lzma
+import os
+import re
 import stat
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,6 +20,11 @@ from pathlib import Path, PurePosixPath
 from hcft_jax.util.errors import InputError
 
 _BLOCK = 1 << 20
+# what Windows takes for devices, whatever the suffix
+_DEVICES = re.compile(
+    r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\..*)?"
+)
+_LONGEST = 240  # bytes of a part of a name
 _DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, OSError)
 
 
@@ -76,7 +85,8 @@ def _accepted(
         raise InputError(f"{path}: {len(infos)} files are too many, at most {limits.files}")
     if (total := sum(info.file_size for info in infos)) > limits.size:
         raise InputError(f"{path}: would unpack to {total} bytes, at most {limits.size}")
-    seen: set[str] = set()
+    seen: dict[tuple[str, ...], tuple[str, ...]] = {}  # spellings, also of the folders
+    files: set[tuple[str, ...]] = set()
     for info in infos:
         name = _safe(path, info)
         if info.is_dir() or _is_clutter(name):
@@ -88,9 +98,12 @@ def _accepted(
                 f"{path}: {info.filename!r} would unpack to {info.file_size} bytes from "
                 f"{info.compress_size}, too many for a picture"
             )
-        if (key := str(name).lower()) in seen:  # some file systems ignore case
-            raise InputError(f"{path}: two entries are {info.filename!r}")
-        seen.add(key)
+        key = tuple(unicodedata.normalize("NFKC", part).casefold() for part in name.parts)
+        for end in range(1, len(key) + 1):
+            spelling = seen.setdefault(key[:end], name.parts[:end])
+            if spelling != name.parts[:end] or key[:end] in files:
+                raise InputError(f"{path}: two entries are {info.filename!r} on some systems")
+        files.add(key)
         yield info, name
 
 
@@ -100,8 +113,14 @@ def _safe(path: Path, info: zipfile.ZipInfo) -> PurePosixPath:
     text = info.orig_filename
     name = PurePosixPath(text)
     escapes = name.is_absolute() or ".." in name.parts or not name.parts
-    if escapes or any(c in text for c in '\\:"*?<>|') or any(ord(c) < 32 for c in text):
+    odd = any(unicodedata.category(c) in ("Cc", "Cs") for c in text)
+    if escapes or odd or any(c in text for c in '\\:"*?<>|'):
         raise InputError(f"{path}: refused, {text[:80]!r} is no path inside of it")
+    for part in name.parts:
+        # Windows drops blanks and dots at the end, so that the name would be another one's
+        device = _DEVICES.fullmatch(part.casefold())
+        if device or part != part.rstrip().rstrip(".") or len(os.fsencode(part)) > _LONGEST:
+            raise InputError(f"{path}: refused, {text[:80]!r} is no name on every system")
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise InputError(f"{path}: refused, {text[:80]!r} is a link or a device")

@@ -34,8 +34,9 @@ from hcft_jax.data.containers import TIMEOUT, Container, Decoding
 from hcft_jax.data.frames import MAX_PIXELS, SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Frame
 from hcft_jax.util.errors import InputError
-from hcft_jax.util.files import silent_stderr
+from hcft_jax.util.files import exists, silent_stderr
 from hcft_jax.util.names import natural
+from hcft_jax.util.text import natural_number
 
 ASSUMED_RATE = (
     30.0  # frames per second of images, and of files that do not say when a frame is shown
@@ -104,6 +105,11 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
     path = _path(text)
     if isinstance(source, int):
         video = _camera(text)
+    elif not exists(path):  # or a name that no file can have
+        if not text.isdecimal() and "://" not in text:
+            raise InputError(f"{text}: no such file, folder or camera")
+        numbered = text.isdecimal()
+        video = _camera(text) if numbered else _stream(text, containers.open_address(text), None)
     elif path.is_char_device():
         video = _camera(str(path))
     elif path.is_dir():
@@ -111,12 +117,8 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
     elif path.is_file():
         # FFmpeg takes a picture for a video of one frame, but refuses none that is damaged
         video = _pictures(path, [path]) if path.suffix.lower() in SUFFIXES else _file(path)
-    elif text.isdecimal():
-        video = _camera(text)
-    elif "://" in text:
-        video = _stream(text, containers.open_address(text), None)
     else:
-        raise InputError(f"{text}: no such file, folder or camera")
+        raise InputError(f"{text}: neither a file nor a folder nor a camera")
     inner = video._frames
     outer: Any = latest(video, inner) if video.live else ahead(inner)
     try:
@@ -202,7 +204,7 @@ def _close(items: Iterator[Any]) -> None:
 def _digest(paths: list[Path]) -> str:
     """Return a digest of the files' names, sizes and times of change."""
     text = "".join(f"{p.name}\0{(s := p.stat()).st_size}\0{s.st_mtime_ns}\n" for p in paths)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
 def _folder(path: Path) -> Video:
@@ -330,6 +332,8 @@ class _AsSeen:
 
 def _camera(source: str) -> Video:
     """Open a camera of this machine by OpenCV, which supports those of every system."""
+    if source.isdecimal() and natural_number(source) is None:
+        raise InputError(f"{source[:60]}: no camera has such a number")
     with silent_stderr():  # the error below says the same
         camera = cv2.VideoCapture(int(source) if source.isdecimal() else source)
     if not camera.isOpened():

@@ -32,6 +32,7 @@ from hcft_jax.data.sequence import Sequence as Video
 from hcft_jax.util import opening, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import is_dir, is_file
 
 _LIST = "list.txt"
 _LARGEST = 2**26  # pixels of a mask
@@ -111,8 +112,7 @@ def load(folder: Path) -> Video:
     Raises:
         InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
-    color = folder / "color"
-    files, first = layout.all_frames(color if color.is_dir() else folder)
+    files, first = layout.all_frames(_frames(folder))
     where = folder / "groundtruth.txt"
     truth = parse(where)
     missing = max(len(files) - len(truth), 0)  # for the toolkit these are unknown
@@ -120,8 +120,13 @@ def load(folder: Path) -> Video:
     return layout.sequence(folder.name, files, truth, where, first)
 
 
+def _frames(folder: Path) -> Path:
+    color = folder / "color"
+    return color if is_dir(color) else folder
+
+
 def _recognise(root: Path) -> bool:
-    if not (root / _LIST).is_file():
+    if not is_file(root / _LIST):
         return False
     try:
         return not any(name.startswith("GOT-10k") for name in text.lines(root / _LIST))
@@ -132,7 +137,8 @@ def _recognise(root: Path) -> bool:
 def _targets(root: Path) -> Iterator[ListedTarget]:
     for name in map(str.strip, text.lines(root / _LIST)):
         folder = root / layout.plain_name(name, root / _LIST)
-        yield ListedTarget(name, name, folder / "groundtruth.txt", functools.partial(load, folder))
+        truth, read = folder / "groundtruth.txt", functools.partial(load, folder)
+        yield ListedTarget(name, name, truth, _frames(folder), read)
 
 
 DATASET = Dataset(

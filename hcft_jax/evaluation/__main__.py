@@ -23,13 +23,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.evaluation import annotations, plots, report, result_folders, summary, tables
 from hcft_jax.evaluation.bootstrap import RESAMPLES
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.evaluation.summary import Evaluation
+from hcft_jax.util import entry
 from hcft_jax.util.errors import InputError, command
 
 _SHOWN = 8  # how many missing targets a line names; summary.json names all
@@ -181,4 +182,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

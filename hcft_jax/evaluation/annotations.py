@@ -9,17 +9,16 @@
 The evaluated frames are those of the table, narrowed by ``data.otb.RANGES`` (Tiger1).
 """
 
-import csv
 import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from hcft_jax.data import otb
+from hcft_jax.data import layout, otb
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.metrics import valid
 from hcft_jax.evaluation.toolkit import Published
-from hcft_jax.util import boxes, names, text
+from hcft_jax.util import boxes, files, names, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 
@@ -104,18 +103,10 @@ def load(folder: str | Path) -> Benchmark:
     """
     folder = Path(folder)
     path = folder / "attributes.csv"
-    reader = csv.DictReader(text.lines(path))
     needed = ["name", "startFrame", "endFrame", *SUBSETS[1:], *ATTRIBUTES]
-    if absent := [column for column in needed if column not in (reader.fieldnames or [])]:
-        raise InputError(f"{path}: no column {absent[0]}")
     targets: dict[str, AnnotatedTarget] = {}
-    for number, row in enumerate(reader, 2):
-        try:
-            target = _target(folder, row)
-        except InputError:
-            raise
-        except (ValueError, TypeError) as error:
-            raise InputError(f"{path}, line {number}: {error}") from error
+    for number, row in text.table(path, needed):
+        target = _target(folder, path, number, row)
         if target.name in targets:
             raise InputError(f"{path}, line {number}: the target {target.name} occurs twice")
         targets[target.name] = target
@@ -124,8 +115,13 @@ def load(folder: str | Path) -> Benchmark:
     return Benchmark(targets)
 
 
-def _target(folder: Path, row: Mapping[str, str]) -> AnnotatedTarget:
-    name, start, end = row["name"], int(row["startFrame"]), int(row["endFrame"])
+def _target(folder: Path, table: Path, line: int, row: Mapping[str, str]) -> AnnotatedTarget:
+    name = layout.plain_name(row["name"], table)
+    numbers = {
+        column: text.whole(table, line, row[column])
+        for column in ("startFrame", "endFrame", *SUBSETS[1:], *ATTRIBUTES)
+    }
+    start, end = numbers["startFrame"], numbers["endFrame"]
     path = folder / "anno" / f"{name}.txt"
     omitted = folder / "initOmit" / f"{name}.txt"
     rows = boxes.parse(path)
@@ -140,7 +136,7 @@ def _target(folder: Path, row: Mapping[str, str]) -> AnnotatedTarget:
         truth=truth,
         first_frame=max(first, start),
         annotated_from=start,
-        attributes=frozenset(a for a in ATTRIBUTES if int(row[a])),
-        subsets=frozenset({SUBSETS[0]} | {s for s in SUBSETS[1:] if int(row[s])}),
-        omit=tuple(otb.frame_ranges(omitted)) if omitted.exists() else (),
+        attributes=frozenset(a for a in ATTRIBUTES if numbers[a]),
+        subsets=frozenset({SUBSETS[0]} | {s for s in SUBSETS[1:] if numbers[s]}),
+        omit=tuple(otb.frame_ranges(omitted)) if files.exists(omitted) else (),
     )

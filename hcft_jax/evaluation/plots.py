@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from hcft_jax.evaluation.metrics import (
     NORMALISED_THRESHOLDS,
@@ -158,13 +160,15 @@ def _draw(
 
 
 def short(tracker: str) -> str:
-    """Return a name short enough for the legend, its dollar signs escaped (they mean formulas)."""
+    """Return a name short enough for the legend, which leaves out what begins with "_"."""
     kept = tracker if len(tracker) <= 32 else f"...{tracker[-29:]}"
-    return kept.replace("$", "\\$")
+    return f" {kept}" if kept.startswith("_") else kept
 
 
 def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     """Write a figure, whole or not at all, as PNG or PDF; the same figure gives the same bytes.
+
+    Its texts, but for the numbers of axes, are shown as they are: dollar signs are no formulas.
 
     Args:
         figure: The figure, which needs no pyplot (its global state would outlive the call).
@@ -176,6 +180,16 @@ def save(figure: Figure, path: str | Path, dpi: int = 150) -> None:
     """
     pdf = Path(path).suffix == ".pdf"
     options: dict[str, Any] = {"metadata": {"CreationDate": None}} if pdf else {"dpi": dpi}
+    ticks: set[Artist] = set()  # whose powers of ten are formulas
+    for axes in figure.findobj(Axes):
+        for axis in (axes.xaxis, axes.yaxis):
+            for tick in (*axis.get_major_ticks(), *axis.get_minor_ticks()):
+                ticks |= {tick.label1, tick.label2}
+    for text in figure.findobj(Text):
+        if text not in ticks:
+            text.set_parse_math(False)
+            shown = text.get_text()
+            text.set_text(shown.encode("utf-8", "backslashreplace").decode())
     with replacing(path) as temporary:
         figure.savefig(temporary, **options)
 

@@ -28,6 +28,7 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from hcft_jax.data.layout import is_foreign
 from hcft_jax.evaluation import protocols, toolkit
 from hcft_jax.evaluation.annotations import AnnotatedTarget, Benchmark
 from hcft_jax.evaluation.protocols import PROTOCOLS, SRE, Run
@@ -35,7 +36,7 @@ from hcft_jax.evaluation.toolkit import Published
 from hcft_jax.util import names
 from hcft_jax.util.boxes import Boxes, parse
 from hcft_jax.util.errors import InputError
-from hcft_jax.util.files import replacing
+from hcft_jax.util.files import is_dir, replacing
 
 # The folder of a tracker's results of one-pass evaluation; otb has files, not folders.
 _PLACES = {"hcft": "{}/ope", "plain": "{}", "got10k": "OTB2015/{}", "pysot": "OTB100/{}"}
@@ -138,14 +139,14 @@ def _add(held: dict[str, _T], tracker: str, value: _T) -> None:
 def _find(
     folder: Path, benchmark: Benchmark, problems: list[Problem], depth: int = _DEPTH
 ) -> Iterator[_Found]:
-    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
-    subfolders = [path for path in entries if path.is_dir() and path.name != "times"]
+    entries = sorted(path for path in folder.iterdir() if not is_foreign(path.name))
+    subfolders = [path for path in entries if is_dir(path) and path.name != "times"]
     mats = [path for path in entries if path.suffix.lower() == ".mat"]
     texts = [path for path in entries if _is_text(path)]
     name = folder.resolve().name
-    if held := [protocol for protocol in PROTOCOLS if (folder / protocol).is_dir()]:
+    if held := [protocol for protocol in PROTOCOLS if is_dir(folder / protocol)]:
         for protocol in held:
-            wanted = _is_text if protocol == "ope" else Path.is_dir
+            wanted = _is_text if protocol == "ope" else is_dir
             paths = sorted(path for path in (folder / protocol).iterdir() if wanted(path))
             yield from _one(name, folder, paths, benchmark, problems, protocol)
     elif mats:
@@ -155,7 +156,12 @@ def _find(
     elif depth:
         data_sets = [path for path in subfolders if _DATA_SET.fullmatch(path.name)]
         for path in data_sets or subfolders:
-            yield from _find(path, benchmark, problems, depth - 1)
+            try:
+                yield from _find(path, benchmark, problems, depth - 1)
+            except OSError as error:
+                problems.append(
+                    Problem(None, None, f"{path}: cannot list it ({error.strerror or error})")
+                )
 
 
 def _is_text(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +18,18 @@ TITLES = {
     "TB50": "TB-50",
     COMMON: "shared by all trackers",
 }
-_LATEX = {character: f"\\{character}" for character in "_%&#$"} | {"@": "@"}
+_LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {
+    "\\": "\\textbackslash{}",
+    "~": "\\textasciitilde{}",
+    "^": "\\textasciicircum{}",
+    "<": "\\textless{}",
+    ">": "\\textgreater{}",
+    "|": "\\textbar{}",
+    '"': "\\textquotedbl{}",
+}
+_INTERVAL = re.compile(r"(?<=[0-9]) to (?=-?[0-9])")
+_NUMBER = re.compile(r"-|[+-]?[0-9]+(?:\.[0-9]+)?(?: to -?[0-9]+(?:\.[0-9]+)?)?")
+_FORMULA = ("=", "+", "-", "@")  # with which a cell begins that a spreadsheet computes
 
 
 def named(subset: str, count: int) -> str:
@@ -120,9 +132,9 @@ def markdown(table: Table) -> str:
     """Format a pipe table below its title; place 1 is bold and place 2 underlined."""
     rule = ["---", *["---:"] * (len(table.header) - 1)]
     body = _marked(table, table.rows, {1: "**{}**", 2: "<u>{}</u>"})
-    rows = [[cell.replace("|", "\\|") for cell in row] for row in [table.header, *body]]
+    rows = [[_line(cell).replace("|", "\\|") for cell in row] for row in [table.header, *body]]
     lines = ["| " + " | ".join(row) + " |" for row in [rows[0], rule, *rows[1:]]]
-    return f"{table.title}\n\n" + "\n".join(lines) + "\n"
+    return f"{_line(table.title)}\n\n" + "\n".join(lines) + "\n"
 
 
 def latex(table: Table) -> str:
@@ -130,7 +142,7 @@ def latex(table: Table) -> str:
     cells = [[_escaped(cell) for cell in row] for row in table.rows]
     rows = _marked(table, cells, {1: "\\textbf{{{}}}", 2: "\\underline{{{}}}"})
     lines = [
-        f"% {table.title}",
+        f"% {_line(table.title)}",
         f"\\begin{{tabular}}{{l{'r' * (len(table.header) - 1)}}}",
         "\\hline",
         _latex_row(map(_escaped, table.header)),
@@ -143,7 +155,13 @@ def latex(table: Table) -> str:
 
 
 def _escaped(cell: str) -> str:
-    return "".join(_LATEX.get(c, c) for c in cell).replace(" to ", "--")
+    ranged = _INTERVAL.sub("--", _line(cell))
+    return "".join(_LATEX.get(character, character) for character in ranged)
+
+
+def _line(cell: str) -> str:
+    """Return a text with each run of white space, a line's end too, as one blank."""
+    return " ".join(cell.split())
 
 
 def _latex_row(cells: Iterable[str]) -> str:
@@ -151,10 +169,20 @@ def _latex_row(cells: Iterable[str]) -> str:
 
 
 def comma_separated(table: Table) -> str:
-    """Format CSV (RFC 4180) without the title and the places."""
+    """Format CSV (RFC 4180) without the title and the places.
+
+    A name that a spreadsheet would compute (``=1+1``) has an apostrophe before it.
+    """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([table.header, *table.rows])
+    cells = [[_inert(cell) for cell in row] for row in [table.header, *table.rows]]
+    csv.writer(text, lineterminator="\n").writerows(cells)
     return text.getvalue()
+
+
+def _inert(cell: str) -> str:
+    cell = _line(cell)
+    formula = cell.startswith(_FORMULA) and not _NUMBER.fullmatch(cell)
+    return f"'{cell}" if formula else cell
 
 
 def write(table: Table, stem: str | Path) -> None:
@@ -165,4 +193,5 @@ def write(table: Table, stem: str | Path) -> None:
     """
     for suffix, form in ((".md", markdown), (".tex", latex), (".csv", comma_separated)):
         with replacing(f"{stem}{suffix}") as temporary:
-            temporary.write_text(form(table), encoding="utf-8")
+            # a file's name need not be UTF-8, and names trackers
+            temporary.write_text(form(table), encoding="utf-8", errors="backslashreplace")

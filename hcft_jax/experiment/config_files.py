@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError, foreign
 from hcft_jax.util.names import listed, near
 
@@ -45,12 +46,14 @@ def own_file(name: str, field: str, known: Collection[str]) -> Path | None:
     Raises:
         InputError: there is no such file, or no such name.
     """
+    if not isinstance(name, str):
+        raise SettingError(field, f"{name!r} is neither a name nor a Python file")
     if name.endswith(".py"):
-        if not Path(name).is_file():
+        if not files.is_file(name):
             raise SettingError(field, f"no file {name}")
         return Path(name)
     if name not in known:
-        raise SettingError(field, f"no {name!r}{near(name, known)}; {listed(known)}")
+        raise SettingError(field, f"no {name[:60]!r}{near(name, known)}; {listed(known)}")
     return None
 
 
@@ -64,6 +67,9 @@ def execute(path: Path, function: str) -> Any:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    with foreign(lambda text: InputError(f"{path}: {text}")):  # where it broke, in one line
-        spec.loader.exec_module(module)
-        return getattr(module, function)()
+    try:
+        with foreign(lambda text: InputError(text)):
+            spec.loader.exec_module(module)
+            return getattr(module, function)()
+    except InputError as error:  # the file is the user's: say where it broke, in one line
+        raise InputError(f"{path}: {error}") from error

@@ -24,7 +24,9 @@ from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.experiment import config_files
+from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError
+from hcft_jax.util.fields import check, settled
 from hcft_jax.util.names import listed, near
 
 METHOD = "hcft"  # the tracker that is ours; others are baselines
@@ -126,6 +128,7 @@ class Experiment:
         Raises:
             InputError: names the field, its value and what is allowed.
         """
+        check(self)
         self.tracker.validate()
         if self.lanes < 1:
             raise SettingError("lanes", f"{self.lanes} must be at least 1")
@@ -205,7 +208,7 @@ class Experiment:
 
     def settings(self) -> dict[str, Any]:
         """Return all that is set, as plain data; of a baseline, ``tracker`` is its name alone."""
-        values = dataclasses.asdict(self)
+        values = dataclasses.asdict(settled(self))
         del values["base"], values["otherwise"]
         if self.method != METHOD:
             values["tracker"] = self.method
@@ -220,7 +223,7 @@ class Experiment:
                     del tracker[field_.name]
         parts = {
             "tracker": tracker,
-            "synthetic": self.synthetic and dataclasses.asdict(self.synthetic),
+            "synthetic": self.synthetic and dataclasses.asdict(settled(self.synthetic)),
             "weights": weights_digest,
         }
         if self.decode != DECODE[0]:  # folders from before there was a choice have their names
@@ -255,7 +258,7 @@ def folders(
     found = [Path(e.output_dir, e.folder(digest)) for e, digest in experiments]
     taken = set(found)
     for i, own in enumerate(found):
-        if not (own / holding).exists():
+        if not files.exists(own / holding):
             of_hash = own.parent.glob(f"*-{own.name.rpartition('-')[2]}/{holding}")
             other = min({path.parent for path in of_hash} - taken, default=None)
             if other is not None:
@@ -280,8 +283,26 @@ def load(name: str) -> Experiment:
         experiment = config_files.execute(path, "get_config")
         if not isinstance(experiment, Experiment):
             raise InputError(f"{path}: get_config() must return an Experiment")
-        experiment = replace(experiment, name=path.stem)
+        experiment = replace(of_file(experiment, path), name=path.stem)
     return replace(experiment, base=experiment.tracker)
+
+
+def of_file(experiment: Experiment, path: Path) -> Experiment:
+    """Return an experiment of a user's file, with tuples for lists and Python's own numbers.
+
+    Args:
+        experiment: What a function of the file has returned.
+        path: The file, for messages.
+
+    Raises:
+        InputError: a field has another type than is declared.
+    """
+    experiment = settled(experiment)
+    try:
+        check(experiment)
+    except SettingError as error:
+        raise InputError(f"{path}: {error}") from error
+    return experiment
 
 
 def derive(name: str, **changes: Any) -> Experiment:
@@ -300,11 +321,19 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
     equal afterwards. ``gamma="adaptive"`` stands for ``weighting="adaptive"``.
 
     Raises:
-        InputError: a value is no number where the field is one.
+        InputError: there is no such field, or a value is no number where the field is one.
     """
+    if not isinstance(experiment, Experiment):
+        raise SettingError("experiment", f"{type(experiment).__name__} is not an Experiment")
+    check(experiment)
+    known = {name for owner in (TrackerConfig, OwnVideo, Experiment) for name in _names(owner)}
+    for name in changes:
+        if name not in known - {"tracker", "base"}:
+            raise SettingError(name, f"no such field{near(name, known)}")
     parts: dict[type, dict[str, Any]] = {TrackerConfig: {}, OwnVideo: {}, Experiment: {}}
     for name, value in changes.items():
-        if name == "gamma" and value in ("adaptive", ["adaptive"], ("adaptive",)):
+        given = list(value) if isinstance(value, list | tuple) else [value]
+        if name == "gamma" and [item for item in given if isinstance(item, str)] == ["adaptive"]:
             name, value = "weighting", "adaptive"  # gamma itself is what it starts from
         owner = next((o for o in (TrackerConfig, OwnVideo) if name in _names(o)), Experiment)
         parts[owner][name] = value if owner is Experiment else _typed(name, value, owner)
@@ -339,10 +368,10 @@ def _typed(name: str, value: Any, owner: type) -> Any:
         if kind == float | tuple[float, ...]:
             several = tuple(float(v) for v in (value if np.iterable(value) else [value]))
             return several[0] if len(several) == 1 else several
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         what = "a number" if kind in (float, float | None) else "a list of numbers"
         flag = flag_of(name) if owner is TrackerConfig else name
-        raise SettingError(flag, f"{_shown(value, ',')!r} is not {what}") from None
+        raise SettingError(flag, f"{_shown(value, ',')[:60]!r} is not {what}") from None
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -15,6 +15,8 @@ import itertools
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.experiment import config_files, settings
 from hcft_jax.experiment.settings import Experiment
@@ -82,7 +84,8 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
         **values: Fields of ``TrackerConfig`` (``lambda_``), the values of each in their order.
 
     Raises:
-        InputError: an unknown configuration or field, or a value that is no number.
+        InputError: an unknown configuration or field, no list of values, or a value that is no
+            number.
     """
     if isinstance(experiment, str):
         experiment = settings.load(experiment)
@@ -93,6 +96,8 @@ def product(experiment: str | Experiment, **values: Sequence[Any]) -> list[Exper
                 f"product: {name!r} is no field of the tracker ({', '.join(known)}); make such "
                 "experiments one by one: dataclasses.replace(experiment, name=..., ...)"
             )
+        if isinstance(values[name], str | bytes) or not np.iterable(values[name]):
+            raise InputError(f"product: {name}={values[name]!r} must be a list of values")
     return [
         settings.override(experiment, dict(zip(values, combination, strict=True)))
         for combination in itertools.product(*values.values())
@@ -118,4 +123,4 @@ def load(name: str) -> Sweep:
     whole = isinstance(experiments, list | tuple) and experiments
     if not whole or not all(isinstance(e, Experiment) for e in experiments):
         raise InputError(f"{path}: get_sweep() must return a list of Experiments")
-    return Sweep(path.stem, tuple(experiments))
+    return Sweep(path.stem, tuple(settings.of_file(e, path) for e in experiments))

@@ -6,11 +6,12 @@ python -m hcft_jax.export --config=hcft --image=480,640 --target=160,160 --outpu
 import logging
 from collections.abc import Sequence
 
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.experiment import options, settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.export.programs import PLATFORMS, largest, write
+from hcft_jax.util import entry
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.weights import lookup
 
@@ -47,4 +48,4 @@ if __name__ == "__main__":
     flags.DEFINE_list("target", ["160", "160"], "height and width of the largest targets, pixels")
     flags.DEFINE_multi_enum("platforms", list(PLATFORMS), [*PLATFORMS, "rocm", "tpu"], "for these")
     options.define()
-    app.run(main)
+    entry.run(main)

@@ -23,12 +23,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from absl import app, flags
+from absl import flags
 
 from hcft_jax.api import Result, Tracker
 from hcft_jax.data.frames import read_image
 from hcft_jax.data.vot import around
-from hcft_jax.util import boxes, startup
+from hcft_jax.integrations import trax_input
+from hcft_jax.util import boxes, entry, startup
 from hcft_jax.util.errors import InputError, command
 
 INSTALL = "pip install 'hcft_jax[vot]'"
@@ -39,7 +40,19 @@ def serve(trax: Any, tracker: Tracker) -> None:
 
     Raises:
         InputError: An image cannot be read, or a target cannot be tracked. The client was told.
+            Or the client ended without saying so, or sent what is no message (``trax_input``).
     """
+    with trax_input.checked() as incoming:
+        try:
+            _serve(trax, tracker)
+        except trax.TraxException as error:
+            if not incoming.fault:
+                raise InputError(f"TraX: {error}; is this run by a toolkit?") from error
+        if incoming.fault:
+            raise InputError(f"TraX: {incoming.fault}; is this run by a toolkit?")
+
+
+def _serve(trax: Any, tracker: Tracker) -> None:
     server = trax.Server(
         [trax.Region.RECTANGLE],
         [trax.Image.PATH, trax.Image.MEMORY],
@@ -98,10 +111,7 @@ def main(argv: list[str]) -> int:
     except ImportError as error:
         raise InputError(f"TraX cannot be imported ({error}): {INSTALL}") from error
     tracker = Tracker(flags.FLAGS.config, flags.FLAGS.weights)
-    try:
-        serve(trax, tracker)
-    except trax.TraxException as error:
-        raise InputError(f"TraX: {error}; is this run by a toolkit?") from error
+    serve(trax, tracker)
     return 0
 
 
@@ -113,4 +123,4 @@ def define_flags() -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(main)
+    entry.run(main)

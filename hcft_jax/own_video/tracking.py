@@ -46,7 +46,8 @@ from hcft_jax.run.identity import Identity
 from hcft_jax.run.several import Several
 from hcft_jax.util import boxes, interrupts
 from hcft_jax.util.errors import InputError, InputWarning, SettingError
-from hcft_jax.util.files import reclaim, replacing
+from hcft_jax.util.files import exists, reclaim, replacing
+from hcft_jax.util.names import fitting
 from hcft_jax.visual import overlay
 from hcft_jax.visual.film import Film, codec
 from hcft_jax.visual.layers_view import LayersView
@@ -55,6 +56,7 @@ from hcft_jax.weights import lookup
 
 Box = tuple[float, float, float, float]  # x, y, w, h in pixels, 0-based
 
+_LONGEST = 254  # bytes of a folder's name, without a hyphen
 HEADER = "frame,time,x,y,w,h,score,lost"  # the score is the PSR
 
 
@@ -196,7 +198,7 @@ class VideoFiles:
         if source.live:  # it is never the same twice
             tag = time.strftime("%Y%m%d-%H%M%S")
         (folder,) = folders([(experiment, digest)], "video")
-        folder = folder / "video" / f"{source.name}-{tag}"
+        folder = folder / "video" / f"{fitting(source.name, _LONGEST - len(tag))}-{tag}"
         overlay = folder / ("layers.mp4" if own.layers_view else "overlay.mp4")
         names = [""] if own.boxes is None else [str(n) for n in range(1, len(starts) + 1)]
         return cls(folder, tuple(names), overlay if experiment.overlay else None)
@@ -215,7 +217,7 @@ class VideoFiles:
     def exist(self) -> bool:
         """Whether the video was tracked to its end before."""
         overlay = [self.overlay] if self.overlay else []
-        return all(p.exists() for p in [*self.tables, *overlay, self.summary])
+        return all(exists(p) for p in [*self.tables, *overlay, self.summary])
 
     @property
     def summary(self) -> Path:

@@ -27,6 +27,7 @@ from hcft_jax.run import device_decoder
 from hcft_jax.run.device_decoder import DeviceDecoder
 from hcft_jax.run.feed import Feed, Held
 from hcft_jax.run.lanes import Pass, batches, empty, programs
+from hcft_jax.util import forked
 from hcft_jax.util.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -157,6 +158,7 @@ def track_many(
             ``decode`` is neither.
         SettingError: the devices, or what is installed, cannot ``decode``.
     """
+    forked.check()
     if decode not in ("host", "device"):
         raise ValueError(f"decode: {decode!r} is neither 'host' nor 'device'")
     devices = devices or jax.local_devices()[:1]

@@ -29,7 +29,7 @@ from hcft_jax.core.filters import Filter
 from hcft_jax.core.scale import Scale
 from hcft_jax.core.target import Target, common_bucket, place
 from hcft_jax.run import single
-from hcft_jax.util import compilation
+from hcft_jax.util import compilation, forked
 from hcft_jax.util.errors import SettingError
 
 Filters = tuple[Filter, ...]
@@ -60,6 +60,7 @@ class Several:
         Raises:
             InputError: a box cannot be tracked, or ``dft="fft"``, which cannot be batched.
         """
+        forked.check()
         if config.dft == "fft":
             raise SettingError("dft", "several targets need matmul, which can be padded, not fft")
         size = image.shape[0], image.shape[1]

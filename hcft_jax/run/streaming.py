@@ -14,6 +14,7 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.core.detection import Output
 from hcft_jax.data import frames
 from hcft_jax.data.sequence import Frame, Sequence
+from hcft_jax.util import forked
 from hcft_jax.util.errors import InputError
 
 Floats = npt.NDArray[np.float32]
@@ -56,6 +57,7 @@ def track_sequence(
         InputError: a frame cannot be read or the first box cannot be tracked; the results of the
             frames before it have been yielded.
     """
+    forked.check()
     chunk = chunk or (4 if jax.default_backend() == "cpu" else 32)
     with contextlib.closing(frames.stream(sequence.frames, ahead=2 * chunk)) as stream:
         first = next(stream)

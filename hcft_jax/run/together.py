@@ -21,6 +21,7 @@ from hcft_jax.core.detection import Output, Spectra, State
 from hcft_jax.core.sampling import View
 from hcft_jax.core.target import Target
 from hcft_jax.data import frames, sequence
+from hcft_jax.util import forked
 
 Floats = npt.NDArray[np.float32]
 
@@ -60,6 +61,7 @@ def track_together(
             frames before it have been yielded.
         ValueError: settings that cannot share a network.
     """
+    forked.check()
     if len(set(map(patches, configs))) > 1:
         raise ValueError(
             "only settings of one backbone, input size, layout, precision and dft share"

@@ -7,12 +7,16 @@ import contextlib
 import hashlib
 import http.client
 import math
+import socket
+import threading
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,6 +25,8 @@ from hcft_jax.util.errors import InputError
 _ATTEMPTS = 5
 _TIMEOUT = 10.0  # seconds to connect, and between two blocks
 _RETRY_WAIT = 1.0  # seconds
+_WINDOW = 15.0  # seconds in which a server must send some bytes, its headers or the file's
+_LEAST = 15 << 10  # so many of them
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,9 @@ def download(
         most: The largest number of bytes that are accepted. None: Any number.
 
     Raises:
-        InputError: There is no network, no such file on the server or no room on the disk, or the
-            download has another content or too many bytes.
+        InputError: There is no network, no such file on the server or no room on the disk, the
+            download has another content or too many bytes, or the server redirects to another
+            protocol or sends hardly anything.
     """
     path = Path(path)
     if isinstance(check, str):
@@ -112,6 +119,87 @@ class _Broken(Exception):
     """A connection that ended too early, which is worth another attempt."""
 
 
+class _Pace(threading.Thread):
+    """Ends a connection that is too slow, which a limit on each wait does not see.
+
+    A byte per second would keep a download, or the headers before it, busy for years.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(name="download", daemon=True)
+        self.socket: socket.socket | None = None
+        self.received = 0
+        self.too_slow = False
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        before = 0
+        while not self._ended.wait(_WINDOW):
+            now = self.received
+            if now - before < _LEAST and self.socket is not None:
+                self.too_slow = True
+                with contextlib.suppress(OSError):
+                    self.socket.shutdown(socket.SHUT_RDWR)
+                return
+            before = now
+
+    def __enter__(self) -> "_Pace":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self.join()
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows to HTTP and HTTPS only, and never from the latter to the former."""
+
+    def redirect_request(  # type: ignore[no-untyped-def]
+        self, req: urllib.request.Request, fp, code, msg, headers, newurl: str
+    ) -> urllib.request.Request | None:
+        old, new = (urllib.parse.urlsplit(url).scheme.lower() for url in (req.full_url, newurl))
+        if new not in ("http", "https") or (old, new) == ("https", "http"):
+            raise InputError(
+                f"{req.full_url}: refused, it redirects to {newurl[:100]!r}: only HTTP and HTTPS "
+                "are followed, and no HTTP from HTTPS"
+            )
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+def _opener(pace: _Pace) -> urllib.request.OpenerDirector:
+    """Return what opens HTTP and HTTPS addresses, and nothing else."""
+
+    def watched(kind: type[http.client.HTTPConnection]) -> Any:
+        class Paced(kind):  # type: ignore[valid-type, misc]
+            def connect(self) -> None:
+                super().connect()
+                pace.socket = self.sock
+
+        return Paced
+
+    class PacedHttp(urllib.request.HTTPHandler):
+        def http_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(watched(http.client.HTTPConnection), req)
+
+    class PacedHttps(urllib.request.HTTPSHandler):
+        def https_open(self, req: urllib.request.Request) -> Any:
+            return self.do_open(watched(http.client.HTTPSConnection), req)
+
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler(),
+        PacedHttp(),
+        PacedHttps(),
+        _Redirects(),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
 def _complete(url: str, part: Path, check: Check, description: str, most: int | None) -> None:
     """Complete ``part``, whose beginning an earlier attempt may have left."""
     reason = ""
@@ -122,7 +210,10 @@ def _complete(url: str, part: Path, check: Check, description: str, most: int | 
             return
         start = part.stat().st_size if part.exists() else 0
         try:
-            content_type = _receive(url, part, start, description, most)
+            with _Pace() as pace:
+                content_type = _receive(url, part, start, description, most, pace)
+        except InputError:
+            raise
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 416:  # nothing at that offset: the part belongs to another file
@@ -155,12 +246,37 @@ def _complete(url: str, part: Path, check: Check, description: str, most: int | 
     )
 
 
-def _receive(url: str, part: Path, start: int, description: str, most: int | None) -> str:
-    """Append the bytes from ``start`` on, or start over; return the content type."""
+def _receive(
+    url: str, part: Path, start: int, description: str, most: int | None, pace: _Pace
+) -> str:
+    """Append the bytes from ``start`` on, or start over; return the content type.
+
+    Raises:
+        InputError: The server sends too much, or too slowly, or redirects to another protocol.
+    """
+    broken: Exception | None = None
+    try:
+        content_type = _received(url, part, start, description, most, pace)
+    except (urllib.error.URLError, _Broken, http.client.HTTPException) as error:
+        broken = error
+    if pace.too_slow:  # without a length, its end then looks like that of a whole file
+        rate = _LEAST / _WINDOW / 1024
+        raise InputError(
+            f"{url}: given up, the server sent less than {rate:g} KiB per second for {_WINDOW:g} "
+            "s; start it again to resume it"
+        ) from broken
+    if broken is not None:
+        raise broken
+    return content_type
+
+
+def _received(
+    url: str, part: Path, start: int, description: str, most: int | None, pace: _Pace
+) -> str:
     limit = math.inf if most is None else most
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-"} if start else {})
     try:
-        opened = urllib.request.urlopen(request, timeout=_TIMEOUT)
+        opened = _opener(pace).open(request, timeout=_TIMEOUT)
     except urllib.error.URLError:
         raise
     except OSError as error:  # connected, but no answer came
@@ -186,12 +302,13 @@ def _receive(url: str, part: Path, start: int, description: str, most: int | Non
         ):
             while True:
                 try:
-                    block = response.read(1 << 16)
+                    block = response.read1(1 << 16)  # what there is, not all of it
                 except (OSError, http.client.HTTPException) as error:
                     raise _Broken(str(error)) from error
                 if not block:
                     break
                 file.write(block)
+                pace.received += len(block)
                 bar.update(len(block))
                 if file.tell() > limit:
                     file.truncate(0)

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import functools
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from hcft_jax.util import interrupts
 
+_END = 600  # characters at each end of a long line
 _Given = ParamSpec("_Given")
 _Main = Callable[Concatenate[list[str], _Given], int]
 
@@ -82,14 +84,22 @@ def foreign(problem: Callable[[str], InputError]) -> Iterator[None]:
     except (InputError, KeyboardInterrupt, GeneratorExit):
         raise
     except BaseException as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
+        try:
+            said = str(error)
+        except Exception:
+            said = "its message cannot be read"
+        text = " ".join(f"{type(error).__name__}: {said}".split())
         raise problem(text) from error
 
 
 def report(error: InputError) -> int:
     """Print an error as a command does, a setting with its flag; return the exit status 2."""
     dashes = "--" if isinstance(error, SettingError) else ""
-    print(f"error: {dashes}{error}", file=sys.stderr)
+    # a path may have line ends, and what else a terminal would obey
+    line = re.sub(r"[\x00-\x1f\x7f-\x9f]", lambda match: repr(match[0])[1:-1], str(error))
+    if len(line) > 2 * _END:  # a value of any length may be in it
+        line = f"{line[:_END]} ... {line[-_END:]}"
+    print(f"error: {dashes}{line}", file=sys.stderr)
     return 2
 
 
@@ -108,6 +118,9 @@ def finish(work: Callable[[], int], interrupted: str = "interrupted") -> int:
             return work()
         except InputError as error:
             return report(error)
+        except OSError as error:  # of the system, wherever nobody has expected it
+            place = error.filename or "the system"
+            return report(InputError(f"{place}: {error.strerror or error}"))
         except KeyboardInterrupt as error:
             print(interrupted, file=sys.stderr)
             return interrupts.status(error)

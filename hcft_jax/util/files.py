@@ -119,6 +119,25 @@ def _here() -> str:
     return hashlib.blake2b(text.encode(errors="replace"), digest_size=4).hexdigest()
 
 
+def exists(path: str | Path) -> bool:
+    """Return whether there is such a file or folder; False also for a name that none can have.
+
+    ``Path.exists``, and the like, raise an ``OSError`` for names of more than 255 bytes and below
+    folders that may not be read.
+    """
+    return os.path.exists(path)
+
+
+def is_file(path: str | Path) -> bool:
+    """Return whether there is such a file; otherwise as ``exists``."""
+    return os.path.isfile(path)
+
+
+def is_dir(path: str | Path) -> bool:
+    """Return whether there is such a folder; otherwise as ``exists``."""
+    return os.path.isdir(path)
+
+
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
     """Discard what is written to file descriptor 2, as C libraries do, past sys.stderr."""

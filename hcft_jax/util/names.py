@@ -1,6 +1,7 @@
 """The rule for spellings of sequences: Jogging-1, Jogging.1 and jogging_1 are one target."""
 
 import difflib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -30,7 +31,12 @@ def index(names: Iterable[str]) -> dict[str, str]:
 def natural(name: str) -> list[tuple[int, str]]:
     """Return a sort key: digits by value, letters without case (Human2 before Human10)."""
     parts = re.findall(r"[0-9]+|[^0-9]+", name.lower())
-    return [(int(part), "") if part[0] in "0123456789" else (-1, part) for part in parts]
+    # by length, then by digit: a number may have more digits than Python converts
+    values = [part.lstrip("0") if part[0] in "0123456789" else None for part in parts]
+    return [
+        (-1, part) if value is None else (len(value), value)
+        for part, value in zip(parts, values, strict=True)
+    ]
 
 
 def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
@@ -50,6 +56,12 @@ def split(stem: str, known: Mapping[str, str]) -> tuple[str, str] | None:
         if sequence is not None and tracker:
             return sequence, tracker
     return None
+
+
+def fitting(name: str, most: int) -> str:
+    """Return a name, or its beginning of at most ``most`` bytes, as a file system counts them."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= most else encoded[:most].decode("utf-8", "ignore")
 
 
 def near(name: str, known: Iterable[str]) -> str:

@@ -75,7 +75,7 @@ def start(given: flags.FlagValues = flags.FLAGS) -> Process:
     keep_programs(given.compilation_cache)
     if given.distributed is None:
         return ALONE
-    match = re.fullmatch("([0-9]+)/([0-9]+)@(.+:[0-9]+)", given.distributed)
+    match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})@(.+:[0-9]{1,9})", given.distributed)
     index, count = map(int, match.groups()[:2]) if match else (0, 0)
     try:
         if given.distributed == "auto":
@@ -85,7 +85,7 @@ def start(given: flags.FlagValues = flags.FLAGS) -> Process:
         else:
             raise SettingError(
                 "distributed",
-                f"{given.distributed!r} is neither auto nor i/n@HOST:PORT with i from 1 to n",
+                f"{given.distributed[:60]!r} is neither auto nor i/n@HOST:PORT with i from 1 to n",
             )
     except SettingError:
         raise

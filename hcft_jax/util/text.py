@@ -1,7 +1,9 @@
 """Text files of numbers: rows, fields and numbers, with errors that name the file and line."""
 
+import csv
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:e[+-]?\d+)?"
 MOST_LINES = 1_000_000  # nine hours of video; more would take minutes and gigabytes
 
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"[+-]?[0-9]{1,15}")  # far beyond all frames and years
 _SEPARATOR = re.compile(r"[\s,;]+")
 
 
@@ -71,6 +74,51 @@ def real(path: Path, line: int, text: str) -> float:
     if not math.isfinite(value):
         raise InputError(f"{path}, line {line}: {text[:40]!r} is not a finite number")
     return value
+
+
+def whole(path: Path, line: int, text: str) -> int:
+    """Return the whole number in ``text``, of at most 15 digits, which may have blanks around it.
+
+    Raises:
+        InputError: It is no such number; the message names the file and line.
+    """
+    if not _WHOLE.fullmatch(text.strip()):
+        raise InputError(f"{path}, line {line}: {text[:40]!r} is not a whole number of 15 digits")
+    return int(text)
+
+
+def natural_number(text: str) -> int | None:
+    """Return the number in a text of 1 to 9 digits, which may have blanks around it, or None."""
+    return int(text) if re.fullmatch(r"\s*[0-9]{1,9}\s*", text) else None
+
+
+def table(path: Path, columns: Iterable[str]) -> list[tuple[int, dict[str, str]]]:
+    """Return the rows of a CSV file, each with the number of its line and a cell by column.
+
+    Args:
+        path: The file, whose first line has the names of the columns.
+        columns: Those that must be there.
+
+    Raises:
+        InputError: It cannot be read, has no such column, or has a row of fewer cells or a cell of
+            more than 131,072 characters.
+    """
+    reader = csv.DictReader(lines(path))
+    rows = []
+    try:
+        header = reader.fieldnames or []
+        for column in columns:
+            if column not in header:
+                raise InputError(f"{path}: no column {column}")
+        for row in reader:
+            if None in row.values():
+                raise InputError(
+                    f"{path}, line {reader.line_num}: fewer cells than the {len(header)} columns"
+                )
+            rows.append((reader.line_num, dict(row)))
+    except csv.Error as error:
+        raise InputError(f"{path}, line {reader.line_num + 1}: {error}") from error
+    return rows
 
 
 def numbers(path: Path) -> npt.NDArray[np.float64]:

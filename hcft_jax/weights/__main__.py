@@ -8,11 +8,10 @@
 """
 
 import argparse
-import functools
-import sys
 from collections.abc import Sequence
 
 from hcft_jax.backbones import registry
+from hcft_jax.util import entry
 from hcft_jax.util.errors import finish
 from hcft_jax.weights import importers
 from hcft_jax.weights.lookup import check, convert, fetch
@@ -20,7 +19,7 @@ from hcft_jax.weights.lookup import check, convert, fetch
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m hcft_jax.weights")
+    parser = entry.Arguments(prog="python -m hcft_jax.weights")
     commands = parser.add_subparsers(dest="command", required=True)
     parts = commands.add_parser("fetch", help="download a backbone's public file into the cache")
     parts.add_argument("--backbone", choices=registry.BACKBONES, default=registry.DEFAULT)
@@ -30,8 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parts.add_argument("dest")
     parts.add_argument("--preset", choices=importers.PRESETS, help="which training a .pth file has")
     commands.add_parser("check", help="self-test of a file").add_argument("path")
-    options = parser.parse_args(arguments)
-    return finish(functools.partial(_work, options))
+    return finish(lambda: _work(parser.parse_args(arguments)))
 
 
 def _work(options: argparse.Namespace) -> int:
@@ -56,4 +54,4 @@ def _work(options: argparse.Namespace) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    entry.guarded(main)

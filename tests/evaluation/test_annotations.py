@@ -77,6 +77,12 @@ def test_the_benchmark_is_whole() -> None:
             "2",
             r"One\.txt, line 1: expected two frame numbers, first and last",
         ),
+        ("initOmit/One.txt", "2 3", "2 " + "3" * 5000, r"One\.txt, line 1: '3{40}' is not a whole"),
+        ("attributes.csv", "One,1,4", "One,1," + "4" * 5000, "line 2: '4{40}' is not a whole"),
+        ("attributes.csv", "One,1,4", "../One,1,4", r"csv: '\.\./One' is not the name"),
+        ("attributes.csv", "One,1,4", "O\0ne,1,4", r"csv: 'O\\x00ne' is not the name"),
+        ("attributes.csv", "One,1,4", "One" * 99 + ",1,4", "csv: '.*' is not the name"),
+        ("attributes.csv", "One,1,4", "x" * 131_073 + ",1,4", "line 2: field larger than"),
     ],
 )
 def test_a_bad_file_is_named(folder: Path, path: str, old: str, new: str, message: str) -> None:

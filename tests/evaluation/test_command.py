@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -69,6 +70,22 @@ def test_all_files_are_written(place: Path, folder: Path, tmp_path: Path) -> Non
     for suffix, magic in ((".png", b"\x89PNG"), (".pdf", b"%PDF")):
         for path in (out / "plots").glob(f"*{suffix}"):
             assert path.read_bytes().startswith(magic)
+
+
+ODD = [r"$\frac$", "=1+1", "a}\\input{x}", "a\nb", "a\udcff", "<script>x", "_x", "x" * 240]
+
+
+def test_trackers_of_any_name_are_evaluated(place: Path, folder: Path, tmp_path: Path) -> None:
+    for name in ODD:
+        shutil.copytree(place / "a", place / name)
+    out = tmp_path / "out"
+    done = run(results=place, annotations=folder, output_dir=out, resamples=50, report=True)
+    assert done.returncode == 1  # b_1 has no result of one target
+    assert done.stderr.splitlines() == ["error: b_1: no result of 1 targets: Tiger1"]
+    rows = list(csv.reader((out / "tables" / "common.csv").read_text().splitlines()))
+    names = {"'=1+1", "a b", "a\\udcff", *ODD} - {"=1+1", "a\nb", "a\udcff"}
+    assert {row[0] for row in rows[1:]} == names | {"a", "b_1"}
+    assert "<script>x" not in (out / "report.html").read_text()
 
 
 def test_a_second_run_writes_the_same_bytes(place: Path, folder: Path, tmp_path: Path) -> None:

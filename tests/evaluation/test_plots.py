@@ -26,7 +26,7 @@ def test_the_legend_is_ordered_by_its_numbers(kind: plots.Kind) -> None:
     numbers = [float(label.split("[")[1].rstrip("]")) for label in labels]
     assert numbers == sorted(numbers, reverse=True)
     assert labels[0] == f"a [{getattr(MEANS['a'], kind.number):.3f}]"
-    assert labels[-1].startswith("b_\\$x\\$ [")
+    assert labels[-1].startswith("b_$x$ [")
     for line, tracker in zip(axes.lines, ["a", list(MEANS)[2], "b_$x$"], strict=True):
         np.testing.assert_array_equal(line.get_ydata(), getattr(MEANS[tracker], kind.curve))
 
@@ -56,3 +56,21 @@ def test_the_same_figure_is_the_same_bytes(tmp_path: Path) -> None:
     for suffix in (".png", ".pdf"):
         one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
         assert one == two
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "$", "a$b$c", r"\$", "$^$", "a\udcff"])
+def test_names_are_no_formulas(name: str, tmp_path: Path) -> None:
+    figure = plots.plot({name: MEANS["a"]}, plots.KINDS["success"], name)
+    figure.axes[0].set_yscale("log")
+    figure.axes[0].set_ylim(1e-3, 1)
+    plots.save(figure, tmp_path / "a.png")
+    assert figure.axes[0].get_title().isprintable()
+    assert not figure.axes[0].title.get_parse_math()
+    assert any(label.get_parse_math() for label in figure.axes[0].get_yticklabels())
+
+
+def test_a_name_with_a_leading_underscore_is_in_the_legend() -> None:
+    figure = plots.plot({"_x": MEANS["a"], "y": MEANS["a"]}, plots.KINDS["success"], "here")
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text().split()[0] for text in legend.get_texts()] == ["_x", "y"]

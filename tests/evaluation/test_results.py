@@ -82,3 +82,11 @@ def test_an_unknown_speed_is_a_dash() -> None:
     a = metrics.Scores(dp20=1, os50=0.5, auc=0.25, cle=4, frames=1000)
     lines = results.table([("a", a, None), ("b", a, 5.0)], metrics.mean([a, a])).splitlines()
     assert [line.split()[-1] for line in lines[1:]] == ["-", "5.0", "-"]
+
+
+@pytest.mark.parametrize("content", ["[" * 99_999, '{"a": ' + "1" * 5000 + "}", "[]", "{", ""])
+def test_a_damaged_file_of_json_is_named(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(InputError, match=r"a\.json"):
+        results.read_json(path)

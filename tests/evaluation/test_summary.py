@@ -1,3 +1,6 @@
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -143,3 +146,29 @@ def test_tables_are_escaped() -> None:
     assert "my\\_tracker & 1.0--2.0 \\\\\n" in tables.latex(table)
     assert "x\\_\\% \\\\\n" in tables.latex(table)
     assert tables.comma_separated(table).splitlines()[2] == '"a,b",-'
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+cmd|' /C calc'!A0", "@SUM(A1)", "-1+1", "\t=1", "\n-x"])
+def test_a_spreadsheet_computes_nothing(name: str) -> None:
+    numbers = ["-0.5", "-", "+3", "-1.0 to -0.5", "12"]
+    table = tables.Table("T", [name, *"abcde"], [[name, *numbers]])
+    for cells in csv.reader(tables.comma_separated(table).splitlines()):
+        assert cells[0] == "'" + " ".join(name.split())
+    assert cells[1:] == numbers
+
+
+def test_names_are_no_commands_of_latex_and_no_new_lines() -> None:
+    table = tables.Table("T\n\\input{x}", ["n"], [["a}\\input{/etc/passwd}~^\n\n%<x>|$"]])
+    text = tables.latex(table)
+    assert "% T \\input{x}\n" in text
+    assert (
+        "a\\}\\textbackslash{}input\\{/etc/passwd\\}\\textasciitilde{}\\textasciicircum{} "
+        "\\%\\textless{}x\\textgreater{}\\textbar{}\\$ \\\\\n"
+    ) in text
+    assert len(tables.markdown(table).splitlines()) == 5
+    assert len(tables.comma_separated(table).splitlines()) == 2
+
+
+def test_a_name_that_is_not_utf_8_is_written_with_escapes(tmp_path: Path) -> None:
+    tables.write(tables.Table("T", ["n"], [["a\udcff"]]), tmp_path / "t")
+    assert "a\\udcff" in (tmp_path / "t.csv").read_text(encoding="utf-8")

@@ -1,13 +1,18 @@
+import json
+from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import pytest
 
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.experiment import config_files, settings
+from hcft_jax.experiment.settings import Experiment, OwnVideo
+from hcft_jax.experiment.sweeps import product
 from hcft_jax.util.errors import InputError
 
 SHIPPED = [
@@ -148,6 +153,9 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
     assert (experiment.tracker.eta, experiment.tracker.update) == (0.5, "cf2")
 
 
+OWN = "from hcft_jax import *\nget_config = lambda:"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -158,11 +166,22 @@ def test_a_configuration_may_be_ones_own_file(tmp_path: Path) -> None:
         ("def get_config():\n    raise SystemExit(0)\n", "SystemExit: 0"),
         ("class Odd(BaseException): ...\nraise Odd('x')\n", "Odd: x"),
         ("def get_config():\n    return 3\n", "must return an Experiment"),
-        (
-            "from hcft_jax.experiment.settings import derive\n"
-            "get_config = lambda: derive('hcft', etta=1)",
-            "etta",
-        ),
+        (f"{OWN} derive('hcft', etta=1)", "etta: no such field"),
+        (f"{OWN} derive('hcft', eta=10**400)", "eta: '1000.*' is not a list of numbers"),
+        (f"{OWN} Experiment('x', tracker=None)", "tracker: None is not of the type TrackerConfig"),
+        (f"{OWN} Experiment('x', lanes='4')", "lanes: '4' is not a whole number"),
+        (f"{OWN} Experiment('x', lanes=1.5)", "lanes: 1.5 is not a whole number"),
+        (f"{OWN} Experiment('x', data_dir=b'x')", "data_dir: b'x' is not a text or None"),
+        (f"{OWN} Experiment('x', data_dir='a\\0b')", "data_dir: .* zero byte"),
+        (f"{OWN} Experiment('x', protocols='ope')", "protocols: 'ope' is not a tuple of texts"),
+        (f"{OWN} Experiment('x', TrackerConfig(gamma=None))", "gamma: None is not a tuple"),
+        (f"{OWN} Experiment('x', TrackerConfig(scales='5'))", "scales: '5' is not a whole number"),
+        (f"{OWN} Experiment('x', synthetic=Synthetic(frames=None))", "frames: None is not"),
+        (f"{OWN} Experiment('x', own=OwnVideo(box='1,2,3,4'))", "box: '1,2,3,4' is not a tuple"),
+        (f"{OWN} (yield)", "must return an Experiment"),
+        ("class Odd(BaseException): pass\ndef get_config():\n    raise Odd('so')", "Odd: so"),
+        ("def get_config():\n    return get_config()", "RecursionError"),
+        ("\0", "ValueError|SyntaxError"),
     ],
 )
 def test_a_broken_configuration_file_is_named(
@@ -174,6 +193,75 @@ def test_a_broken_configuration_file_is_named(
     with pytest.raises(InputError, match=message) as raised:
         settings.load(str(path))
     assert "broken.py" in str(raised.value)
+
+
+def test_lists_and_numbers_of_numpy_in_ones_own_file_are_what_they_stand_for(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import numpy as np\n"
+        f"{OWN} Experiment('x', TrackerConfig(gamma=[1.0, .5, .02], eta=np.float64(0.01)))"
+    )
+    experiment = settings.load(str(path)).validate()
+    assert experiment.tracker == TrackerConfig()
+    assert experiment.folder("w").endswith(settings.load("hcft").folder("w")[-8:])
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "x" * 300 + ".py", "a\0b.py", None, 5, b"hcft"])
+def test_no_name_of_a_configuration_is_more_than_an_error(name: Any) -> None:
+    with pytest.raises(InputError):
+        settings.load(name)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("lanes", "4"), ("output_dir", None), ("overlay", 2), ("base", 3)]
+)
+def test_an_experiment_of_other_types_is_not_run(field: str, value: Any) -> None:
+    with pytest.raises(InputError, match=f"{field}: .* is not"):
+        replace(settings.load("hcft"), **{field: value}).validate()
+
+
+ODD: list[Any] = [
+    *(None, True, 0, -1, 2**70, 10**400, 1.5, float("nan"), float("inf"), 1e300, 1e-320, 1j),
+    *("", "x", "a\0b", "x" * 300, "\udcff", "\n", b"x", [], (), {}, object(), [1], ("a",), (None,)),
+    *(np.float32(1), np.int64(2), np.zeros(3), np.array(1.0), (float("nan"),) * 3, int, iter([1])),
+    *(TrackerConfig(), Synthetic(), OwnVideo()),
+]
+
+
+@pytest.mark.parametrize("owner", [TrackerConfig, Experiment, OwnVideo, Synthetic])
+def test_a_field_of_anything_is_a_setting_or_an_error(owner: Any) -> None:
+    wrapped: dict[Any, Callable[[Any], Experiment]] = {
+        TrackerConfig: lambda made: Experiment("x", made),
+        Experiment: lambda made: made,
+        OwnVideo: lambda made: Experiment("x", own=made),
+        Synthetic: lambda made: Experiment("x", synthetic=made),
+    }
+    base: dict[Any, dict[str, Any]] = {
+        OwnVideo: {"video": "v", "box": (1.0, 2.0, 3.0, 4.0)},
+        Experiment: {"name": "x"},
+    }
+    refused = 0
+    for field in fields(owner):
+        for value in ODD:
+            try:
+                made = owner(**base.get(owner, {}) | {field.name: value})
+                experiment = wrapped[owner](made).validate()
+            except InputError:
+                refused += 1
+            else:  # all that is made of it can be written
+                assert experiment.folder("weights")
+                json.dumps(experiment.settings(), allow_nan=False)
+    assert refused > len(fields(owner)) * len(ODD) / 2
+
+
+@pytest.mark.parametrize("experiment", ODD)
+def test_only_an_experiment_is_overridden(experiment: Any) -> None:
+    with pytest.raises(InputError):
+        settings.override(experiment, {})
+    with pytest.raises(InputError):
+        product(experiment, eta=[0.1])
 
 
 CHANGED: dict[str, Any] = {

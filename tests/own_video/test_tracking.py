@@ -25,7 +25,7 @@ from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.data.video import Moment, Video
 from hcft_jax.experiment import settings
-from hcft_jax.own_video.tracking import OneTarget, SeveralTargets
+from hcft_jax.own_video.tracking import OneTarget, SeveralTargets, VideoFiles
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import boxes, compilation
 from hcft_jax.weights import lookup
@@ -265,6 +265,21 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
     assert run("--video=0", f"--box={box}").status in (0, 130)
 
 
+@pytest.mark.parametrize("name", ["x" * 251, "\u00e9" * 126, "clip\udcff"])
+@pytest.mark.parametrize("live", [False, True])
+def test_a_video_of_any_name_has_a_folder_of_its_own(name: str, live: bool, tmp_path: Path) -> None:
+    experiment = settings.derive("video", video="x", box=(1, 2, 3, 4), output_dir=str(tmp_path))
+    found = []
+    for identity in "ab":
+        source = Video("x", name, live, None, None if live else identity, iter(()))
+        files = VideoFiles.of(experiment, source, [(1.0, 2.0, 3.0, 4.0)], "digest")
+        assert not files.exist
+        files.folder.mkdir(parents=True, exist_ok=live)
+        assert not files.exist
+        found.append(files.folder)
+    assert live or found[0] != found[1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -278,6 +293,7 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
         (["--video={clip}", "--boxes={rows}"], "rows.txt, line 2: first box: 9 x 9 px at (500, 2)"),
         (["--video={clip}", "--boxes=absent"], "absent: cannot read it"),
         (["--video=absent.mp4", "--box=1,2,9,9"], "absent.mp4: no such file, folder or camera"),
+        ([f"--video={'x' * 300}", "--box=1,2,9,9"], "no such file, folder or camera"),
         (["--video={rows}", "--box=1,2,9,9"], "rows.txt: not a video that can be read"),
         (["--video={empty}", "--box=1,2,9,9"], "empty: no image in it"),
         (["--video=99", "--box=1,2,9,9"], "99: no camera that can be opened"),

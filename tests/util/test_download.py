@@ -1,6 +1,7 @@
 import hashlib
 import random
 import threading
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -207,3 +208,32 @@ def test_a_folder_that_is_a_file_is_an_error(path: Path) -> None:
     path.parent.write_text("")
     with pytest.raises(InputError, match="cache: cannot write there"):
         download.download("http://127.0.0.1:1/data.bin", path, "md5:" + "0" * 32)
+
+
+@pytest.mark.parametrize("target", ["ftp://127.0.0.1/x", "FTP://127.0.0.1/x", "file:///etc/passwd"])
+def test_no_other_protocol_is_followed(server: Behaviour, path: Path, target: str) -> None:
+    server.redirect = target
+    with pytest.raises(InputError, match=r"data\.bin: .*(refused, it redirects to|not allowed)"):
+        fetch(server, path)
+    assert len(server.requests) == 1
+
+
+def test_a_redirect_to_http_is_followed_but_not_from_https(server: Behaviour, path: Path) -> None:
+    with serving(b"", "moved") as first:
+        first.redirect = server.url
+        download.download(first.url, path, server.checksum)
+    assert_fetched(server, path)
+    request = urllib.request.Request("https://127.0.0.1/x")
+    with pytest.raises(InputError, match="no HTTP from HTTPS"):
+        download._Redirects().redirect_request(request, None, 302, "", {}, server.url)
+
+
+@pytest.mark.parametrize("what", ["headers", "body", "chunks"])
+def test_a_server_that_sends_hardly_anything_is_given_up(
+    server: Behaviour, path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "_WINDOW", 0.3)
+    server.drip = what
+    with pytest.raises(InputError, match=r"data\.bin: given up, the server sent less than"):
+        fetch(server, path)
+    assert len(server.requests) == 1

@@ -21,6 +21,9 @@ def main(argv: list[str], raised: BaseException | None = None, status: int = 0) 
         (["stray"], None, 2, "error: 'stray': only flags (--name=value) are understood\n"),
         ([], InputError("x.txt, line 3: no box"), 2, "error: x.txt, line 3: no box\n"),
         ([], SettingError("eta", "2 is above 1"), 2, "error: --eta: 2 is above 1\n"),
+        ([], OSError(36, "File name too long", "x.txt"), 2, "error: x.txt: File name too long\n"),
+        ([], InputError("a\nb\x1b[2J.txt: bad"), 2, "error: a\\nb\\x1b[2J.txt: bad\n"),
+        ([], InputError("x" * 9999), 2, f"error: {'x' * 600} ... {'x' * 600}\n"),
         ([], KeyboardInterrupt(), 130, "interrupted; nothing is lost\n"),
     ],
 )

@@ -125,3 +125,12 @@ def test_a_place_that_takes_no_more_is_no_fault_of_one_file(tmp_path: Path, numb
     with pytest.raises(InputError) as other, replacing(tmp_path / "result.txt"):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
     assert not isinstance(other.value, StorageError)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "absent", "a.txt/b"])
+def test_what_cannot_be_there_is_not_there(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.txt").touch()
+    path = f"{tmp_path}/{name}"
+    assert (files.exists(path), files.is_file(path), files.is_dir(path)) == (False, False, False)
+    assert files.is_file(tmp_path / "a.txt")
+    assert files.is_dir(tmp_path)

@@ -57,3 +57,17 @@ def test_numbers_are_sorted_by_value() -> None:
 def test_near_names_are_found_in_any_spelling() -> None:
     assert names.near("JOGING.1", ["Jogging-1", "Deer"]) == " (did you mean Jogging-1?)"
     assert names.near("xyz", ["Jogging-1", "Deer"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "fits"),
+    [("clip", 4, "clip"), ("clip", 3, "cli"), ("a\u00e9\u00e9", 4, "a\u00e9")],
+)
+def test_a_long_name_is_cut_between_characters(name: str, most: int, fits: str) -> None:
+    assert names.fitting(name, most) == fits
+
+
+def test_numbers_of_any_length_are_in_order() -> None:
+    numbers = ["9", "10", "010x", "1" * 5000, "2" * 5000]
+    assert sorted(numbers, key=names.natural) == numbers
+    assert names.natural("007") == names.natural("7")

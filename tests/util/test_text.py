@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from hcft_jax.util import opening, text
+from hcft_jax.util import boxes, opening, text
 from hcft_jax.util.errors import InputError
 from tests import damage
 
@@ -72,3 +72,48 @@ def test_a_long_row_of_digits_is_tried_once(tmp_path: Path) -> None:
 
 def test_a_text_is_shown_short_and_in_one_line() -> None:
     assert text.shown("a\nb\x1b[31m\udc80" + "x" * 999) == "a?b?[31m?" + "x" * 51
+
+
+@pytest.mark.parametrize("field", ["", "x", "1.5", "1_0", "\u0661", "9" * 16, "9" * 5000])
+def test_a_whole_number_has_few_digits(field: str) -> None:
+    assert text.whole(Path("a.txt"), 3, " -12 ") == -12
+    with pytest.raises(InputError, match=r"a\.txt, line 3: '.{0,40}' is not a whole number"):
+        text.whole(Path("a.txt"), 3, field)
+
+
+@pytest.mark.parametrize(
+    ("given", "number"),
+    [("07 ", 7), ("", None), ("-1", None), ("\u0661", None), ("1" * 5000, None)],
+)
+def test_a_natural_number_is_a_few_digits_or_none(given: str, number: int | None) -> None:
+    assert text.natural_number(given) == number
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("name,b\n1,2\n", "no column a"),
+        ("a,b\n1,2\n3\n", "line 3: fewer cells than the 2 columns"),
+        ("a,b\n1," + "x" * 131_073, "line 2: field larger than field limit"),
+        ("x" * 131_073, "line 1: field larger than field limit"),
+        ("", "the file is empty"),
+    ],
+)
+def test_a_bad_table_is_named_with_its_line(tmp_path: Path, content: str, message: str) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(InputError, match=rf"a\.csv.*{message}"):
+        text.table(path, ["a"])
+
+
+def test_the_cells_of_a_table_have_their_columns(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text('b,a\n"x,y",2\n')
+    assert text.table(path, ["a"]) == [(2, {"a": "2", "b": "x,y"})]
+
+
+def test_a_row_of_digits_takes_no_longer_than_it_is_long(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("1" * 300_000 + "\n")
+    with pytest.raises(InputError, match="1 columns"):  # today's pattern would try every division
+        boxes.parse(path)

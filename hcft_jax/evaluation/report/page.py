@@ -70,7 +70,11 @@ def write(
                 )
                 yield _data(f"sequence-{place}", as_json(of))
 
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
+    # a name of a file that is not UTF-8 has escapes
+    with (
+        replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file,
+    ):
         file.write(before)
         file.writelines(sequences())
         file.write(after)

@@ -1,0 +1,152 @@
+"""The way into every command: flags that are refused in one line, and streams that cannot stop it.
+
+What a command has done must not be lost because nobody reads its last line. So a reader who leaves
+(``| head``), a full disk, a closed stream and a terminal without the characters of a path do not
+end the work: the line is dropped, or printed with escapes, and the status says what matters.
+"""
+
+import argparse
+import contextlib
+import difflib
+import errno
+import io
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
+
+from absl import app, flags
+
+from hcft_jax.util.errors import InputError, report
+
+_KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
+_UNREADABLE = (
+    "invalid literal|could not convert|Exceeds the limit|Non-boolean"  # of Python and absl
+)
+_NEAR = 0.55  # how alike a flag must be to be meant: --results_dir is --output_dir
+_SHOWN = 60  # characters of a value
+_LINE = 300  # characters of what a library says
+
+
+def run(main: Callable[[list[str]], int]) -> NoReturn:
+    """Run the main function of a command with its flags parsed, and exit with its status.
+
+    Args:
+        main: Takes the arguments that are no flags, after the program's name (``errors.command``).
+    """
+    guarded(lambda: app.run(main, flags_parser=_parsed))
+
+
+class Arguments(argparse.ArgumentParser):
+    """A command line with words besides flags, whose errors have the same look."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise an ``InputError`` in place of printing the usage."""
+        if match := re.fullmatch(r"unrecognized arguments: -*([^\s=]*).*", message, re.DOTALL):
+            raise InputError(_unknown(match[1], ()))
+        raise InputError(" ".join(message.removeprefix("argument ").split())[:_LINE])
+
+
+def guarded(function: Callable[[], object]) -> NoReturn:
+    """Call a function with safe standard streams, and exit with the status that it returns.
+
+    The status is 1 instead of 0 where the standard output could not be written, unless its reader
+    has left.
+    """
+    output = _secured()
+    try:
+        status: object = function()
+    except SystemExit as end:
+        status = end.code
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    if output is not None and output.fault not in (None, errno.EPIPE):
+        report(InputError(f"standard output: not written ({os.strerror(output.fault or 0)})"))
+        status = status or 1
+    sys.exit(status)  # type: ignore[arg-type]
+
+
+class _Outlet(io.FileIO):
+    """A standard stream that takes everything: from its first fault on it drops what it gets."""
+
+    fault: int | None = None
+
+    def write(self, content: Any, /) -> int:
+        if self.fault is None:
+            try:
+                return super().write(content)
+            except OSError as error:
+                self.fault = error.errno
+        return memoryview(content).nbytes
+
+
+def _secured() -> _Outlet | None:
+    """Put streams that cannot fail in the place of the standard ones; return the output's."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:  # closed: the next file would get its number, and what is printed
+            os.open(os.devnull, os.O_RDWR)
+    output, _ = _secure("stdout", 1), _secure("stderr", 2)
+    return output
+
+
+def _secure(name: str, number: int) -> _Outlet | None:
+    stream = getattr(sys, name)
+    if stream is not getattr(sys, f"__{name}__"):
+        return None  # a program that runs us catches it
+    terminal, encoding = False, "utf-8"
+    if stream is not None:
+        terminal, encoding = stream.isatty(), stream.encoding
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    outlet = _Outlet(number, "w", closefd=False)
+    text = io.TextIOWrapper(
+        io.BufferedWriter(outlet),
+        encoding=encoding,
+        errors="backslashreplace",
+        line_buffering=terminal or name == "stderr",
+    )
+    setattr(sys, name, text)
+    setattr(sys, f"__{name}__", text)
+    return outlet
+
+
+def _parsed(arguments: Sequence[str]) -> list[str]:
+    """Parse the flags, or exit with one line in the words of this program."""
+    try:
+        return list(flags.FLAGS(arguments))
+    except flags.Error as error:
+        sys.exit(report(InputError(refusal(error, flags.FLAGS))))
+
+
+def refusal(error: flags.Error, known: flags.FlagValues) -> str:
+    """Return what is wrong with flags, in one line that begins with the flag.
+
+    Args:
+        error: What absl has found.
+        known: The flags that there are.
+    """
+    said = " ".join(str(error).split())
+    if isinstance(error, flags.UnrecognizedFlagError):
+        return _unknown(str(error.flagname), known)
+    if match := re.fullmatch(r"flag --(\w+)=(.*?): (.*)", said):
+        name, value, reason = match.groups()
+        kind = _KINDS.get(known[name].flag_type()) if name in known else None
+        if reason.endswith("must have a value other than None."):
+            return f"--{name}: must be given"
+        if kind is not None and re.search(_UNREADABLE, reason):
+            return f"--{name}: {value[:_SHOWN]!r} is not {kind}"
+        return f"--{name}: {value[:_SHOWN]!r}: {reason}"[:_LINE]
+    if match := re.search(r"[Mm]issing value for flag -{0,2}(\w+)", said):
+        return f"--{match[1]}: the value is missing (--{match[1]}=...)"
+    if match := re.search(r"flag -{0,2}(\w+)", said):
+        return f"--{match[1]}: {said}"[:_LINE]
+    return said.removeprefix("ERROR:: ")[:_LINE]
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1, _NEAR)
+    hint = f"did you mean --{close[0]}?" if close else "--help lists the flags"
+    return f"--{name[:_SHOWN]}: unknown flag; {hint}"
