@@ -36,7 +36,7 @@ from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.weights import lookup
 
-from . import drawing, search
+from . import drawing, one_window
 
 OWN = ("data_dir", "sequences", "output_dir")  # flags that are not about the tracker
 LIMITS = (0.1, 0.15, 0.25, 0.5)
@@ -68,7 +68,7 @@ def measure(given: flags.FlagValues) -> Path:
             return path
     pairs = drawing.draw(videos, config, gaps, given.count, given.seed)
     params = config.network.placed(found.params, config.precision)
-    apart = tqdm(search.errors(params, config, pairs), path.stem, len(pairs), unit="pair")
+    apart = tqdm(one_window.errors(params, config, pairs), path.stem, len(pairs), unit="pair")
     of: dict[str, list[float]] = {name: [] for name in names}
     for pair, value in zip(pairs, apart, strict=True):
         of[pair.video.name].append(round(value, 4))
