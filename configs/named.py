@@ -32,6 +32,15 @@ _HEAD = {
     "scale": "dsst",
 }
 
+_LITE0 = {
+    "backbone": "efficientnet_lite0",
+    "layers": ("block11", "block8", "block2"),
+    "search": "sum",
+    "gamma": (1.0, 0.5, 0.25),
+    "normalized": True,
+    "lambda_": 1.0,
+}
+
 NAMED: dict[str, dict[str, Any]] = {
     # The paper's equations: Eq. 5's coarse-to-fine search and Eq. 6's update.
     "hcft": {},
@@ -47,14 +56,10 @@ NAMED: dict[str, dict[str, Any]] = {
     "hcft_plus": _HEAD | {"search": "soft", "window": "scaled", "redetect": True},
     # Without a download: EfficientNet-Lite0's levels, whitened, so that a lambda of 1 is about as
     # strong as the mean of their power spectra.
-    "lite0": {
-        "backbone": "efficientnet_lite0",
-        "layers": ("block11", "block8", "block2"),
-        "search": "sum",
-        "gamma": (1.0, 0.5, 0.25),
-        "normalized": True,
-        "lambda_": 1.0,
-    },
+    "lite0": _LITE0,
+    # The same at fewer pixels and to an earlier block, for cameras.
+    "lite0_fast": _LITE0
+    | {"layers": ("block10", "block2"), "gamma": (1.0, 0.5), "input_size": 144},
     # The family that HCFT is judged against, each as its authors have it. KCF and DCF (Henriques et
     # al., PAMI 2015) on fHOG, KCF on grey values, and CSK (Henriques et al., ECCV 2012).
     "kcf": _KCF | {"kernel": "gaussian", "bandwidth": 0.5},

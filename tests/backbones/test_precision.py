@@ -112,7 +112,6 @@ def test_three_products_of_parts_are_near_float64(image: np.ndarray, maybe_jit: 
     [
         ("vgg19", ("conv2_1", "conv3_2")),
         ("alexnet", ("conv1", "conv2", "conv5")),
-        ("efficientnet_lite0", ("block0", "block2")),
     ],
 )
 def test_three_products_of_parts_are_much_nearer_float32_than_bfloat16(

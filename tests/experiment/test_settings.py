@@ -25,6 +25,7 @@ SHIPPED = [
         "kcf",
         "kcf_grey",
         "lite0",
+        "lite0_fast",
         "otb",
         "slow_update",
         "video",
