@@ -147,13 +147,14 @@ def _pointwise(x: jax.Array, of: Params, precision: Precision) -> jax.Array:
 
 
 def _depthwise(x: jax.Array, of: Params, block: Block) -> jax.Array:
-    """Return maps ``[..., H / stride, W / stride, C]``, computed in float32, as ``x`` is."""
-    kernel = of["kernel"].astype(jnp.float32).reshape(-1, 1, 1, x.shape[-1])
-    total = of["bias"].astype(jnp.float32).reshape(1, 1, -1)
+    """Return maps ``[..., H / stride, W / stride, C]``; bfloat16 is summed in float32."""
+    wide = jnp.float32 if x.dtype == jnp.bfloat16 else x.dtype
+    kernel = of["kernel"].astype(wide).reshape(-1, 1, 1, x.shape[-1])
+    total = of["bias"].astype(wide).reshape(1, 1, -1)
     for weights, shifted in zip(
         kernel, _shifted(x, block.side, block.stride, block.spread), strict=True
     ):
-        term = jnp.broadcast_to(weights, shifted.shape) * shifted.astype(jnp.float32)
+        term = jnp.broadcast_to(weights, shifted.shape) * shifted.astype(wide)
         total = jnp.broadcast_to(total, term.shape) + term
     return total.astype(x.dtype)
 

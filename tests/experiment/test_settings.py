@@ -98,7 +98,7 @@ def test_gamma_is_the_authors_order() -> None:
         ({"gamma": (1e300, 1.0, 1.0)}, "gamma: 1e.300 is too large for float32"),
         ({"gamma": (0.0, 0.0, 0.0)}, "gamma: no layer has a weight of at least 1e-15"),
         ({"gamma": (0.0, 1e-46, 0.0)}, "gamma: no layer has a weight of at least 1e-15"),
-        ({"eta": 10**400}, "is not a number that can be used"),
+        ({"eta": 10**400}, "eta: 10+\\.\\.\\.0+ is not a number"),
         ({"padding": 1e6}, "padding: 1000000.0 must be finite, above 1 and at most 100"),
         ({"padding": 0.0}, "padding: 0.0 must be finite, above 1"),
         ({"scale_margin": 1e300}, "scale_margin: 1e.300 must be finite, at least 0 and at most"),

@@ -19,7 +19,7 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.run.together import track_together
 from hcft_jax.weights import lookup
-from tests.small import NAME, SMALL
+from tests.small import LAYERS, NAME, SMALL
 
 CONFIG = replace(SMALL, input_size=32)
 DRAWN = Synthetic(frames=4, height=64, width=80, target=(16, 12), motion=12.0)
@@ -72,8 +72,8 @@ def test_gradients_are_finite_differences_of_the_responses(double: tuple[Params,
     strongest = np.argsort(-np.abs(found).max(axis=0).ravel())[[0, 7, 50, 500]]
     for place in (np.unravel_index(index, image.shape) for index in strongest):
         change = np.zeros_like(image)
-        change[place] = 1e-4
-        expected = (scores(image + change) - scores(image - change)) / 2e-4
+        change[place] = 1e-5
+        expected = (scores(image + change) - scores(image - change)) / 2e-5
         assert np.abs(expected).max() > 0
         of_layers = found[(slice(None), *place)]
         np.testing.assert_allclose(of_layers, expected, rtol=1e-5, atol=1e-6 * abs(expected).max())
@@ -148,7 +148,7 @@ def test_responses_are_the_templates_correlated_with_the_windowed_features(
     maps = tracker.features(drawn, config, patch)
     # the search's windowed features, by plain NumPy
     x = []
-    for name in ("conv5_4", "conv4_4", "conv3_4"):
+    for name in LAYERS:
         values = np.asarray(maps[name], np.float64)
         up, across = (resize.matrix(m, n) for m, n in zip(values.shape[:2], (gh, gw), strict=True))
         hann = np.outer(np.hanning(gh), np.hanning(gw))
