@@ -6,8 +6,8 @@ python -m hcft_jax.main --config=video --video=FILE|FOLDER|CAMERA|URL --box=x,y,
 
 --config names a shipped configuration (hcft, cf2, hcft_plus, lite0, lite0_fast, otb, demo, video,
 c5, c4, c3, c5_c4, c543, first_layer, slow_update, kcf, ..., and on AlexNet's features alex,
-alex_c5, ...) or a Python file with get_config(). Every other flag changes one of its fields. Finished sequences are kept, so
-the same command resumes an interrupted run.
+alex_c5, ...) or a Python file with get_config(). Every other flag changes one of its fields.
+Finished sequences are kept, so the same command resumes an interrupted run.
 """
 
 import sys
