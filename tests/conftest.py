@@ -7,11 +7,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import jax
 import pytest
 
 from hcft_jax.backbones.vgg import Params
 from hcft_jax.weights import lookup
+
+# no test depends on how busy the machine is
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 # a shell's background job ignores Ctrl-C, which tests send to themselves and to commands
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -109,7 +109,7 @@ def test_it_is_what_the_toolbox_computes(name: str) -> None:
 PADDED = {c: jax.jit(lambda image, size, c=c: fhog(image, c, size)) for c in (1, 4)}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.integers(0, 14), st.integers(0, 17), st.sampled_from([1, 4]), st.sampled_from([0.0, np.nan])
 )

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hcft_jax.util import boxes
@@ -112,7 +112,6 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 finite = st.floats(allow_nan=False, allow_infinity=False)
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.lists(finite, min_size=4, max_size=4), min_size=1, max_size=20),
     separator=st.sampled_from([",", "\t", " ", ", ", " ,\t", "   ", ";"]),
@@ -133,7 +132,6 @@ def test_what_is_written_is_parsed_back(
     np.testing.assert_array_equal(parse(tmp_path_factory.getbasetemp(), content), rows)
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=60) | st.text("0123456789.,;-+eE \t\r\nna\x00\u2028", max_size=60))
 def test_any_content_gives_boxes_or_an_input_error(
     tmp_path_factory: pytest.TempPathFactory, content: bytes | str

@@ -102,7 +102,7 @@ def test_the_panel_keeps_its_width_and_the_maps_the_windows_shape(tmp_path: Path
     assert len(set(sizes)) == 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     box=st.tuples(*[st.floats(allow_nan=True, allow_infinity=True)] * 4),
     scale=st.integers(1, 8),
