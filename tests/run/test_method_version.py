@@ -19,7 +19,7 @@ from hcft_jax.weights import lookup
 VERSION = 1
 DRAWN = Synthetic(frames=8, height=120, width=160, target=(32, 24), motion=24.0, scale=0.4)
 CASES: list[tuple[str, dict[str, Any], tuple[float, ...]]] = [
-    ("hcft", {"backbone": "compact", "input_size": 96}, (60.1, 65.42, 24.0, 32.0)),
+    ("lite0", {"input_size": 96}, (60.1, 65.42, 24.0, 32.0)),
     ("dsst", {}, (60.32, 63.48, 27.03, 36.04)),
 ]
 
