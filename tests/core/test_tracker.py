@@ -406,8 +406,8 @@ def test_the_size_that_responds_most_is_chosen() -> None:
     growing = synthetic(
         Synthetic(seed=3, frames=10, height=140, width=180, target=(40.0, 30.0), scale=0.5)
     )
-    config = settings.derive("lite0", input_size=112, scale="cnn", scales=7).tracker
-    network = lookup.find(None, config.backbone).params
+    config = settings.derive("dcf", scale="cnn", scales=7).tracker
+    network: dict[str, Any] = {}
     state = tracker.init(network, config, growing.frames.read(0), growing.boxes[0])
     for index in range(1, 10):
         state, output = tracker.step(network, config, state, growing.frames.read(index))
