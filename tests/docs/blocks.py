@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from absl import app, flags
+from absl import flags
+
+from hcft_jax.util import entry
 
 ROOT = Path(__file__).parents[2]
 RUN = ("python", "sh")  # other languages of the documents (text, ini) are no code to run
@@ -130,7 +132,7 @@ def execute(words: Sequence[str], *more: str, only_parse: bool = False) -> int:
 
     with pytest.MonkeyPatch.context() as patch, own_flags():
         patch.setattr(sys, "argv", [name, *given])
-        patch.setattr(app, "run", run)
+        patch.setattr(entry, "run", run)
         patch.setattr(argparse.ArgumentParser, "parse_args", parse)
         try:
             exec(code, space)

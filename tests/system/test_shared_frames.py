@@ -41,9 +41,9 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     counts: Counter[str] = Counter()
     original = frames.read_image
 
-    def read_image(path: Path, *more: Any) -> Any:
+    def read_image(path: Path, *more: Any, **how: Any) -> Any:
         counts[path.name] += 1
-        return original(path, *more)
+        return original(path, *more, **how)
 
     monkeypatch.setattr(frames, "read_image", read_image)
     return counts
