@@ -333,7 +333,7 @@ def beyond(box: npt.ArrayLike, size: tuple[int, int]) -> str:
         A line for the user; empty for a box within the image, or one pixel beyond it, as where
         pixels are counted from 1.
     """
-    x, y, w, h = (float(v) for v in np.asarray(box, np.float64))
+    x, y, w, h = (float(v) for v in arguments.numbers("first box", box))
     height, width = size
     if min(x, y) >= -1 and x + w <= width + 1 and y + h <= height + 1:
         return ""
