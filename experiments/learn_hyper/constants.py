@@ -50,22 +50,18 @@ def unmoved(start: TrackerConfig) -> Moves:
 def moved(start: TrackerConfig, moves: Mapping[str, Any]) -> TrackerConfig:
     """Return the constants that moves lead to, with one eta per layer."""
     gamma: Any = tuple(
-        weight if name == start.deepest_first[0] else weight * _factor(moves["gamma"][i])
+        weight if name == start.deepest_first[0] else weight * jnp.exp(moves["gamma"][i])
         for i, (name, weight) in enumerate(zip(start.layers, start.gamma, strict=True))
     )
     rates = start.eta if isinstance(start.eta, tuple) else (start.eta,) * len(start.layers)
-    odds = [rate * _factor(moves["eta"][i]) for i, rate in enumerate(rates)]
+    odds = [rate * jnp.exp(moves["eta"][i]) for i, rate in enumerate(rates)]
     eta: Any = tuple(up / (1.0 - rate + up) for rate, up in zip(rates, odds, strict=True))
     lambda_, sigma, temperature = (
-        getattr(start, name) * _factor(moves[name][0]) for name in LEARNED[2:]
+        getattr(start, name) * jnp.exp(moves[name][0]) for name in LEARNED[2:]
     )
     return dataclasses.replace(
         start, gamma=gamma, eta=eta, lambda_=lambda_, sigma=sigma, temperature=temperature
     )
-
-
-def _factor(move: Any) -> jax.Array:
-    return jnp.exp(jnp.clip(jnp.asarray(move), -FARTHEST, FARTHEST))
 
 
 def values(config: TrackerConfig) -> dict[str, list[float]]:

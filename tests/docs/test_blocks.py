@@ -46,7 +46,7 @@ def quick(words: list[str]) -> list[str]:
 def test_there_are_blocks() -> None:
     found = [block for page in pages() for block in blocks(page)]
     assert len(found) > 60
-    assert sum(block.reason is None for block in found) >= 40
+    assert sum(block.reason is None for block in found) >= 35
 
 
 @pytest.mark.parametrize("page", pages())
