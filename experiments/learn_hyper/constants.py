@@ -34,10 +34,6 @@ from .snippets import Snippet
 
 LEARNED = ("gamma", "eta", "lambda_", "sigma", "temperature")
 
-FARTHEST = (
-    20.0  # a move beyond it changes nothing: constants stay numbers that float32 has room for
-)
-
 Moves = dict[str, jax.Array]  # by field of TrackerConfig: u of each of its numbers
 
 
