@@ -20,7 +20,7 @@ from hcft_jax.evaluation import responses, results
 from hcft_jax.experiment.settings import METHOD
 from hcft_jax.run.identity import made, same
 from hcft_jax.run.streaming import Floats, Tracked, track_sequence
-from hcft_jax.util import compilation
+from hcft_jax.util import compilation, opening
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 from hcft_jax.visual.overlay import OverlayWriter
@@ -93,7 +93,7 @@ def _put(task: Task, record: dict[str, Any], content: bytes) -> None:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return opening.content(path, opening.TEXT)
     except OSError as error:
         raise InputError(f"{path}: cannot read it ({error.strerror or error})") from error
 

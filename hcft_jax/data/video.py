@@ -105,20 +105,14 @@ def opened(source: str | os.PathLike[str] | int) -> Generator[Video, None, None]
     path = _path(text)
     if isinstance(source, int):
         video = _camera(text)
-    elif not exists(path):  # or a name that no file can have
-        if not text.isdecimal() and "://" not in text:
-            raise InputError(f"{text}: no such file, folder or camera")
-        numbered = text.isdecimal()
-        video = _camera(text) if numbered else _stream(text, containers.open_address(text), None)
-    elif path.is_char_device():
-        video = _camera(str(path))
-    elif path.is_dir():
-        video = _folder(path)
-    elif path.is_file():
-        # FFmpeg takes a picture for a video of one frame, but refuses none that is damaged
-        video = _pictures(path, [path]) if path.suffix.lower() in SUFFIXES else _file(path)
+    elif exists(path):  # False for a name that no file can have, too
+        video = _local(path, text)
+    elif text.isdecimal():
+        video = _camera(text)
+    elif "://" in text:
+        video = _stream(text, containers.open_address(text), None)
     else:
-        raise InputError(f"{text}: neither a file nor a folder nor a camera")
+        raise InputError(f"{text}: no such file, folder or camera")
     inner = video._frames
     outer: Any = latest(video, inner) if video.live else ahead(inner)
     try:
@@ -205,6 +199,18 @@ def _digest(paths: list[Path]) -> str:
     """Return a digest of the files' names, sizes and times of change."""
     text = "".join(f"{p.name}\0{(s := p.stat()).st_size}\0{s.st_mtime_ns}\n" for p in paths)
     return hashlib.sha256(os.fsencode(text)).hexdigest()
+
+
+def _local(path: Path, text: str) -> Video:
+    """Open what lies at a path; ``text`` is what it was called."""
+    if path.is_char_device():
+        return _camera(str(path))
+    if path.is_dir():
+        return _folder(path)
+    if not path.is_file():
+        raise InputError(f"{text}: neither a file nor a folder nor a camera")
+    # FFmpeg takes a picture for a video of one frame, but refuses none that is damaged
+    return _pictures(path, [path]) if path.suffix.lower() in SUFFIXES else _file(path)
 
 
 def _folder(path: Path) -> Video:

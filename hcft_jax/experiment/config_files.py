@@ -68,7 +68,7 @@ def execute(path: Path, function: str) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
-        with foreign(lambda text: InputError(text)):
+        with foreign(InputError):
             spec.loader.exec_module(module)
             return getattr(module, function)()
     except InputError as error:  # the file is the user's: say where it broke, in one line
