@@ -144,7 +144,7 @@ class Outcome:
         judged = None
         if protocols.scorable(task.run, truth):
             judged = protocols.judge(task.run, boxes, truth, unscale=self.experiment.sre_unscale)
-        record = results.read_json(task.speed) if task.speed.exists() else {}
+        record = task.record
         speed = Speed.recorded(record, task.speed)
         self.judged[task.result] = JudgedRun(judged, speed, maker(record.get("made")))
 

@@ -45,8 +45,7 @@ def found(task: Task) -> bool:
         with replacing(target) as temporary:
             shutil.copyfile(source, temporary)
     content = _read(other.result)
-    record = results.read_json(other.speed) if other.speed.exists() else {}
-    _put(task, record, content)
+    _put(task, other.record, content)
     return True
 
 
@@ -74,7 +73,7 @@ def _put(task: Task, record: dict[str, Any], content: bytes) -> None:
     """Write a record and the boxes that it is of; no file beside them stays that is of others."""
     earlier = results.digest(task.result) if task.result.exists() else None
     written = results.digest(content)
-    before = results.read_json(task.speed) if task.speed.exists() else {}
+    before = task.record
     extras = {task.named(file) for file in task.extras}
     if identity := record.get("identity"):
         if same(before.get("identity"), identity):  # what an earlier command left beside them

@@ -122,6 +122,15 @@ class Task:
         return self._file("speed", ".json")
 
     @property
+    def record(self) -> dict[str, Any]:
+        """What the record of the run holds; nothing where there is none.
+
+        Raises:
+            InputError: it cannot be read.
+        """
+        return results.read_json(self.speed) if self.speed.exists() else {}
+
+    @property
     def partial(self) -> Path:
         """The boxes up to a frame that could not be read."""
         return self._file("partial", ".txt")
@@ -215,7 +224,7 @@ class Task:
                 f"{self.run.frames} frames, or another first box); give another --output_dir"
             )
         there = all(file.exists() for file in self.extras)
-        record = results.read_json(self.speed) if self.speed.exists() else {}
+        record = self.record
         recorded = record.get("identity")
         if recorded is None:
             return Standing(there, UNRECORDED if there else "")
