@@ -34,12 +34,16 @@ if TYPE_CHECKING:
     from hcft_jax.data.sequence import Sequence as Sequence
     from hcft_jax.data.synthetic import Synthetic as Synthetic
     from hcft_jax.data.synthetic import synthetic as synthetic
+    from hcft_jax.evaluation.scoreboard import Scoreboard as Scoreboard
     from hcft_jax.experiment.settings import Experiment as Experiment
     from hcft_jax.experiment.settings import OwnVideo as OwnVideo
     from hcft_jax.experiment.settings import derive as derive
     from hcft_jax.experiment.settings import load as load
     from hcft_jax.experiment.settings import override as override
     from hcft_jax.experiment.sweeps import product as product
+    from hcft_jax.jobs import evaluate as evaluate
+    from hcft_jax.jobs import run_benchmark as run_benchmark
+    from hcft_jax.jobs import run_sweep as run_sweep
     from hcft_jax.run.batch import LaneTrack as LaneTrack
     from hcft_jax.run.batch import track_many as track_many
     from hcft_jax.run.several import Several as Several
@@ -68,8 +72,10 @@ _HOME = {
     ),
     "data.sequence": ("Sequence",),
     "data.synthetic": ("Synthetic", "synthetic"),
+    "evaluation.scoreboard": ("Scoreboard",),
     "experiment.settings": ("Experiment", "OwnVideo", "derive", "load", "override"),
     "experiment.sweeps": ("product",),
+    "jobs": ("evaluate", "run_benchmark", "run_sweep"),
     "run.batch": ("LaneTrack", "track_many"),
     "run.several": ("Several",),
     "run.streaming": ("track_sequence",),

@@ -23,26 +23,20 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
 
-from hcft_jax.benchmark import cluster, execute, plan
+from hcft_jax.benchmark import cluster, execute, plan, side_by_side
 from hcft_jax.benchmark.benchmark import tell_rules
-from hcft_jax.benchmark.outcome import Outcome, rule, save
 from hcft_jax.benchmark.plan import Planned
-from hcft_jax.benchmark.progress import Line
-from hcft_jax.benchmark.tasks import Done, Task
-from hcft_jax.evaluation import bootstrap, comparison, results, tables
-from hcft_jax.evaluation.protocols import PROTOCOLS
+from hcft_jax.benchmark.tasks import Task
+from hcft_jax.evaluation import results
 from hcft_jax.experiment import options, sweeps
 from hcft_jax.experiment.sweeps import Sweep
-from hcft_jax.run.environment import versions
 from hcft_jax.util import entry, startup
 from hcft_jax.util.errors import SettingError, command
-from hcft_jax.util.files import reclaim, replacing
 from hcft_jax.util.startup import ALONE, Process
 
 ENGINES = ("local", "ray")
@@ -65,32 +59,20 @@ def run(given: flags.FlagValues) -> int:
     if given.dry_run:
         print(listed(planned, todo))
         return 1 if any(outcome.failed for outcome in outcomes) else 0
-    folder = Path(sweep.experiments[0].output_dir)
     with _engine(given) as work:
-        for outcome in outcomes:
-            reclaim(outcome.folder)
-            save(outcome)  # an output folder that cannot be written to shows before the first frame
-        try:
-            if todo:
-                with Line(sweep.name, todo) as line:
-                    for done in work(planned, todo, line):
-                        planned.settle(done)
-            process.wait("tracked")
-        finally:  # after Ctrl-C too; other processes may have done something as well
-            planned.missing()
-            planned.confirm([] if sys.exc_info()[0] else todo)
-            if process.index == 1:  # the first one speaks for all
-                for outcome in outcomes:
-                    save(outcome)
-                text = write(sweep, planned, _command(given))
+        done = side_by_side.work(
+            sweep, planned, todo, command=_command(given), engine=work, process=process
+        )
     failed = sum(len(outcome.failed) for outcome in outcomes)
     if process.index > 1:
         return 1 if failed else 0
-    print(text)
+    print(done.text)
+    folder = sweep.experiments[0].output_dir
     print(f"{sweep.name}.json, {sweep.name}.md and a folder for each setting: {folder}")
     if failed:
         print(f"error: {failed} failed, see the lines above and {sweep.name}.json", file=sys.stderr)
-    elsewhere = process.count > 1 and missing_runs(planned)  # failures that another process told of
+    # failures that another process told of
+    elsewhere = process.count > 1 and side_by_side.missing_runs(planned)
     return 1 if failed or elsewhere else 0
 
 
@@ -120,7 +102,7 @@ def _started(given: flags.FlagValues, sweep: Sweep) -> tuple[Process, tuple[int,
 @contextlib.contextmanager
 def _engine(
     given: flags.FlagValues,
-) -> Iterator[Callable[[Planned, list[Task], Line], Iterator[Done]]]:
+) -> Iterator[side_by_side.Engine]:
     """Give what does the work: ``execute.work``, or a cluster's."""
     if given.engine == "local":
         yield execute.work
@@ -180,84 +162,9 @@ def listed(planned: Planned, todo: list[Task]) -> str:
     return f"{results.aligned(rows, left=2)}\n\n{programs} compiled trackers serve what is to do"
 
 
-def missing_runs(planned: Planned) -> dict[str, list[str]]:
-    """Return the runs without a usable result, by setting."""
-    without: dict[str, list[str]] = {}
-    for task in planned.tasks:
-        if task.result not in planned.outcomes[task.number].judged:
-            without.setdefault(task.experiment.label, []).append(task.name)
-    return without
-
-
-def write(sweep: Sweep, planned: Planned, command: str) -> str:
-    """Write ``<sweep>.json`` and ``<sweep>.md``, each whole or not at all.
-
-    ``command`` is the one that made them.
-
-    Returns:
-        The tables as text for the terminal.
-
-    Raises:
-        InputError: the folder cannot be written to.
-    """
-    folder = Path(sweep.experiments[0].output_dir)
-    outcomes, tasks = planned.outcomes, planned.tasks
-    without = missing_runs(planned)
-    compared, files, lines = {}, [], []
-    for protocol in PROTOCOLS:
-        of = [o for o in outcomes if protocol in o.experiment.protocols]
-        if not of:
-            continue
-        scores = {
-            o.experiment.label: {
-                name: row.scores for name, row in o.rows(protocol).items() if row.scores
-            }
-            for o in of
-        }
-        result = comparison.compare(scores)
-        note = rule(of[0].experiment, protocol)
-        compared[protocol] = result.content() | {"rule": note}
-        sequences = {task.whole.name for task in tasks if task.run.protocol == protocol}
-        table = comparison.table(result, _TITLES[protocol], len(sequences))
-        notes = [f"{note}\n"] if note else []
-        files += [tables.markdown(table), *notes]
-        lines += [f"{table.title}\n", results.aligned([table.header, *table.rows]) + "\n", *notes]
-    if without:
-        total = sum(map(len, without.values()))
-        line = f"{total} of {len(tasks)} runs are missing; {sweep.name}.json names them.\n"
-        files.append(line)
-        lines.append(line)
-    content = {
-        "sweep": sweep.name,
-        "command": command,
-        "versions": versions(),
-        "settings": [_row(outcome, command, without) for outcome in outcomes],
-        "protocols": compared,
-        "intervals": {"level": bootstrap.LEVEL, "resamples": bootstrap.RESAMPLES, "seed": 0},
-    }
-    results.write_json(folder / f"{sweep.name}.json", content)
-    with replacing(folder / f"{sweep.name}.md") as temporary:
-        temporary.write_text("\n".join(files), encoding="utf-8")
-    return "\n".join(lines)
-
-
 def _command(given: flags.FlagValues) -> str:
     set_ = [given[name].serialize() for name in given if given[name].present]
     return shlex.join(["python", "-m", "hcft_jax.experiments.sweep", *sorted(set_)])
-
-
-def _row(outcome: Outcome, command: str, without: dict[str, list[str]]) -> dict[str, Any]:
-    experiment = outcome.experiment
-    return {
-        "setting": experiment.label,
-        "folder": str(outcome.folder),
-        "command": options.command(experiment) or command,
-        "experiment": experiment.settings(),
-        "weights": outcome.weights.digest,
-        "made": outcome.makers,
-        "missing": without.get(experiment.label, []),
-        "failed": outcome.failed,
-    }
 
 
 @command("interrupted; what is finished is kept, the same command continues")
