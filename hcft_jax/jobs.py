@@ -61,10 +61,10 @@ def run_benchmark(
     Raises:
         InputError: A setting, the data, the weights or the output folder cannot be used.
     """
-    experiment = _experiment(config)
-    experiment = settings.override(experiment, _changes(data_dir, protocol, changes)).validate()
+    experiment = settings.override(_experiment(config), _changes(data_dir, protocol, changes))
     if experiment.own is not None:
         raise SettingError("config", f"{experiment.name} tracks a video: Tracker(...).track(...)")
+    experiment.validate()
     outcome = benchmark.run(experiment, weights)
     rows: dict[str, dict[str, Value]] = {}
     listing = sorted(outcome.rows(protocol).items(), key=lambda item: item[0].lower())
@@ -164,7 +164,7 @@ def evaluate(
     rows: dict[str, dict[str, Value]] = {}
     for tracker, of in evaluation.curves.items():
         if missing := [name for name in names if name not in of]:
-            raise SettingError("sequences", f"{tracker} has no result of {listed(missing)}")
+            raise SettingError("sequences", f"{tracker} has no result of {', '.join(missing)}")
         mean = evaluation.mean(tracker, names)
         if mean is not None:
             rows[tracker] = {"n": len(names)} | _of(mean)

@@ -83,13 +83,13 @@ def test_an_evaluation_is_of_what_all_trackers_have(tmp_path: Path) -> None:
     (tmp_path / "attributes.csv").write_text("\n".join(lines) + "\n")
     for name in ("One", "Two"):
         write_boxes(tmp_path / "results" / "whole" / f"{name}.txt", truth)
-    write_boxes(tmp_path / "results" / "half" / "One.txt", truth + [[0, 40, 0, 0]])
+    write_boxes(tmp_path / "results" / "half" / "One.txt", truth + np.array([0.0, 40, 0, 0]))
     board = jobs.evaluate(tmp_path / "results", tmp_path)
     assert (board["whole"]["n"], board["whole"]["DP@20 (%)"]) == (1, 100)
     assert (board["half"]["n"], board["half"]["DP@20 (%)"]) == (1, 25)  # the first frame is given
     with pytest.raises(InputError, match="sequences: half has no result of Two"):
         jobs.evaluate(tmp_path / "results", tmp_path, sequences="One,Two")
-    with pytest.raises(InputError, match="has no 'Onne'.*One"):
+    with pytest.raises(InputError, match=r"has no 'Onne'.*One"):
         jobs.evaluate(tmp_path / "results", tmp_path, sequences="Onne")
 
 
