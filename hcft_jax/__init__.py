@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hcft_jax.api import Track as Track
     from hcft_jax.api import Tracker as Tracker
     from hcft_jax.api import TrackError as TrackError
+    from hcft_jax.boards import evaluate as evaluate
+    from hcft_jax.boards import run_benchmark as run_benchmark
+    from hcft_jax.boards import run_sweep as run_sweep
     from hcft_jax.core.config import TrackerConfig as TrackerConfig
     from hcft_jax.core.detection import Output as Output
     from hcft_jax.core.detection import State as State
@@ -41,9 +44,6 @@ if TYPE_CHECKING:
     from hcft_jax.experiment.settings import load as load
     from hcft_jax.experiment.settings import override as override
     from hcft_jax.experiment.sweeps import product as product
-    from hcft_jax.jobs import evaluate as evaluate
-    from hcft_jax.jobs import run_benchmark as run_benchmark
-    from hcft_jax.jobs import run_sweep as run_sweep
     from hcft_jax.run.batch import LaneTrack as LaneTrack
     from hcft_jax.run.batch import track_many as track_many
     from hcft_jax.run.several import Several as Several
@@ -75,7 +75,7 @@ _HOME = {
     "evaluation.scoreboard": ("Scoreboard",),
     "experiment.settings": ("Experiment", "OwnVideo", "derive", "load", "override"),
     "experiment.sweeps": ("product",),
-    "jobs": ("evaluate", "run_benchmark", "run_sweep"),
+    "boards": ("evaluate", "run_benchmark", "run_sweep"),
     "run.batch": ("LaneTrack", "track_many"),
     "run.several": ("Several",),
     "run.streaming": ("track_sequence",),

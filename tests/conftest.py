@@ -11,6 +11,7 @@ import hypothesis
 import jax
 import pytest
 
+from hcft_jax import main
 from hcft_jax.backbones.vgg import Params
 from hcft_jax.weights import lookup
 
@@ -20,6 +21,8 @@ hypothesis.settings.load_profile("any machine")
 
 # a shell's background job ignores Ctrl-C, which tests send to themselves and to commands
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+main.define_flags()  # tests run the main command in this process, on absl's own flags
 
 jax.config.update("jax_num_cpu_devices", 2)  # so that what is spread over devices is tested
 jax.config.update("jax_numpy_rank_promotion", "raise")

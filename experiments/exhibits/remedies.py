@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,21 +14,6 @@ from hcft_jax.experiment import settings
 from hcft_jax.util.errors import InputError
 
 from . import NothingToShow, folders
-
-
-class Remedy(NamedTuple):
-    """A shipped configuration and the sequences that it should help on."""
-
-    config: str
-    sequences: tuple[str, ...]
-    original: str = "hcft"
-
-
-REMEDIES = {
-    "first_layer": Remedy("first_layer", ("Singer2",)),
-    "slow_update": Remedy("slow_update", ("Lemming", "Girl2")),
-    "hcft_plus": Remedy("hcft_plus", ("Singer2", "Lemming", "Girl2")),
-}
 
 
 def find(origins: Mapping[str, Path], name: str) -> str:

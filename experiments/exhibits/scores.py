@@ -13,11 +13,9 @@ from hcft_jax.evaluation.summary import COMMON, Evaluation, having
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.util.errors import InputError
 
-from . import NothingToShow, folders
+from . import EIGHT, NothingToShow, folders
 
 BENCHMARKS = ("CVPR13", "OTB100")  # the paper's Benchmark I and II
-EIGHT = ("IV", "OPR", "SV", "OCC", "DEF", "FM", "IPR", "BC")
-"""The default attributes of Figure 6, which has eight: the most frequent ones."""
 
 # the property of Curves, the header, whether larger is better, the factor and the digits
 _COLUMNS = (

@@ -52,7 +52,8 @@ class Snippets:
                 self._from.append((sequence, starts))
         if not self._from:
             raise InputError(
-                f"--frames: no training sequence has {frames + 1} frames with valid truth in a row"
+                f"--snippet_frames: no training sequence has {frames + 1} frames with valid truth "
+                "in a row"
             )
         sizes = [_alike(geometry) for _, starts in self._from for _, geometry in starts]
         # sequences are drawn equally often, however long they are

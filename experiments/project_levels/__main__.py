@@ -1,8 +1,11 @@
 r"""Project a network's levels to fewer or whitened channels, as photos teach it.
 
-    python -m hcft_jax.experiments.project_levels --backbone=vgg19 --channels=64,64,32 \
-        --layers=conv5_4,conv4_4,conv3_4 --photos=PHOTOS --output=projected.npz
-    python -m hcft_jax.main --config=hcft --weights=projected.npz --data_dir=OTB100
+::
+
+    hcft project_levels --backbone=vgg19 --channels=64,64,32 --layers=conv5_4,conv4_4,conv3_4 \
+        --photos=PHOTOS --output=projected.npz
+    hcft project_levels --backbone=alexnet --photos=PHOTOS --whiten=0.1 --output=white.npz
+    hcft track --config=hcft --weights=projected.npz --data_dir=OTB100
 
 The output is a file of weights like any other: the network's, and a projection of each layer in
 --layers, which every way of tracking applies. Without --whiten the channels are those that keep
@@ -14,116 +17,34 @@ photos and seed give the same file; how it was made stands beside it (.json).
 has those (EfficientNet-Lite0's in this one was made so).
 """
 
-import datetime
-from pathlib import Path
-from typing import Any
-
-import numpy as np
 from absl import flags
-from tqdm import tqdm
 
-from hcft_jax.backbones import registry
-from hcft_jax.backbones.backbone import PROJECTION
-from hcft_jax.data import pictures
-from hcft_jax.evaluation.results import write_json
+from hcft_jax.experiment import options
 from hcft_jax.util import entry
-from hcft_jax.util.errors import SettingError, command
-from hcft_jax.util.files import replacing
-from hcft_jax.util.text import natural_number
-from hcft_jax.weights import lookup, native
-
-from . import projections
+from hcft_jax.util.flag_groups import FlagGroup
 
 
-def run(given: flags.FlagValues) -> dict[str, Any]:
-    """Compute the projections, write the file and return what is said about each layer.
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
+    """Run the command; return the exit status."""
+    from . import projected
 
-    Raises:
-        InputError: A flag, the weights, the photos or the output cannot be used.
-    """
-    network = registry.get(given.backbone)
-    if network.cells:
-        raise SettingError("backbone", f"{network.title} has no levels to project; name a network")
-    layers = given.layers or list(network.layers)
-    if unknown := [name for name in layers if name not in network.layers]:
-        raise SettingError(
-            "layers", f"{network.title} has no {unknown[0]!r}; it has {', '.join(network.layers)}"
-        )
-    found = lookup.find(given.weights, network.name)
-    widths = network.shapes(found.params.get("architecture", network.architecture))
-    channels = _channels(given.channels, {name: widths[name][3] for name in layers})
-    if given.whiten < 0:
-        raise SettingError("whiten", f"{given.whiten} is negative; give a share, or 0 for none")
-    photos = pictures.find(given.photos, given.most)
-    side = network.input_size(found.params)
-    rng = np.random.default_rng(given.seed)
-    images = tqdm(projections.crops(photos, side, rng), total=len(photos), unit="photo")
-    of = projections.moments(network, network.placed(found.params), layers, images)
-    own = {
-        f"{name}{PROJECTION}": projections.projection(of[name], channels[name], given.whiten)
-        for name in layers
-    }
-    how = {
-        "photos": len(photos),
-        "seed": given.seed,
-        "whiten": given.whiten,
-        "channels": channels,
-    }
-    share = {name: projections.kept(of[name], channels[name]) for name in layers}
-    about = {
-        "backbone": network.name,
-        "network": found.digest,
-        **how,
-        "kept_energy": {name: round(value, 4) for name, value in share.items()},
-        "date": datetime.date.today().isoformat(),
-    }
-    write_json(Path(given.output).with_suffix(".json"), about)
-    if given.without_network:
-        with replacing(given.output) as temporary, temporary.open("wb") as file:
-            arrays: dict[str, Any] = {
-                f"{name}/{part}": array.astype(np.float16)
-                for name, parts in own.items()
-                for part, array in parts.items()
-            }
-            np.savez(file, **arrays)
-    else:
-        origin = found.metadata["origin"] | {"projections": how}
-        order = found.metadata["source_channel_order"]
-        native.save(given.output, native.described(found.params | own, network, origin, order))
-    return {name: (channels[name], widths[name][3], share[name]) for name in layers}
+    return projected.main(argv, given)
 
 
-def _channels(given: list[str], widths: dict[str, int]) -> dict[str, int]:
-    """Return each layer's number of channels: its own one, the one for all, or all of its own."""
-    if len(given) not in (0, 1, len(widths)):
-        raise SettingError("channels", f"{len(given)} numbers for {len(widths)} layers")
-    found = {}
-    for i, (name, width) in enumerate(widths.items()):
-        text = given[i % len(given)] if given else str(width)
-        if not 1 <= (natural_number(text) or 0) <= width:
-            raise SettingError("channels", f"{text[:60]!r} for {name}, which has {width} channels")
-        found[name] = int(text)
-    return found
-
-
-@command()
-def main(argv: list[str]) -> int:
-    """Write the file and say how much each layer keeps; return the exit status."""
-    for name, (channels, width, share) in run(flags.FLAGS).items():
-        print(f"{name}: {channels} of {width} channels, {100 * share:.1f} % of the energy")
-    print(f"written: {flags.FLAGS.output}")
-    return 0
+def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the command's flags."""
+    group = FlagGroup(into, "Projections")
+    group.text("photos")
+    group.whole("most", 1500)
+    what = "channels of each layer, or one number for all"
+    group.many("channels", meaning=what, shown="all")
+    what = "share of the mean variance added before whitening; 0: none"
+    group.real("whiten", 0.0, meaning=what)
+    group.switch("without_network", meaning="write the projections alone")
+    group.text("output", "projected.npz")
+    group.whole("seed", 0)
+    options.define(into, {"backbone", "layers", "weights"})
 
 
 if __name__ == "__main__":
-    flags.DEFINE_string("backbone", registry.DEFAULT, "as for hcft_jax.main")
-    flags.DEFINE_string("weights", None, "as for hcft_jax.main")
-    flags.DEFINE_list("layers", [], "layers to project [all]")
-    flags.DEFINE_list("channels", [], "channels of each layer, or one number for all [all]")
-    flags.DEFINE_float("whiten", 0.0, "share of the mean variance added before whitening; 0: none")
-    flags.DEFINE_string("photos", None, "folder of photos, with its subfolders")
-    flags.DEFINE_integer("most", 1500, "photos that are used at most")
-    flags.DEFINE_integer("seed", 0, "of the places in the photos")
-    flags.DEFINE_string("output", "projected.npz", "the file of weights")
-    flags.DEFINE_bool("without_network", False, "write the projections alone")
-    entry.run(main)
+    entry.run(main, define_flags)

@@ -1,1 +1,3 @@
-"""The experiment ``sweep``: its command is ``python -m hcft_jax.experiments.sweep``."""
+"""Many settings over many sequences, and who can do the work."""
+
+ENGINES = ("local", "ray")

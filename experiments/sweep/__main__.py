@@ -1,7 +1,9 @@
-"""Many settings over many sequences: tracks what is missing and sets the settings side by side.
+"""Track many settings over many sequences, and set the settings side by side.
 
-    python -m hcft_jax.experiments.sweep --sweep=ablation --data_dir=OTB100 [--shard=2/4]
-    python -m hcft_jax.experiments.sweep --sweep=my/sweep.py --data_dir=OTB100 --engine=ray
+::
+
+    hcft sweep --sweep=ablation --data_dir=OTB100 --shard=2/4
+    hcft sweep --sweep=my/sweep.py --data_dir=OTB100 --engine=ray
 
 --sweep names a shipped sweep (ablation, gamma_eta) or a Python file with get_sweep(), which returns
 a list of experiments (``hcft_jax.experiment.sweeps``). Every flag of ``hcft_jax.main`` changes its
@@ -16,184 +18,39 @@ differences to the first setting are printed and written to OUTPUT_DIR/<sweep>.j
 --engine=ray does it on a Ray cluster. --dry_run shows what is to be done.
 """
 
-import contextlib
-import dataclasses
-import functools
-import os
-import re
-import shlex
-import sys
-from collections.abc import Iterator
-from typing import Any
-
 from absl import flags
 
-from hcft_jax.benchmark import cluster, execute, plan, side_by_side
-from hcft_jax.benchmark.benchmark import tell_rules
-from hcft_jax.benchmark.plan import Planned
-from hcft_jax.benchmark.tasks import Task
-from hcft_jax.evaluation import results
-from hcft_jax.experiment import options, sweeps
-from hcft_jax.experiment.sweeps import Sweep
+from hcft_jax.core.choices import TrackerConfig
+from hcft_jax.experiment import options
+from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util import entry, startup
-from hcft_jax.util.errors import SettingError, command
-from hcft_jax.util.startup import ALONE, Process
+from hcft_jax.util.flag_groups import FlagGroup
 
-ENGINES = ("local", "ray")
-_TITLES = {"ope": "One-pass evaluation", "tre": "TRE", "sre": "SRE"}
+from . import ENGINES
 
 
-def run(given: flags.FlagValues) -> int:
-    """Do what the flags ask for; return the exit status.
-
-    Raises:
-        InputError: a flag, the sweep, the data or the output folder is at fault.
-    """
-    sweep = _sweep(given)
-    process, (index, count) = _started(given, sweep)
-    _at_least(given, "max_retries", 0)
-    _at_least(given, "ray_cpus", 1)
-    tell_rules(sweep.experiments)
-    planned = plan.make(sweep.experiments).longest_first()
-    outcomes, todo = planned.outcomes, planned.todo(index, count)
-    if given.dry_run:
-        print(listed(planned, todo))
-        return 1 if any(outcome.failed for outcome in outcomes) else 0
-    with _engine(given) as work:
-        done = side_by_side.work(
-            sweep, planned, todo, command=_command(given), engine=work, process=process
-        )
-    failed = sum(len(outcome.failed) for outcome in outcomes)
-    if process.index > 1:
-        return 1 if failed else 0
-    print(done.text)
-    folder = sweep.experiments[0].output_dir
-    print(f"{sweep.name}.json, {sweep.name}.md and a folder for each setting: {folder}")
-    if failed:
-        print(f"error: {failed} failed, see the lines above and {sweep.name}.json", file=sys.stderr)
-    # failures that another process told of
-    elsewhere = process.count > 1 and side_by_side.missing_runs(planned)
-    return 1 if failed or elsewhere else 0
-
-
-def _started(given: flags.FlagValues, sweep: Sweep) -> tuple[Process, tuple[int, int]]:
-    """Set JAX up for this process; return it, and which part of how many it does.
-
-    Raises:
-        InputError: flags that contradict each other.
-    """
-    index, count = _shard(given.shard)
-    if given.engine != "local":
-        if any(experiment.lanes > 1 for experiment in sweep.experiments):
-            raise SettingError(
-                "lanes", "a Ray cluster's workers do one run at a time; leave it out"
-            )
-        if given.distributed:
-            raise SettingError("distributed", "a Ray cluster shares the runs itself; leave it out")
-        return ALONE, (index, count)  # its workers start JAX
-    process = startup.start(given)
-    if process.count == 1:
-        return process, (index, count)
-    if count > 1:
-        raise SettingError("shard", "--distributed shares the runs itself; leave one of them out")
-    return process, (process.index, process.count)
-
-
-@contextlib.contextmanager
-def _engine(
-    given: flags.FlagValues,
-) -> Iterator[side_by_side.Engine]:
-    """Give what does the work: ``execute.work``, or a cluster's."""
-    if given.engine == "local":
-        yield execute.work
-        return
-    with cluster.connected(given.ray_address) as ray:
-        how = {"ray": ray, "cpus": given.ray_cpus, "retries": given.max_retries}
-        yield functools.partial(cluster.work, **how)
-
-
-def _sweep(given: flags.FlagValues) -> Sweep:
-    if not given.sweep:
-        known = ", ".join(sweeps.available())
-        raise SettingError("sweep", f"name a sweep ({known}) or a file.py")
-    sweep = sweeps.load(given.sweep).override(options.changes(given)).validate()
-    if given.engine != "ray":
-        return sweep
-    # the workers have other working directories
-    experiments = [
-        dataclasses.replace(
-            e,
-            data_dir=e.data_dir and os.path.abspath(e.data_dir),
-            output_dir=os.path.abspath(e.output_dir),
-        )
-        for e in sweep.experiments
-    ]
-    return dataclasses.replace(sweep, experiments=tuple(experiments))
-
-
-def _at_least(given: flags.FlagValues, name: str, least: int) -> None:
-    value = given[name].value
-    if value is not None and value < least:
-        raise SettingError(name, f"{value} must be at least {least}")
-
-
-def _shard(text: str) -> tuple[int, int]:
-    match = re.fullmatch("([0-9]+)/([0-9]+)", text)
-    index, count = map(int, match.groups()) if match else (0, 0)
-    if not 1 <= index <= count:
-        raise SettingError("shard", f"{text!r} is not i/n with i from 1 to n")
-    return index, count
-
-
-def listed(planned: Planned, todo: list[Task]) -> str:
-    """Return what is to be done: one line per setting and one for all."""
-    rows = [["Setting", "folder", "runs", "done", "to do here", "frames"]]
-    named = [(o.experiment.label, str(o.folder), [o]) for o in planned.outcomes]
-    for name, folder, of in [*named, ("all", "", planned.outcomes)]:
-        mine = [task for task in todo if planned.outcomes[task.number] in of]
-        counts = [
-            sum(len(outcome.tasks) for outcome in of),
-            sum(len(outcome.judged) for outcome in of),
-            len(mine),
-            sum(task.frames for task in mine),
-        ]
-        rows.append([name, folder, *map(str, counts)])
-    programs = len({task.executable for task in todo})
-    return f"{results.aligned(rows, left=2)}\n\n{programs} compiled trackers serve what is to do"
-
-
-def _command(given: flags.FlagValues) -> str:
-    set_ = [given[name].serialize() for name in given if given[name].present]
-    return shlex.join(["python", "-m", "hcft_jax.experiments.sweep", *sorted(set_)])
-
-
-@command("interrupted; what is finished is kept, the same command continues")
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """Run the command; return the exit status."""
-    return run(given)
+    from . import swept
+
+    return swept.main(argv, given)
 
 
 def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
-    """Define the flags; not at import, where their names would clash with other programs'."""
-    options.define(into)
+    """Define the command's flags."""
+    group = FlagGroup(into, "The sweep")
+    group.text("sweep", meaning="a shipped sweep's name, or file.py with get_sweep()")
+    group.text("shard", "1/1", meaning="i/n: only part i of n of the runs")
+    group.switch("dry_run", meaning="only show what is to be done")
+    group.one_of("engine", ENGINES[0], ENGINES, meaning="here, or on a Ray cluster")
+    what = "a running cluster (auto, host:port), or local: one is started on this machine"
+    group.text("ray_address", "local", meaning=what)
+    what = "cores per worker where there is no GPU"
+    group.whole("ray_cpus", meaning=what, shown="4, or all of a smaller node")
+    group.whole("max_retries", 3, meaning="how often a run whose worker died is repeated")
+    options.define(into, options.names(Experiment, TrackerConfig))
     startup.define(into)
-
-    def define(kind: Any, name: str, *rest: Any) -> None:
-        kind(name, *rest, flag_values=into)
-
-    define(
-        flags.DEFINE_string, "sweep", None, "a shipped sweep's name, or file.py with get_sweep()"
-    )
-    define(flags.DEFINE_string, "shard", "1/1", "i/n: only part i of n of the runs")
-    define(flags.DEFINE_bool, "dry_run", False, "only show what is to be done")
-    define(flags.DEFINE_enum, "engine", ENGINES[0], ENGINES, "here, or on a Ray cluster")
-    where = "a running cluster (auto, host:port), or local: one is started on this machine"
-    define(flags.DEFINE_string, "ray_address", "local", where)
-    cores = f"cores per worker where there is no GPU [{cluster.CPUS}, or all of a smaller node]"
-    define(flags.DEFINE_integer, "ray_cpus", None, cores)
-    define(flags.DEFINE_integer, "max_retries", 3, "how often a run whose worker died is repeated")
 
 
 if __name__ == "__main__":
-    define_flags()
-    entry.run(main)
+    entry.run(main, define_flags)

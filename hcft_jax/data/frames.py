@@ -19,7 +19,6 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar, cast
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -180,6 +179,8 @@ def _deep_pixels(content: bytes, image: Image.Image) -> npt.NDArray[np.uint16]:
     Pillow has only the upper 8 bits of colours, but it refuses what is damaged.
     """
     image.load()
+    import cv2  # only here, and commands that list their flags have no need of it
+
     deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is None or deep.dtype != np.uint16:
         raise ValueError("16 bits per channel that OpenCV does not read")

@@ -1,9 +1,11 @@
-"""Downloads the OTB-100 data set.
+"""Download the OTB-100 data set, or some of its sequences.
 
-    python -m hcft_jax.data.otb_download otb [--sequences=Deer,Girl] [--output_dir=OTB100]
-        [--url=BASE]
+::
 
-Each sequence of OTB-100 is a zip file at ``BASE/<Name>.zip``; by default BASE is the benchmark's
+    hcft download --output_dir=OTB100
+    hcft download --sequences=Deer,Girl --url=https://mirror.example/otb
+
+Each sequence of OTB-100 is a zip file at ``URL/<Name>.zip``; by default URL is the benchmark's
 own server. No checksums are published: a file counts as whole when it is a zip archive whose
 entries have the checksums in its directory, and as the sequence when its frames and ground truth
 fit each other. It is unpacked in a temporary folder (``unpacking``: nothing is written outside of
@@ -18,9 +20,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl import flags
+
 from hcft_jax.data import datasets, unpacking
 from hcft_jax.util import download, entry
 from hcft_jax.util.errors import InputError, SettingError, finish
+from hcft_jax.util.flag_groups import FlagGroup
 from hcft_jax.util.names import key, near
 
 OTB_URL = "http://cvlab.hanyang.ac.kr/tracker_benchmark/seq"
@@ -134,21 +139,18 @@ def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[s
     return failed
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; return the exit status."""
-    parser = entry.Arguments(prog="python -m hcft_jax.data.otb_download")
-    commands = parser.add_subparsers(dest="dataset", required=True)
-    parts = commands.add_parser("otb", help="the sequences of OTB-100, from the benchmark's server")
-    parts.add_argument("--sequences", default="", help="names, separated by commas [all]")
-    parts.add_argument(
-        "--output_dir", default="OTB100", help="the folder that receives them [OTB100]"
-    )
-    parts.add_argument("--url", default=OTB_URL, help=f"the server of URL/<Name>.zip [{OTB_URL}]")
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
+    """Fetch the videos that the flags name; return the exit status.
+
+    Args:
+        argv: The name of the command, and ``otb``, the one data set that there is.
+        given: The flags.
+    """
 
     def work() -> int:
-        options = parser.parse_args(arguments)
-        names = list(filter(None, options.sequences.split(",")))
-        return _fetched(names, Path(options.output_dir), options.url)
+        if argv[1:] not in ([], ["otb"]):
+            raise InputError(f"{' '.join(argv[1:])[:60]!r}: there is one data set, otb")
+        return _fetched(given.sequences or [], Path(given.output_dir), given.url or OTB_URL)
 
     return finish(work, "interrupted; the same command resumes the download")
 
@@ -163,5 +165,13 @@ def _fetched(names: list[str], folder: Path, url: str) -> int:
     return 0
 
 
+def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the command's flags."""
+    group = FlagGroup(into, "What is downloaded")
+    group.many("sequences")
+    group.text("output_dir", "OTB100")
+    group.text("url", shown=f"{OTB_URL}/<Name>.zip")
+
+
 if __name__ == "__main__":
-    entry.guarded(main)
+    entry.run(main, define_flags)

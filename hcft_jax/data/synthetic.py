@@ -10,7 +10,6 @@ import dataclasses
 import math
 from collections.abc import Callable
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -152,6 +151,8 @@ class Drawing:
             self._occlude(image, index)
         image *= self._gains[index]
         if config.blur:
+            import cv2  # only here, and commands that list their flags have no need of it
+
             image = np.asarray(cv2.GaussianBlur(image, (0, 0), config.blur), np.float64)
         if config.noise:
             rng = np.random.default_rng([config.seed, 1, index])

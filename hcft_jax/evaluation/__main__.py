@@ -1,6 +1,10 @@
-"""The command that scores result folders of any program on OTB, without frames or a tracker.
+r"""Score result folders of any program, without a tracker: tables, plots and a report.
 
-    python -m hcft_jax.evaluation --results=DIR[,DIR] --annotations=DIR --output_dir=OUT
+::
+
+    hcft evaluate --results=results,published/mat --annotations=otb_meta --output_dir=scores
+    hcft evaluate --results=results --annotations=otb_meta --output_dir=scores \
+        --report --data_dir=OTB100
 
 Results are those of this program, the OTB MATLAB toolkit, the GOT-10k toolkit or pysot, or plain
 text (``result_folders``); annotations are ``anno/``, ``attributes.csv``, ``initOmit/``. Below OUT:
@@ -11,175 +15,44 @@ text (``result_folders``); annotations are ``anno/``, ``attributes.csv``, ``init
     curves.json        mean curves                problems.json    what could not be used
     tables/, plots/    Markdown, LaTeX, CSV; PNG, PDF
     tre/, sre/         the same for temporal and spatial robustness, if there are results of them
-    report.html        with --report: everything on one interactive page, frames with --frames=DIR
+    report.html        with --report: everything on one interactive page, frames with --data_dir
 
 With --export=FORMAT nothing is scored: the results are written to OUT in that layout. Each file or
 target that cannot be used is one line on the terminal; the exit status is then 1.
 """
 
-import logging
-import sys
-import time
-from pathlib import Path
-from typing import Any
-
 from absl import flags
 
-from hcft_jax.evaluation import annotations, plots, report, result_folders, summary, tables
-from hcft_jax.evaluation.bootstrap import RESAMPLES
-from hcft_jax.evaluation.protocols import PROTOCOLS
-from hcft_jax.evaluation.results import write_json
-from hcft_jax.evaluation.summary import Evaluation
+from hcft_jax.evaluation import bootstrap, result_folders
 from hcft_jax.util import entry
-from hcft_jax.util.errors import InputError, command
-
-_SHOWN = 8  # how many missing targets a line names; summary.json names all
+from hcft_jax.util.flag_groups import FlagGroup
 
 
-def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> dict[str, Any]:
-    """Write all files of an evaluation but the page, in place of those of an earlier one.
+def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
+    """Run the command; return the exit status."""
+    from hcft_jax.evaluation import scoring
 
-    Returns:
-        The content of ``intervals.json``.
-
-    Raises:
-        InputError: the folder cannot be written to.
-    """
-    _remove_old(folder)
-    content = summary.summary(evaluation)
-    by_attribute = summary.by_attribute(evaluation)
-    intervals = summary.intervals(evaluation, resamples, seed)
-    write_json(folder / "attributes.json", by_attribute)
-    write_json(folder / "sequences.json", summary.by_sequence(evaluation))
-    write_json(folder / "intervals.json", intervals)
-    write_json(folder / "curves.json", summary.mean_curves(evaluation))
-    write_json(folder / "problems.json", {"problems": [p._asdict() for p in evaluation.problems]})
-    for subset, targets in evaluation.subsets.items():
-        table = tables.overall(evaluation, subset, content, intervals)
-        tables.write(table, folder / "tables" / subset)
-        for measure in ("auc", "dp20"):
-            table = tables.attributes(evaluation, subset, content, by_attribute, measure)
-            tables.write(table, folder / "tables" / f"{subset}_attributes_{measure}")
-        means = {
-            tracker: mean
-            for tracker in evaluation.curves
-            if (mean := evaluation.mean(tracker, targets))
-        }
-        for name, kind in plots.KINDS.items() if means else ():
-            where = tables.named(subset, len(targets))
-            figure = plots.plot(means, kind, where, evaluation.protocol)
-            plots.write(figure, folder / "plots" / f"{subset}_{name}")
-    write_json(
-        folder / "summary.json", content
-    )  # last, so that its presence means that all files are written
-    return intervals
+    return scoring.main(argv, given)
 
 
-def _remove_old(folder: Path) -> None:
-    """Remove the files of an earlier evaluation, which may have had other subsets."""
-    subsets = (*annotations.SUBSETS, summary.COMMON)
-    old = [folder / "summary.json", folder / "report.html"]
-    for part in ("tables", "plots"):
-        old += [p for subset in subsets for p in (folder / part).glob(f"{subset}[._]*")]
-    try:
-        for path in old:
-            path.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{folder}: cannot write there ({error.strerror or error})") from error
-
-
-def missing_lines(evaluation: Evaluation) -> list[str]:
-    """Return one line for each tracker with missing targets that no reported file explains."""
-    lines = []
-    for tracker in evaluation.curves:
-        reported = {p.sequence for p in evaluation.problems if p.tracker == tracker}
-        missing = evaluation.missing(tracker, evaluation.benchmark.targets)
-        if absent := [name for name in missing if name not in reported]:
-            shown = ", ".join(absent[:_SHOWN]) + (", ..." if len(absent) > _SHOWN else "")
-            what = "" if evaluation.protocol == "ope" else f" {evaluation.protocol}"
-            lines.append(f"{tracker}: no{what} result of {len(absent)} targets: {shown}")
-    return lines
-
-
-def run(given: flags.FlagValues) -> int:
-    """Do what the flags ask for and return the exit status."""
-    for name in ("results", "annotations", "output_dir"):
-        if not given[name].value:
-            raise InputError(f"--{name}: must be given")
-    if given.resamples < 1:
-        raise InputError(f"--resamples: {given.resamples} must be at least 1")
-    pictures = report.Pictures(given.frames, given.max_frames, given.max_side)
-    if given.frames and not given.report:
-        raise InputError("--frames: only --report shows frames, so give --report too")
-    folder = Path(given.output_dir)
-    start = time.perf_counter()
-    benchmark = annotations.load(given.annotations)
-    pictures.find(benchmark)  # so that a wrong folder is reported before the scoring
-    results = result_folders.load(given.results, benchmark)
-    loaded = time.perf_counter()
-    for problem in results.problems:
-        print(f"error: {' '.join(problem.line.split())}", file=sys.stderr)
-    if given.export:
-        result_folders.export(results.boxes, benchmark, given.export, folder)
-        count = sum(map(len, results.boxes.values()))
-        print(f"{count} results of {len(results.boxes)} trackers as {given.export}: {folder}")
-        return 1 if results.problems else 0
-    lines = []
-    for protocol in PROTOCOLS:
-        place = folder if protocol == "ope" else folder / protocol
-        if protocol not in ("ope", *results.runs):
-            _remove_old(place)
-            continue
-        begun = time.perf_counter()
-        evaluation = summary.evaluate(results, benchmark, protocol, unscale=given.sre_unscale)
-        lines += (missing := missing_lines(evaluation))
-        for line in missing:
-            print(f"error: {line}", file=sys.stderr)
-        intervals = write(evaluation, place, given.resamples, given.seed)
-        scored = time.perf_counter()
-        for subset, targets in evaluation.subsets.items():
-            if evaluation.complete(targets):
-                print((place / "tables" / f"{subset}.md").read_text(encoding="utf-8"))
-        print(
-            f"{len(evaluation.curves)} trackers x {len(benchmark.targets)} targets: read in "
-            f"{loaded - start:.1f} s, scored, tabulated and plotted in {scored - begun:.1f} s"
-        )
-        if protocol == "ope":
-            one_pass = evaluation, results, intervals, pictures
-    print(f"summary.json, tables and plots: {folder}")
-    if given.report:  # at the end: a frame or map that cannot be read keeps no table back
-        page, begun = folder / "report.html", time.perf_counter()
-        size = report.write(page, *one_pass)
-        print(f"{page}: {size / 1e6:.1f} MB in {time.perf_counter() - begun:.1f} s")
-    return 1 if lines or results.problems else 0
-
-
-@command()
-def main(argv: list[str]) -> int:
-    """Run the command and return the exit status."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph of a PDF
-    return run(flags.FLAGS)
-
-
-def define_flags() -> None:
-    """Define the flags; not at import, where their names would clash with other programs."""
-    flags.DEFINE_list("results", None, "folders of results, in any known layout")
-    flags.DEFINE_string("annotations", None, "folder with anno/, attributes.csv and initOmit/")
-    flags.DEFINE_string("output_dir", None, "folder to write to")
-    flags.DEFINE_string(
-        "export", None, f"write the results instead, as {', '.join(result_folders.FORMATS)}"
-    )
-    flags.DEFINE_integer("resamples", RESAMPLES, "bootstrap resamples")
-    flags.DEFINE_integer("seed", 0, "seed of the bootstrap")
-    flags.DEFINE_bool(
-        "sre_unscale", False, "judge boxes of SRE with the size divided by the factor of the start"
-    )
-    flags.DEFINE_bool("report", False, "also write report.html, one interactive page")
-    flags.DEFINE_string("frames", None, "folder of the sequences whose frames the report shows")
-    flags.DEFINE_integer("max_frames", report.MAX_FRAMES, "most frames per sequence in the report")
-    flags.DEFINE_integer("max_side", report.MAX_SIDE, "longest side of these frames in pixels")
+def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
+    """Define the command's flags."""
+    group = FlagGroup(into, "What is scored")
+    group.folders("results")
+    group.text("annotations")
+    group.switch("sre_unscale")
+    group.whole("resamples", bootstrap.RESAMPLES)
+    group.whole("seed", 0)
+    group = FlagGroup(into, "What is written")
+    group.text("output_dir")
+    what = f"write the results instead, as {', '.join(result_folders.FORMATS)}"
+    group.text("export", meaning=what)
+    group.switch("report", meaning="also write report.html, one interactive page")
+    group.text("data_dir", shown="none: the report shows no frames")
+    group.whole("max_frames", 40)
+    what = "longest side of the report's frames in pixels"
+    group.whole("max_side", 320, meaning=what)
 
 
 if __name__ == "__main__":
-    define_flags()
-    entry.run(main)
+    entry.run(main, define_flags)

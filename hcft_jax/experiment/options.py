@@ -10,10 +10,16 @@ from typing import Any
 from absl import flags
 
 from hcft_jax.backbones import registry
-from hcft_jax.core.config import TrackerConfig
+from hcft_jax.core.choices import TrackerConfig
 from hcft_jax.experiment import config_files, settings
 from hcft_jax.experiment.settings import Experiment, OwnVideo
-from hcft_jax.weights import lookup
+from hcft_jax.util.flag_groups import FlagGroup
+
+_TITLES = {
+    Experiment: "Sequences and results",
+    OwnVideo: "A video of your own",
+    TrackerConfig: "The tracker",
+}  # in the order of --help
 
 
 def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
@@ -25,6 +31,15 @@ def _settable() -> Iterator[tuple[str, "dataclasses.Field[Any]", Any]]:
                 yield field.metadata.get("flag", field.name), field, types[field.name]
 
 
+def names(*owners: type) -> set[str]:
+    """Return the flags of the tracker (``TrackerConfig``), ``Experiment`` or ``OwnVideo``.
+
+    Args:
+        *owners: Of which of them.
+    """
+    return {name for name, field, _ in _settable() if field in _fields(*owners)}
+
+
 def define(into: flags.FlagValues = flags.FLAGS, only: Collection[str] | None = None) -> None:
     """Define a flag for each field of the tracker and the experiment that has a help text.
 
@@ -32,21 +47,46 @@ def define(into: flags.FlagValues = flags.FLAGS, only: Collection[str] | None = 
         into: Where the flags go.
         only: The names of those wanted. None: all of them.
     """
-    for name, field, kind in _settable():
-        if only is not None and name not in only:
-            continue
+    for owner, title in _TITLES.items():
+        group = FlagGroup(into, title)
         simple: dict[Any, Any] = {
-            float: flags.DEFINE_float,
-            float | None: flags.DEFINE_float,
-            int: flags.DEFINE_integer,
-            int | None: flags.DEFINE_integer,
-            bool: flags.DEFINE_bool,
+            float: group.real,
+            float | None: group.real,
+            int: group.whole,
+            int | None: group.whole,
+            bool: group.switch,
         }
-        define = simple.get(kind, flags.DEFINE_string)
-        if typing.get_origin(kind) is tuple or kind == float | tuple[float, ...]:
-            define = flags.DEFINE_list
-        default = f" [{_shown(field.default)}]" if field.default not in (None, ()) else ""
-        define(name, None, field.metadata["help"] + default, flag_values=into)
+        for name, field, kind in _settable():
+            if field not in _fields(owner) or (only is not None and name not in only):
+                continue
+            add = simple.get(kind, group.text)
+            if typing.get_origin(kind) is tuple or kind == float | tuple[float, ...]:
+                add = group.many
+            shown = "" if field.default in (None, (), False) else _shown(field.default)
+            add(name, None, meaning=field.metadata["help"], shown=shown)
+
+
+def config(into: flags.FlagValues, default: str) -> None:
+    """Define the flag that names a configuration.
+
+    Args:
+        into: Where the flag goes.
+        default: Its default.
+    """
+    FlagGroup(into, "Where to begin").text("config", default)
+
+
+def experiment(given: flags.FlagValues = flags.FLAGS) -> Experiment:
+    """Return the configuration that --config names, with the fields that other flags set.
+
+    Args:
+        given: The flags.
+
+    Raises:
+        InputError: an unknown configuration, or a value that no tracker can have.
+    """
+    named = settings.override(settings.load(given.config), changes(given)).validate()
+    return equipped(named)
 
 
 def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
@@ -67,6 +107,8 @@ def equipped(experiment: Experiment) -> Experiment:
     neither --backbone nor --weights says what is wanted. Then what the other configuration sets is
     set, but for what a flag has set. A line on stderr says so.
     """
+    from hcft_jax.weights import lookup
+
     own = experiment.tracker.backbone
     chosen = experiment.weights is not None or "backbone" in experiment.changes
     if experiment.otherwise is None or chosen or lookup.at_hand(own):
@@ -102,6 +144,10 @@ def command(experiment: Experiment) -> str | None:
         else:
             words.append(f"--{name}={_shown(value)}")
     return shlex.join(words)
+
+
+def _fields(*owners: type) -> "list[dataclasses.Field[Any]]":
+    return [field for owner in owners for field in dataclasses.fields(owner)]
 
 
 def _value(experiment: Experiment, field: str) -> Any:

@@ -7,6 +7,7 @@ fields that have a help text.
 
 import dataclasses
 import hashlib
+import importlib
 import json
 import math
 import re
@@ -19,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from hcft_jax.core.config import TrackerConfig, static
+from hcft_jax.core.choices import TrackerConfig, static
 from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
@@ -27,6 +28,7 @@ from hcft_jax.experiment import config_files
 from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.fields import check, settled
+from hcft_jax.util.flag_groups import MEANINGS
 from hcft_jax.util.names import listed, near
 
 METHOD = "hcft"  # the tracker that is ours; others are baselines
@@ -71,12 +73,18 @@ class OwnVideo:
             raise SettingError("layers_view", "shows one target; give box or select")
 
 
+def _paper() -> TrackerConfig:
+    """Return the paper's tracker, and have it be a pytree, for which this module loads no JAX."""
+    importlib.import_module("hcft_jax.core.config")
+    return TrackerConfig()
+
+
 @dataclass(frozen=True)
 class Experiment:
     """One run of the main job: a tracker, what it tracks and where the results go."""
 
     name: str  # of the configuration
-    tracker: TrackerConfig = field(default_factory=TrackerConfig)
+    tracker: TrackerConfig = field(default_factory=_paper)
     base: TrackerConfig | None = None  # as the configuration has it; None: ``tracker``
     synthetic: Synthetic | None = None  # options of a drawn sequence; None: a folder
     own: OwnVideo | None = None  # a video of one's own; None: a folder, or what is drawn
@@ -87,16 +95,14 @@ class Experiment:
         "got10k:module:Class, a Tracker of the GOT-10k toolkit",
         flag="tracker",
     )
-    data_dir: str | None = static(None, "folder of sequences")
+    data_dir: str | None = static(None, MEANINGS["data_dir"])
     dataset: str = static(
         datasets.AUTO,
         f"layout of DATA_DIR: {', '.join(datasets.DATASETS)}, or what it looks like",
     )
-    sequences: tuple[str, ...] = static((), "names to track; none: all that are found")
-    weights: str | None = static(
-        None, "network weights file (see hcft_jax.weights.lookup), or 'random'"
-    )
-    output_dir: str = static("results", "results go to OUTPUT_DIR/<label>-<hash>/")
+    sequences: tuple[str, ...] = static((), MEANINGS["sequences"])
+    weights: str | None = static(None, MEANINGS["weights"])
+    output_dir: str = static("results", MEANINGS["output_dir"])
     overlay: bool = static(False, "also write an .mp4 per run: boxes and response maps")
     responses: bool = static(False, "also keep the response maps of every frame, one byte per cell")
     lanes: int = static(
@@ -115,12 +121,8 @@ class Experiment:
     protocols: tuple[str, ...] = static(
         ("ope",), f"what to evaluate, of {', '.join(PROTOCOLS)}: one pass, 20 starts, 12 boxes"
     )
-    annotations: str | None = static(
-        None, "folder with initOmit/<Name>.txt, frames that TRE must not start in"
-    )
-    sre_unscale: bool = static(
-        False, "judge SRE's boxes with the size divided by the factor they started with"
-    )
+    annotations: str | None = static(None, MEANINGS["annotations"])
+    sre_unscale: bool = static(False, MEANINGS["sre_unscale"])
 
     def validate(self) -> "Experiment":
         """Return the experiment itself when every field is in range.

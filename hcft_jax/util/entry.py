@@ -5,11 +5,11 @@ What a command has done must not be lost because nobody reads its last line. So 
 end the work: the line is dropped, or printed with escapes, and the status says what matters.
 """
 
-import argparse
 import contextlib
 import difflib
 import errno
 import io
+import itertools
 import os
 import re
 import sys
@@ -19,6 +19,11 @@ from typing import Any, NoReturn
 from absl import app, flags
 
 from hcft_jax.util.errors import InputError, report
+from hcft_jax.util.flag_groups import help_of
+from hcft_jax.util.version import __version__
+
+HELP = ("--help", "-help", "-h", "-?", "--helpshort", "--helpfull")
+VERSION = "--version"
 
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 _UNREADABLE = (
@@ -29,23 +34,46 @@ _SHOWN = 60  # characters of a value
 _LINE = 300  # characters of what a library says
 
 
-def run(main: Callable[[list[str]], int]) -> NoReturn:
+def run(main: Callable[[list[str]], int], define: Callable[[flags.FlagValues], None]) -> NoReturn:
     """Run the main function of a command with its flags parsed, and exit with its status.
+
+    For ``--help`` and ``--version`` the function is not called, so that it can import what takes
+    time.
 
     Args:
         main: Takes the arguments that are no flags, after the program's name (``errors.command``).
+        define: Defines the command's flags.
     """
-    guarded(lambda: app.run(main, flags_parser=_parsed))
+    guarded(lambda: _run(main, define))
 
 
-class Arguments(argparse.ArgumentParser):
-    """A command line with words besides flags, whose errors have the same look."""
+def asked(arguments: Sequence[str], *flags_: str) -> bool:
+    """Return whether one of some flags is among the arguments of a command.
 
-    def error(self, message: str) -> NoReturn:
-        """Raise an ``InputError`` in place of printing the usage."""
-        if match := re.fullmatch(r"unrecognized arguments: -*([^\s=]*).*", message, re.DOTALL):
-            raise InputError(_unknown(match[1], ()))
-        raise InputError(" ".join(message.removeprefix("argument ").split())[:_LINE])
+    Args:
+        arguments: After the name of the command.
+        *flags_: The flags, with their dashes.
+    """
+    return any(a in flags_ for a in itertools.takewhile(lambda a: a != "--", arguments))
+
+
+def version() -> str:
+    """Return what ``--version`` prints."""
+    return f"hcft_jax {__version__}"
+
+
+def _run(main: Callable[[list[str]], int], define: Callable[[flags.FlagValues], None]) -> int:
+    if asked(sys.argv[1:], VERSION):
+        print(version())
+    elif asked(sys.argv[1:], *HELP):
+        values = flags.FlagValues()
+        define(values)
+        print(help_of(sys.modules[main.__module__].__doc__ or "", values))
+    else:
+        define(flags.FLAGS)
+        flags.FLAGS.set_gnu_getopt()  # flags may stand after words
+        app.run(main, flags_parser=_parsed)
+    return 0
 
 
 def guarded(function: Callable[[], object]) -> NoReturn:

@@ -4,14 +4,15 @@ import hashlib
 import logging
 import platform
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import jax
 from absl import flags
 
 from hcft_jax.util.errors import SettingError
 from hcft_jax.util.files import cache_dir
+from hcft_jax.util.flag_groups import FlagGroup
 
 NONE = "none"
 _WORTH_KEEPING = 0.3  # seconds of compiling
@@ -35,21 +36,26 @@ class Process:
 ALONE = Process()
 
 
-def define(into: flags.FlagValues = flags.FLAGS) -> None:
-    """Define the flags that ``start`` reads."""
-    flags.DEFINE_string(
-        "compilation_cache",
-        None,
-        f"folder that keeps compiled programs for the next start, or '{NONE}' [{cache_dir()}/xla]",
-        flag_values=into,
-    )
-    flags.DEFINE_string(
-        "distributed",
-        None,
-        "which of several processes that share the runs: auto (Slurm, Open MPI, Cloud TPU), or "
-        "i/n@HOST:PORT for process i of n, where HOST:PORT is the first one's address",
-        flag_values=into,
-    )
+def define(
+    into: flags.FlagValues = flags.FLAGS,
+    only: Collection[str] = ("compilation_cache", "distributed"),
+) -> None:
+    """Define the flags that ``start`` reads.
+
+    Args:
+        into: Where the flags go.
+        only: The names of those wanted.
+    """
+    group = FlagGroup(into, "The machine")
+    if "compilation_cache" in only:
+        what = f"folder that keeps compiled programs for the next start, or '{NONE}'"
+        group.text("compilation_cache", meaning=what, shown=f"{cache_dir()}/xla")
+    if "distributed" in only:
+        what = (
+            "which of several processes that share the runs: auto (Slurm, Open MPI, Cloud TPU), or "
+            "i/n@HOST:PORT for process i of n, where HOST:PORT is the first one's address"
+        )
+        group.text("distributed", meaning=what)
 
 
 def quiet() -> None:
@@ -60,6 +66,8 @@ def quiet() -> None:
 def keep_programs(folder: str | None = None) -> None:
     """Keep compiled programs for the next start, in a folder or the cache; not with ``NONE``."""
     if folder != NONE:
+        import jax
+
         place = Path(folder or cache_dir() / "xla") / _host()
         jax.config.update("jax_compilation_cache_dir", str(place))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
@@ -77,6 +85,8 @@ def start(given: flags.FlagValues = flags.FLAGS) -> Process:
         return ALONE
     match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})@(.+:[0-9]{1,9})", given.distributed)
     index, count = map(int, match.groups()[:2]) if match else (0, 0)
+    import jax
+
     try:
         if given.distributed == "auto":
             jax.distributed.initialize()

@@ -15,6 +15,7 @@ from PIL import Image
 from hcft_jax.data import datasets, otb_download, unpacking
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
+from tests.commands import call
 from tests.server import Behaviour, serving
 
 Entries = dict[str, bytes | str]
@@ -57,7 +58,7 @@ def server() -> Iterator[Behaviour]:
 
 def run(server: Behaviour, folder: Path, *sequences: str) -> int:
     wanted = f"--sequences={','.join(sequences)}"
-    return otb_download.main(["otb", wanted, f"--output_dir={folder}", f"--url={server.url}"])
+    return call(otb_download, "otb", wanted, f"--output_dir={folder}", f"--url={server.url}")
 
 
 def everything(folder: Path) -> set[str]:
@@ -264,7 +265,7 @@ def test_a_video_of_which_one_target_has_no_truth_is_fetched(
 def test_names_are_those_of_the_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
     assert otb_download.videos([]) == list(otb_download.OTB)
     assert otb_download.videos(["jogging-1", "Jogging.2", "deer"]) == ["Jogging", "Deer"]
-    assert otb_download.main(["otb", "--sequences=Dear"]) == 2
+    assert call(otb_download, "--sequences=Dear") == 2
     assert "error: --sequences: no 'Dear' in OTB-100 (did you mean Deer" in capsys.readouterr().err
 
 

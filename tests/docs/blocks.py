@@ -1,6 +1,5 @@
 """The Python and console blocks of the documents, and how a test runs them as a reader would."""
 
-import argparse
 import contextlib
 import importlib.util
 import re
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from absl import flags
 
+from hcft_jax.__main__ import parts
 from hcft_jax.util import entry
 
 ROOT = Path(__file__).parents[2]
@@ -98,8 +98,20 @@ class Parsed(Exception):
     """The arguments of a command were understood; no more was asked for."""
 
 
+def module(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The module of a command, ``python -m module ...`` or ``hcft part ...``, and its arguments."""
+    if words[0] == "hcft":
+        return parts()[words[1]], list(words[2:])
+    return words[2], list(words[3:])
+
+
+def is_ours(words: Sequence[str]) -> bool:
+    """Whether a command is one that ``execute`` runs."""
+    return words[:2] == ["python", "-m"] or words[0] == "hcft"
+
+
 def execute(words: Sequence[str], *more: str, only_parse: bool = False) -> int:
-    """Run ``python -m module ...`` in this process.
+    """Run ``python -m module ...`` or ``hcft part ...`` in this process.
 
     Args:
         words: The command.
@@ -109,7 +121,7 @@ def execute(words: Sequence[str], *more: str, only_parse: bool = False) -> int:
     Returns:
         The exit status.
     """
-    name, given = words[2], [*words[3:], *more]
+    name, given = module(words)
     spec = importlib.util.find_spec(name)
     if spec is not None and spec.submodule_search_locations is not None:
         spec = importlib.util.find_spec(f"{name}.__main__")
@@ -118,22 +130,15 @@ def execute(words: Sequence[str], *more: str, only_parse: bool = False) -> int:
     code = spec.loader.get_code(spec.name)  # type: ignore[attr-defined]
     space = {"__name__": "__main__", "__package__": spec.parent, "__spec__": spec}
 
-    def run(main: Any) -> None:
+    def run(main: Any, define: Any) -> None:
+        define(flags.FLAGS)
+        flags.FLAGS.set_gnu_getopt()
         rest = flags.FLAGS(sys.argv)
         raise Parsed if only_parse else SystemExit(main(rest))
 
-    original = argparse.ArgumentParser.parse_args
-
-    def parse(self: argparse.ArgumentParser, *given: Any) -> Any:
-        options = original(self, *given)
-        if only_parse:
-            raise Parsed
-        return options
-
     with pytest.MonkeyPatch.context() as patch, own_flags():
-        patch.setattr(sys, "argv", [name, *given])
+        patch.setattr(sys, "argv", [name, *given, *more])
         patch.setattr(entry, "run", run)
-        patch.setattr(argparse.ArgumentParser, "parse_args", parse)
         try:
             exec(code, space)
         except Parsed:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hcft_jax.experiment import settings, sweeps
-from tests.docs.blocks import ROOT, Block, blocks, execute, pages
+from tests.docs.blocks import ROOT, Block, blocks, execute, is_ours, module, pages
 
 pytestmark = pytest.mark.usefixtures("random_weights_drawn_once")
 
@@ -24,11 +24,11 @@ SMALLER = [
 
 def quick(words: list[str]) -> list[str]:
     """Flags that make a command short; they go over its own."""
-    room, text = words[2].removeprefix("hcft_jax."), " ".join(words)
+    room, text = module(words)[0].removeprefix("hcft_jax."), " ".join(words)
     if "--tracker=" in text:
         return [KEEP]
     if room == "main":
-        one = ["--sequences=Deer"] if "--data_dir" in text and len(words) > 5 else []
+        one = ["--sequences=Deer"] if "--data_dir" in text and len(module(words)[1]) > 2 else []
         several = "--lanes" in text or "--protocols" in text
         return [*QUICK, *one, KEEP, *(["--lanes=2"] if several else [])]
     if room == "experiments.sweep":
@@ -65,7 +65,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(
 
 def command(block: Block, _: dict[str, Any]) -> None:
     for words in block.commands:
-        if words[:2] != ["python", "-m"]:
+        if not is_ours(words):
             pytest.fail(f"{block.where}: {words[0]} is not run, and no mark says why")
         status = execute(words, *quick(words))
         assert status == 0, f"{block.where}: {' '.join(words)}"
@@ -106,7 +106,7 @@ def test_what_is_not_run_names_modules_flags_extras_and_targets_that_are_there(
         if block.language != "sh" or not block.reason:
             continue
         for words in block.commands:
-            if words[:2] == ["python", "-m"]:
+            if is_ours(words):
                 assert execute(words, only_parse=True) == 0, block.where
             elif words[:2] == ["pip", "install"]:
                 for extra in re.findall(r"\[(\w+)\]", words[-1]):

@@ -128,7 +128,7 @@ def test_scores_are_kept_where_the_report_fails(place: Path, folder: Path, tmp_p
     (video / "groundtruth_rect.txt").write_text("1,2,3,4\n")
     out = tmp_path / "out"
     given = {"results": place, "annotations": folder, "output_dir": out, "resamples": 50}
-    done = run(**given, report="true", frames=tmp_path / "frames")
+    done = run(**given, report="true", data_dir=tmp_path / "frames")
     assert done.returncode == 2
     assert "1 frames, but the annotations have 4 of One" in done.stderr
     assert "summary.json, tables and plots: " in done.stdout  # all else is done by then
@@ -155,8 +155,8 @@ def test_results_are_exported(place: Path, folder: Path, small: Benchmark, tmp_p
         ({"annotations": "absent"}, "absent/attributes.csv: cannot read it"),
         ({"export": "vot"}, "'vot' is not a format"),
         ({"resamples": 0}, "--resamples: 0"),
-        ({"frames": "absent"}, "--frames: only --report shows frames"),
-        ({"frames": "absent", "report": "true"}, "absent: no such folder"),
+        ({"data_dir": "absent"}, "--data_dir: only --report shows frames"),
+        ({"data_dir": "absent", "report": "true"}, "absent: no such folder"),
         ({"max_side": 0, "report": "true"}, "--max_side: 0"),
     ],
 )

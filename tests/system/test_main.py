@@ -21,7 +21,7 @@ from absl.testing import flagsaver
 from hcft_jax import main
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.experiment import settings
+from hcft_jax.experiment import options, settings
 from hcft_jax.util import download
 from hcft_jax.weights import lookup, native
 
@@ -356,14 +356,14 @@ def test_another_backbone_takes_over_only_where_none_was_asked_for(
     with flagsaver.flagsaver():
         own = ["--video=v.mp4", "--box=1,2,3,4"] if arguments == ["--config=video"] else []
         flags.FLAGS(["main", *arguments, *own])
-        assert main.experiment_of_flags().tracker.backbone == backbone
+        assert options.experiment().tracker.backbone == backbone
 
 
 @pytest.mark.usefixtures("bare")
 def test_a_flag_stays_where_another_tracker_takes_over() -> None:
     with flagsaver.flagsaver():
         flags.FLAGS(["main", "--config=demo", "--lambda=3", "--eta=0.02"])
-        config = main.experiment_of_flags().tracker
+        config = options.experiment().tracker
     assert (config.lambda_, config.eta) == (3.0, 0.02)
     assert config.layers == settings.load("lite0").tracker.layers
 
@@ -374,7 +374,7 @@ def test_weights_that_are_at_hand_are_used(tmp_path: Path) -> None:
     (tmp_path / "cache" / "vgg19.npz").touch()
     with flagsaver.flagsaver():
         flags.FLAGS(["main", "--config=demo"])
-        assert main.experiment_of_flags().tracker.backbone == "vgg19"
+        assert options.experiment().tracker.backbone == "vgg19"
 
 
 @pytest.fixture

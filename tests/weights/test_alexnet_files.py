@@ -19,6 +19,7 @@ from hcft_jax.util.errors import InputError
 from hcft_jax.weights import __main__ as command
 from hcft_jax.weights import importers, lookup, torch_file
 from tests.backbones.test_alexnet import narrow
+from tests.commands import call
 from tests.server import Behaviour, serving
 from tests.weights.test_importers import CAFFE_MEAN, DATA, Params, assert_same, cell, write_npz
 from tests.weights.test_importers import tiny as tiny_vgg
@@ -378,12 +379,12 @@ def test_convert_and_check_say_what_the_file_is(
 ) -> None:
     source = write_mat(tmp_path / "alex.mat", operations(arrays(TWO)))
     dest = tmp_path / "alex.npz"
-    assert command.main(["convert", str(source), str(dest)]) == 0
+    assert call(command, "convert", str(source), str(dest)) == 0
     out = capsys.readouterr().out
     assert "AlexNet, matconvnet, channels RGB -> RGB, mean [123.6" in out
     assert "normalization=(5, 1.0, 2e-05, 0.75), normalized_first=True" in out
     assert lookup.load(dest).digest in out
-    command.main(["check", str(dest)])
+    call(command, "check", str(dest))
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("ok    file: AlexNet, complete and finite")
     assert lines[1].startswith("note  not a known training")
@@ -395,12 +396,12 @@ def test_check_fails_a_dead_network(tmp_path: Path, capsys: pytest.CaptureFixtur
     path = write_alexnet_npz(
         tmp_path / "x.npz", TWO, **{"conv3/kernel": kernel, "conv3/bias": -np.ones(10, np.float32)}
     )
-    assert command.main(["check", str(path)]) == 1
+    assert call(command, "check", str(path)) == 1
     assert "FAIL  conv3: 0.000 of a test image's responses" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("server")
 def test_fetch_takes_the_backbone(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["fetch", "--backbone=alexnet"]) == 0
+    assert call(command, "fetch", "--backbone=alexnet") == 0
     where = lookup.cache_dir() / "alexnet.npz"
     assert capsys.readouterr().out == f"AlexNet is in {where}\n"

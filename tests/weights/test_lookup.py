@@ -14,6 +14,7 @@ from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import __main__ as command
 from hcft_jax.weights import lookup, native
+from tests.commands import call
 from tests.conftest import shared
 from tests.server import Behaviour, serving
 from tests.weights.conftest import native_file, set_shapes
@@ -210,7 +211,7 @@ def test_a_cache_that_is_a_file_is_an_error(tmp_path: Path) -> None:
 
 
 def test_check_reports_and_passes_good_weights(capsys: pytest.CaptureFixture[str]) -> None:
-    assert command.main(["check", str(shared("weights", "vgg19_imagenet.npz"))]) == 0
+    assert call(command, "check", str(shared("weights", "vgg19_imagenet.npz"))) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2 + len(vgg.LAYERS) + 1
     assert all(line.startswith("ok    ") for line in lines)
@@ -219,7 +220,7 @@ def test_check_reports_and_passes_good_weights(capsys: pytest.CaptureFixture[str
 def test_check_fails_a_truncated_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "vgg.npz"
     path.write_bytes(shared("weights", "vgg19_imagenet.npz").read_bytes()[:-100_000])
-    assert command.main(["check", str(path)]) == 1
+    assert call(command, "check", str(path)) == 1
     assert capsys.readouterr().out.startswith(f"FAIL  {path}: truncated or damaged")
 
 
@@ -233,7 +234,7 @@ def test_convert_writes_a_native_file_and_says_what_it_did(
         name: (3, 3, 3 if not i else 2 - i % 2, 1 + i % 2) for i, name in enumerate(vgg.LAYERS)
     }
     set_shapes(monkeypatch, shapes)
-    assert command.main(["convert", str(source), str(dest), f"--preset={preset}"]) == 0
+    assert call(command, "convert", str(source), str(dest), f"--preset={preset}") == 0
     out = capsys.readouterr().out
     order = "BGR" if preset == "caffe" else "RGB"
     assert f"{preset}, channels {order} -> RGB, mean [123.6" in out
@@ -261,7 +262,7 @@ def test_convert_refuses_the_oxford_training_with_a_wrong_preset(
 def test_a_mistake_is_one_line_and_status_2(
     capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
-    assert command.main(arguments) == 2
+    assert call(command, *arguments) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
@@ -273,5 +274,5 @@ def test_fetch_takes_a_mirror_and_prints_where_the_file_is(
     server: Behaviour, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_release(monkeypatch, "http://127.0.0.1:1/vgg19.h5", server.checksum)
-    assert command.main(["fetch", "--url", server.url]) == 0
+    assert call(command, "fetch", "--url", server.url) == 0
     assert str(lookup.cache_dir() / "vgg19.npz") in capsys.readouterr().out

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from experiments.compare import __main__ as compare
+from experiments.compare import published
 from hcft_jax.data import datasets, otb
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.evaluation import results
@@ -76,9 +76,11 @@ def test_a_missing_flag_or_folder_is_one_line_and_status_2(
         assert (value or f"--{flag}") in done.stderr
 
 
-def load(places: dict[str, str], name: str, trackers: tuple[str, ...] = ("CF2",)) -> compare.Tracks:
+def load(
+    places: dict[str, str], name: str, trackers: tuple[str, ...] = ("CF2",)
+) -> published.Tracks:
     (target,) = datasets.find(places["data_dir"], names=[name])
-    return compare.load(target, [Path(places["results"])], Path(places["published"]), trackers)[0]
+    return published.load(target, [Path(places["results"])], Path(places["published"]), trackers)[0]
 
 
 def test_a_result_of_another_length_is_named(places: dict[str, str]) -> None:
@@ -95,15 +97,15 @@ def test_an_unknown_tracker_is_named(places: dict[str, str]) -> None:
 def test_folders_with_other_sequences_are_refused(places: dict[str, str], tmp_path: Path) -> None:
     results.write_boxes(tmp_path / "other" / "ope" / "One.txt", TRUTH)
     with pytest.raises(InputError, match=r"other.*Two"):
-        compare.targets_of([Path(places["results"]), tmp_path / "other"])
+        published.targets_of([Path(places["results"]), tmp_path / "other"])
 
 
 def test_folders_of_one_name_are_told_apart_by_path() -> None:
     folders = [Path("a/run"), Path("b/run"), Path("b/last")]
-    names = [compare.label(folder, folders) for folder in folders]
+    names = [published.label(folder, folders) for folder in folders]
     assert names == [str(Path("a/run")), str(Path("b/run")), "last"]
 
 
 def test_distances_are_those_of_the_centres() -> None:
     wider = TRUTH + np.array([3, 4, 0, 0]) + np.array([-1, -1, 2, 2])
-    np.testing.assert_array_equal(compare.distances(TRUTH, wider), np.full(6, 5.0))
+    np.testing.assert_array_equal(published.distances(TRUTH, wider), np.full(6, 5.0))

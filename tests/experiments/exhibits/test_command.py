@@ -10,6 +10,7 @@ import pytest
 from absl import flags
 
 from experiments.exhibits import __main__ as exhibits
+from experiments.exhibits import catalogue
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.evaluation.annotations import Benchmark
@@ -39,7 +40,7 @@ def run(given: dict[str, Any], **more: Any) -> int:
     values(
         ["exhibits", *(f"--{flag}={value}" for flag, value in both.items() if value is not None)]
     )
-    return exhibits.run(values)
+    return catalogue.run(values)
 
 
 @pytest.fixture
@@ -165,7 +166,7 @@ def test_frames_that_are_not_there_are_named(
 def test_damaged_results_are_an_error_and_the_others_go_on(
     given: dict[str, Any], capsys: Stderr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delitem(exhibits.EXHIBITS, "figure2")  # a whole network's pass
+    monkeypatch.delitem(catalogue.EXHIBITS, "figure2")  # a whole network's pass
     (given["results"] / "p" / "summary.json").write_text("{")
     (given["results"] / "q" / "ope" / "One.txt").write_text("1,2\n")
     given["data_dir"] = None

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.exhibits import NothingToShow, remedies
+from experiments.exhibits import REMEDIES, NothingToShow, remedies
 from hcft_jax.evaluation import result_folders
 from hcft_jax.evaluation.annotations import Benchmark
 from hcft_jax.experiment import settings
@@ -13,7 +13,7 @@ FIRST = {"layers": ["conv1_1"], "gamma": [1.0]}
 
 def test_both_remedies_differ_from_the_original_as_the_paper_says() -> None:
     original = settings.load("hcft").tracker
-    papers = (remedies.REMEDIES[name].config for name in ("first_layer", "slow_update"))
+    papers = (REMEDIES[name].config for name in ("first_layer", "slow_update"))
     first, slow = (settings.load(config).tracker for config in papers)
     assert set(first.layers) == {"conv1_1"}
     assert isinstance(slow.eta, float)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 from PIL import Image
 
 from experiments.inspect_filter import __main__ as inspect_filter
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
+from tests.commands import call
 
 TEXT = """
 from hcft_jax.core.config import TrackerConfig
@@ -31,9 +31,7 @@ LAYERS = ["block4", "block2", "block0"]
 def command(folder: Path, *arguments: str) -> int:
     (folder / "tiny.py").write_text(TEXT)
     usual = [f"--output_dir={folder / 'out'}", "--compilation_cache=none"]
-    values = flags.FlagValues()
-    inspect_filter.define_flags(values)
-    return inspect_filter.main(list(values(["inspect_filter", *usual, *arguments])), values)
+    return call(inspect_filter, *usual, *arguments)
 
 
 def test_a_drawn_sequence_leaves_the_files(

@@ -14,14 +14,15 @@ import cv2
 import jax
 import numpy as np
 import pytest
-from absl import flags
 
 from experiments.learn_features import __main__ as learn_features
+from experiments.learn_features import trainings
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.weights import lookup
+from tests.commands import call
 
-TINY = ["--drawn=2", "--clips=8", "--batch=2", "--steps=5", "--every=2"]
+TINY = ["--drawn=2", "--clips=8", "--batch=2", "--steps=5", "--checkpoint_every=2"]
 CONFIG = """
 from hcft_jax import derive
 
@@ -43,9 +44,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def command(*arguments: str) -> int:
-    values = flags.FlagValues()
-    learn_features.define_flags(values)
-    return learn_features.main(list(values(["learn_features", *arguments])), values)
+    return call(learn_features, *arguments)
 
 
 @pytest.fixture(scope="module")
@@ -136,7 +135,7 @@ def test_folds_never_see_what_they_are_scored_on(tmp_path: Path) -> None:
         options = Synthetic(seed=seed, frames=6, height=64, width=80, target=(20, 20), motion=10)
         otb.write(synthetic(options), data, image_format="jpg")
     out = tmp_path / "out"
-    arguments = [*TINY, "--drawn=1", "--folds=2", "--only=1,2", f"--data_dir={data}"]
+    arguments = [*TINY, "--drawn=1", "--folds=2", "--trainings=1,2", f"--data_dir={data}"]
     assert command(*arguments, f"--output_dir={out}") == 0
     assert not (out / "all").exists()
     left = []
@@ -153,7 +152,7 @@ def test_targets_of_one_video_are_left_out_together() -> None:
     video = synthetic(Synthetic(seed=1, frames=2))
     other = synthetic(Synthetic(seed=2, frames=2))
     twin = dataclasses.replace(video, name="twin")
-    found = learn_features.folds([video, twin, other], 2)
+    found = trainings.folds([video, twin, other], 2)
     assert found == [frozenset({video.name, "twin"}), frozenset({other.name})]
 
 
@@ -169,7 +168,7 @@ def test_targets_of_one_video_are_left_out_together() -> None:
         (["--output_dir=o", "--folds=2"], "--data_dir: must be given"),
         (["--output_dir=o", "--folds=1"], "--folds: 1 leaves everything out"),
         (["--output_dir=o", "--drawn=0"], "nothing to learn from"),
-        (["--output_dir=o", "--drawn=1", "--only=3"], "--only: no '3'; there are 0 to 0"),
+        (["--output_dir=o", "--drawn=1", "--trainings=3"], "--trainings: no '3'; there are 0 to 0"),
         (["--output_dir=o", "--data_dir=nowhere"], "nowhere"),
         (["--output_dir=o", "extra"], "only flags"),
     ],

@@ -5,22 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from absl import flags
 from PIL import Image
 
 from experiments.learn_hyper import __main__ as learn_hyper
+from experiments.learn_hyper import learned
 from experiments.learn_hyper.constants import Learner, LearnerState
 from hcft_jax.data.synthetic import Synthetic
+from tests.commands import call
 from tests.experiments.conftest import draw
 
 TINY = ["--weights=random", "--input_size=32", "--layers=conv2_1,conv1_2", "--gamma=1,0.5"]
-SHORT = ["--frames=3", "--batch=1", "--steps=2", "--compilation_cache=none"]
+SHORT = ["--snippet_frames=3", "--batch=1", "--steps=2", "--compilation_cache=none"]
 
 
 def command(*arguments: str) -> int:
-    values = flags.FlagValues()
-    learn_hyper.define_flags(values)
-    return learn_hyper.main(list(values(["learn_hyper", *TINY, *SHORT, *arguments])), values)
+    return call(learn_hyper, *TINY, *SHORT, *arguments)
 
 
 def read(path: Path) -> Any:
@@ -40,18 +39,18 @@ def test_everything_that_is_promised_is_written(
     said = capsys.readouterr().out
     assert "held out: synthetic-2, synthetic-5" in said
 
-    learned = read(out / "learned.json")
-    assert list(learned["training sequences"]) == [f"synthetic-{i}" for i in (0, 1, 3, 4)]
-    assert len(learned["loss"]) == 2
-    for name, steps in learned["values"].items():
+    made = read(out / "learned.json")
+    assert list(made["training sequences"]) == [f"synthetic-{i}" for i in (0, 1, 3, 4)]
+    assert len(made["loss"]) == 2
+    for name, steps in made["values"].items():
         assert len(steps) == 3
-        assert (steps[0], steps[-1]) == (learned["start"][name], learned["learned"][name])
+        assert (steps[0], steps[-1]) == (made["start"][name], made["learned"][name])
         assert name == "gamma" or steps[0] != steps[-1]
-    assert learned["start"]["eta"] == [0.01, 0.01]
-    words = learned["use"].split()
+    assert made["start"]["eta"] == [0.01, 0.01]
+    words = made["use"].split()
     assert words[:4] == ["python", "-m", "hcft_jax.main", "--config=hcft"]
-    assert f"--sigma={learned['learned']['sigma'][0]}" in words
-    assert f"--eta={','.join(map(str, learned['learned']['eta']))}" in words
+    assert f"--sigma={made['learned']['sigma'][0]}" in words
+    assert f"--eta={','.join(map(str, made['learned']['eta']))}" in words
     assert not any(word.startswith(("--data_dir", "--sequences", "--output")) for word in words)
 
     held = read(out / "held_out.json")
@@ -68,7 +67,7 @@ def test_everything_that_is_promised_is_written(
     assert "minus given" in text
     assert all(f"* {line}" in text for line in held["verdict"])
     assert "| synthetic-5 | 6 |" in text
-    assert learned["use"] in text
+    assert made["use"] in text
     for name in ("loss.png", "values.png"):
         with Image.open(out / name) as image:
             assert min(image.size) > 300
@@ -132,7 +131,7 @@ def test_no_video_is_learned_on_and_held_out(data: Path) -> None:
     (video / "groundtruth_rect.txt").rename(video / "groundtruth_rect.1.txt")
     (video / "groundtruth_rect.2.txt").write_bytes((video / "groundtruth_rect.1.txt").read_bytes())
     (two, one) = "synthetic-3-2", "synthetic-0"
-    training, held = learn_hyper.divided(data, None, [two, one])
+    training, held = learned.divided(data, None, [two, one])
     assert sorted(held) == [one, two]
     assert {target.group for target in training} == {f"synthetic-{i}" for i in (1, 2, 4, 5)}
 
@@ -141,7 +140,7 @@ def test_no_video_is_learned_on_and_held_out(data: Path) -> None:
     ("arguments", "message"),
     [
         (["--steps=0"], "--steps: 0 must be at least 1"),
-        (["--frames=0"], "--frames: 0 must be at least 1"),
+        (["--snippet_frames=0"], "--snippet_frames: 0 must be at least 1"),
         (["--learning_rate=-1"], "--learning_rate: -1.0 must be above 0"),
         (["--seed=-1"], "--seed: -1 must be at least 0"),
         (["--eta=2"], "--eta: 2.0 must be finite"),
@@ -149,7 +148,7 @@ def test_no_video_is_learned_on_and_held_out(data: Path) -> None:
         (["--held_out=synthetic-0"], "an interval needs two targets"),
         (["--held_out=nobody,synthetic-0"], "nobody"),
         (["--sequences=synthetic-0,synthetic-1"], "an interval needs two targets"),
-        (["--frames=30"], "--frames: no training sequence has 31 frames"),
+        (["--snippet_frames=30"], "--snippet_frames: no training sequence has 31 frames"),
         (["--data_dir=nowhere"], "nowhere: no such folder"),
         (["stray"], "'stray'"),
     ],

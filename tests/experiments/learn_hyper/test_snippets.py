@@ -49,7 +49,7 @@ def test_frames_without_valid_truth_are_in_no_snippet(params: Params, start: Tra
     snippets = Snippets([dataclasses.replace(sequence, boxes=boxes)], params, start, 2)
     firsts = {first_frame(s, sequence) for s in snippets.draw(0, 0, 12)}
     assert firsts == {3}
-    with pytest.raises(InputError, match="--frames: no training sequence has 5 frames"):
+    with pytest.raises(InputError, match="--snippet_frames: no training sequence has 5 frames"):
         Snippets([dataclasses.replace(sequence, boxes=boxes)], params, start, 4)
 
 

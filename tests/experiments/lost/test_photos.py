@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from experiments.lost import photos
-from experiments.lost.photos import Seen
+from experiments.lost import confidences
+from experiments.lost.confidences import Seen
 from hcft_jax.core import long_term
 from hcft_jax.experiment import settings
 
@@ -27,13 +27,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_photo_has_one_size(folder: Path) -> None:
-    assert photos.photo(folder / "0.jpg").shape == (*photos.SIZE, 3)
+    assert confidences.photo(folder / "0.jpg").shape == (*confidences.SIZE, 3)
 
 
 def test_a_target_is_believed_where_it_is_only(folder: Path) -> None:
     config = settings.derive("kcf", redetect=True, looks=4).tracker
-    image, other = (photos.photo(folder / f"{seed}.jpg") for seed in (0, 1))
-    seen = photos.see({}, config, image, other, np.random.default_rng(0))
+    image, other = (confidences.photo(folder / f"{seed}.jpg") for seed in (0, 1))
+    seen = confidences.see({}, config, image, other, np.random.default_rng(0))
     doubted, found = long_term.thresholds(config)
     assert seen.present > found
     assert seen.absent < doubted
@@ -41,7 +41,7 @@ def test_a_target_is_believed_where_it_is_only(folder: Path) -> None:
 
 def test_the_thresholds_are_between_present_and_absent() -> None:
     seen = [Seen(0.6, 0.1, 0.2), Seen(0.5, 0.2, 0.3), Seen(0.8, 0.15, 0.1)]
-    result = photos.analyse(seen, (0.55, 0.7))
+    result = confidences.analyse(seen, (0.55, 0.7))
     assert result["doubted_below"] == pytest.approx(0.35)
     assert 0.2 < result["found_above"] <= 0.3
     assert result["with these"]["present, but doubted"] == 0.0

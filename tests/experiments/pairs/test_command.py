@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from absl import flags
 
 from experiments.pairs import __main__ as pairs
 from experiments.pairs import drawing, one_window
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment import settings
 from hcft_jax.util.errors import InputError
+from tests.commands import call
 from tests.experiments.conftest import draw
 
 CONFIG = settings.load("kcf").tracker
@@ -19,9 +19,7 @@ VIDEO = synthetic(Synthetic(seed=2, frames=12, height=96, width=120, target=(24,
 
 
 def command(*arguments: str) -> int:
-    values = flags.FlagValues()
-    pairs.define_flags(values)
-    return pairs.main(list(values(["pairs", "--config=kcf", *arguments])), values)
+    return call(pairs, "--config=kcf", *arguments)
 
 
 def test_a_pair_is_two_frames_so_far_apart_and_a_place_near_the_target() -> None:

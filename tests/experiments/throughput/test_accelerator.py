@@ -3,18 +3,16 @@
 from pathlib import Path
 
 import pytest
-from absl import flags
 
-from experiments.throughput import accelerator, workload
+from experiments.throughput import CHECKS, accelerator, workload
+from tests.commands import call
 from tests.decoding import FakeDecoder, Lighter, faked
 
 NETWORK = ["--config=lite0"]
 
 
 def command(*arguments: str) -> int:
-    values = flags.FlagValues()
-    accelerator.define_flags(values)
-    return accelerator.main(list(values(["accelerator", *arguments])), values)
+    return call(accelerator, *arguments)
 
 
 FEW = {
@@ -36,7 +34,7 @@ MANY = FEW | {
 def test_every_number_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], checks: dict[str, list[str]]
 ) -> None:
-    assert set(MANY) == set(accelerator.CHECKS)
+    assert set(MANY) == set(CHECKS)
     workload.drawn(tmp_path, 1, 5, scale=0.2)
     arguments = [f"--data_dir={tmp_path}", *NETWORK, "--lanes=2"]
     assert command(*arguments, f"--checks={','.join(checks)}") == 0

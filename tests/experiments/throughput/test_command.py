@@ -7,14 +7,20 @@ from typing import Any
 
 import numpy as np
 import pytest
-from absl import flags
 
+from experiments.throughput import MORE, PARTS, contenders, feeding, measurement, starts, torch_hcft
 from experiments.throughput import __main__ as throughput
-from experiments.throughput import contenders, feeding, measurement, starts, torch_hcft
 from experiments.throughput.document import SECTIONS
+from tests.commands import call
 
 TINY = ["--weights=random", "--input_size=32", "--layers=conv2_2,conv1_2", "--gamma=1,0.5"]
-DRAWN = ["--quick", "--scale=0.25", "--drawn=2", "--frames=5", "--precisions=float32,bfloat16"]
+DRAWN = [
+    "--quick",
+    "--drawn_scale=0.25",
+    "--drawn=2",
+    "--max_frames=5",
+    "--precisions=float32,bfloat16",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +37,7 @@ def _quickly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def command(*arguments: str) -> int:
-    values = flags.FlagValues()
-    throughput.define_flags(values)
-    return throughput.main(list(values(["throughput", *arguments])), values)
+    return call(throughput, *arguments)
 
 
 def test_the_file_has_what_it_promises(
@@ -45,10 +49,10 @@ def test_the_file_has_what_it_promises(
         + "".join(f"<!-- throughput: {name} -->\nold\n<!-- end -->\n" for name in SECTIONS)
         + "after\n"
     )
-    parts = [f"--parts={part}" for part in throughput.PARTS if part != "startup"]
-    parts.append("--parts=frame,video,feed")
+    parts = [part for part in (*PARTS, *MORE) if part != "startup"]
     monkeypatch.setattr(sys, "argv", ["throughput.py", "--quick"])
-    arguments = [*TINY, *DRAWN, "--lanes=2", *parts, f"--output={output}", f"--table={table}"]
+    files = [f"--output={output}", f"--table={table}"]
+    arguments = [*TINY, *DRAWN, "--lane_counts=2", f"--parts={','.join(parts)}", *files]
     assert command(*arguments) == 0
     found = json.loads(output.read_text())
     assert {"rows", "ratios", "ceilings", "stages", "versions", "hardware"} <= set(found)
@@ -80,7 +84,7 @@ def test_the_file_has_what_it_promises(
     # the tables alone, from the file
     again = tmp_path / "again.md"
     again.write_text("<!-- throughput: speed -->\n<!-- end -->\n")
-    assert command(f"--results={output}", f"--table={again}") == 0
+    assert command(f"--runs={output}", f"--table={again}") == 0
     assert "`exact` (track_many)" in again.read_text()
 
 
@@ -88,8 +92,8 @@ def test_real_sequences_are_cut(tmp_path: Path) -> None:
     from tests.experiments.conftest import draw
 
     data, output = draw(tmp_path / "data", 6, 9), tmp_path / "out.json"
-    arguments = [*TINY, "--quick", "--parts=rows", "--precisions=float32", "--lanes=2"]
-    assert command(*arguments, f"--data_dir={data}", "--frames=4", f"--output={output}") == 0
+    arguments = [*TINY, "--quick", "--parts=rows", "--precisions=float32", "--lane_counts=2"]
+    assert command(*arguments, f"--data_dir={data}", "--max_frames=4", f"--output={output}") == 0
     found = json.loads(output.read_text())
     assert found["material"]["frames"] == [4, 4]
     assert found["material"]["what"] == "real"
@@ -98,7 +102,7 @@ def test_real_sequences_are_cut(tmp_path: Path) -> None:
 
 def test_lanes_are_spread_over_devices(tmp_path: Path) -> None:
     output = tmp_path / "out.json"
-    arguments = [*TINY, *DRAWN, "--parts=rows", "--precisions=float32", "--lanes=2,3"]
+    arguments = [*TINY, *DRAWN, "--parts=rows", "--precisions=float32", "--lane_counts=2,3"]
     assert command(*arguments, "--devices=2", f"--output={output}") == 0
     exact = [r for r in json.loads(output.read_text())["rows"] if r["name"] == "exact"]
     assert [(r["lanes"], r["program"]) for r in exact] == [(2, "track_many")]
@@ -132,11 +136,11 @@ def test_a_warm_start_compiles_nothing_new() -> None:
     ("arguments", "message"),
     [
         ([], "--output: must be given"),
-        (["--results=x.json"], "--table=FILE.md"),
-        (["--results=nowhere.json", "--table=x.md"], "nowhere.json: not the file of a run"),
+        (["--runs=x.json"], "--table=FILE.md"),
+        (["--runs=nowhere.json", "--table=x.md"], "nowhere.json: not the file of a run"),
         (["--output=x.json", "--precisions=float8"], "--precisions: no 'float8'; there are"),
         (["--output=x.json", "--parts=frame,film"], "--parts: no 'film'; there are startup,"),
-        (["--output=x.json", "--lanes=0"], "--lanes, --repeats: must be at least 1"),
+        (["--output=x.json", "--lane_counts=0"], "--lane_counts, --repeats: must be at least 1"),
         (["--output=x.json", "--gamma=1"], "--gamma: 1 values for 3 layers"),
         (["stray"], "'stray'"),
     ],
@@ -164,6 +168,6 @@ def test_a_table_file_needs_known_markers(
 ) -> None:
     (tmp_path / "b.md").write_text(text)
     (tmp_path / "r.json").write_text('{"rows": [], "hardware": {}}')
-    assert command(f"--results={tmp_path / 'r.json'}", f"--table={tmp_path / 'b.md'}") == 2
+    assert command(f"--runs={tmp_path / 'r.json'}", f"--table={tmp_path / 'b.md'}") == 2
     assert message in capsys.readouterr().err
     assert (tmp_path / "b.md").read_text() == text

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import hcft_jax
-from hcft_jax import jobs
+from hcft_jax import boards
 from hcft_jax.data import otb
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.evaluation.results import write_boxes
@@ -32,7 +32,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_benchmark_has_the_numbers_of_its_summary(data: Path, tmp_path: Path) -> None:
-    board = jobs.run_benchmark(TINY, data, output_dir=tmp_path)
+    board = boards.run_benchmark(TINY, data, output_dir=tmp_path)
     assert list(board) == [*NAMES, "mean"]
     assert board.folder is not None
     content = json.loads((board.folder / "summary.json").read_text())
@@ -42,7 +42,9 @@ def test_a_benchmark_has_the_numbers_of_its_summary(data: Path, tmp_path: Path) 
         assert board[name]["frames/s"] == row["fps"]
     first = board.folder / "ope" / "synthetic-0.txt"
     stamp = first.stat().st_mtime_ns
-    again = jobs.run_benchmark(TINY, data, output_dir=tmp_path, sequences="synthetic-0,synthetic-1")
+    again = boards.run_benchmark(
+        TINY, data, output_dir=tmp_path, sequences="synthetic-0,synthetic-1"
+    )
     assert again.rows == board.rows
     assert first.stat().st_mtime_ns == stamp  # kept
 
@@ -55,14 +57,14 @@ def test_what_fails_is_said_in_the_board(data: Path, tmp_path: Path) -> None:
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(path.read_bytes())
     next((broken / "synthetic-0" / "img").glob("0003.*")).write_bytes(b"no image")
-    board = jobs.run_benchmark(TINY, broken, output_dir=tmp_path / "out")
+    board = boards.run_benchmark(TINY, broken, output_dir=tmp_path / "out")
     assert not len(board)
     assert "0003" in board.failed["synthetic-0"]
 
 
 def test_a_sweep_is_set_against_its_first_setting(data: Path, tmp_path: Path) -> None:
     settings = hcft_jax.product(TINY, eta=(0.01, 0.9))
-    board = jobs.run_sweep(settings, data, output_dir=tmp_path)
+    board = boards.run_sweep(settings, data, output_dir=tmp_path)
     assert list(board) == ["tiny", "tiny,eta=0.9"]
     content = json.loads((tmp_path / "sweep.json").read_text())["protocols"]["ope"]["measures"]
     for setting in board:
@@ -84,25 +86,25 @@ def test_an_evaluation_is_of_what_all_trackers_have(tmp_path: Path) -> None:
     for name in ("One", "Two"):
         write_boxes(tmp_path / "results" / "whole" / f"{name}.txt", truth)
     write_boxes(tmp_path / "results" / "half" / "One.txt", truth + np.array([0.0, 40, 0, 0]))
-    board = jobs.evaluate(tmp_path / "results", tmp_path)
+    board = boards.evaluate(tmp_path / "results", tmp_path)
     assert (board["whole"]["n"], board["whole"]["DP@20 (%)"]) == (1, 100)
     assert (board["half"]["n"], board["half"]["DP@20 (%)"]) == (1, 25)  # the first frame is given
     with pytest.raises(InputError, match="sequences: half has no result of Two"):
-        jobs.evaluate(tmp_path / "results", tmp_path, sequences="One,Two")
+        boards.evaluate(tmp_path / "results", tmp_path, sequences="One,Two")
     with pytest.raises(InputError, match=r"has no 'Onne'.*One"):
-        jobs.evaluate(tmp_path / "results", tmp_path, sequences="Onne")
+        boards.evaluate(tmp_path / "results", tmp_path, sequences="Onne")
 
 
 @pytest.mark.parametrize(
     ("call", "problem"),
     [
-        (lambda: jobs.run_benchmark("no_such"), "no_such"),
-        (lambda: jobs.run_benchmark(3), "config: it must be a name, a file or an Experiment"),  # type: ignore[arg-type]
-        (lambda: jobs.run_benchmark("video"), "config: video tracks a video"),
-        (lambda: jobs.run_benchmark(TINY, "none", etta=1), "etta"),
-        (lambda: jobs.run_benchmark(TINY, protocol="opp"), "protocol: no 'opp'"),
-        (lambda: jobs.run_sweep([3], "none"), "sweep: it must be"),  # type: ignore[list-item]
-        (lambda: jobs.evaluate("none", "none"), "none"),
+        (lambda: boards.run_benchmark("no_such"), "no_such"),
+        (lambda: boards.run_benchmark(3), "config: it must be a name, a file or an Experiment"),  # type: ignore[arg-type]
+        (lambda: boards.run_benchmark("video"), "config: video tracks a video"),
+        (lambda: boards.run_benchmark(TINY, "none", etta=1), "etta"),
+        (lambda: boards.run_benchmark(TINY, protocol="opp"), "protocol: no 'opp'"),
+        (lambda: boards.run_sweep([3], "none"), "sweep: it must be"),  # type: ignore[list-item]
+        (lambda: boards.evaluate("none", "none"), "none"),
     ],
 )
 def test_mistakes_are_one_line(call: Any, problem: str) -> None:
@@ -116,7 +118,7 @@ KERNEL = """
 import sys, nbformat
 from nbclient import NotebookClient
 cells = [
-    "import hcft_jax, hcft_jax.jobs; from tests.test_jobs import TINY",
+    "import hcft_jax, ; from tests.test_boards import TINY",
     f"hcft_jax.run_benchmark(TINY, {sys.argv[1]!r}, output_dir={sys.argv[2]!r})",
 ]
 notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
