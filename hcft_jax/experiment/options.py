@@ -12,7 +12,8 @@ from absl import flags
 from hcft_jax.backbones import registry
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.experiment import config_files, settings
-from hcft_jax.experiment.settings import Experiment, OwnVideo
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.experiment.video_settings import OwnVideo
 from hcft_jax.weights import lookup
 
 
