@@ -397,7 +397,7 @@ class TestBadCalls:
             (lambda f: f.astype(np.int64), "int64 is neither uint8, uint16 nor float"),
             (lambda f: np.where(f > 0, np.nan, 0.0), "not finite"),
             (lambda f: None, "image: None is not an array of numbers"),
-            (lambda f: "0001.jpg", "image: a value of the type str is not"),
+            (lambda f: "0001.jpg", r"0001\.jpg: cannot read the image \(No such file"),
             (lambda f: {"image": f}, "image: a value of the type dict is not"),
             (lambda f: iter(f), "image: .*iterator is not an array of numbers"),
             (lambda f: f.astype([("r", "u1")]), "image: an array of .* is not an array of"),
