@@ -12,10 +12,7 @@ from hcft_jax.util import interrupts
 from hcft_jax.util.version import __version__
 
 if TYPE_CHECKING:
-    from hcft_jax.api import Result as Result
-    from hcft_jax.api import Track as Track
     from hcft_jax.api import Tracker as Tracker
-    from hcft_jax.api import TrackError as TrackError
     from hcft_jax.boards import evaluate as evaluate
     from hcft_jax.boards import run_benchmark as run_benchmark
     from hcft_jax.boards import run_sweep as run_sweep
@@ -39,11 +36,15 @@ if TYPE_CHECKING:
     from hcft_jax.data.synthetic import synthetic as synthetic
     from hcft_jax.evaluation.scoreboard import Scoreboard as Scoreboard
     from hcft_jax.experiment.settings import Experiment as Experiment
-    from hcft_jax.experiment.settings import OwnVideo as OwnVideo
     from hcft_jax.experiment.settings import derive as derive
     from hcft_jax.experiment.settings import load as load
     from hcft_jax.experiment.settings import override as override
     from hcft_jax.experiment.sweeps import product as product
+    from hcft_jax.experiment.video_settings import OwnVideo as OwnVideo
+    from hcft_jax.run.answers import Result as Result
+    from hcft_jax.run.answers import Track as Track
+    from hcft_jax.run.answers import TrackedFrame as TrackedFrame
+    from hcft_jax.run.answers import TrackError as TrackError
     from hcft_jax.run.batch import LaneTrack as LaneTrack
     from hcft_jax.run.batch import track_many as track_many
     from hcft_jax.run.several import Several as Several
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from hcft_jax.weights.native import Weights as Weights
 
 _HOME = {
-    "api": ("Result", "Track", "TrackError", "Tracker"),
+    "api": ("Tracker",),
     "core.config": ("TrackerConfig",),
     "core.differentiable": ("cross_entropy", "unroll"),
     "core.target": ("Bucket", "buckets"),
@@ -73,9 +74,11 @@ _HOME = {
     "data.sequence": ("Sequence",),
     "data.synthetic": ("Synthetic", "synthetic"),
     "evaluation.scoreboard": ("Scoreboard",),
-    "experiment.settings": ("Experiment", "OwnVideo", "derive", "load", "override"),
-    "experiment.sweeps": ("product",),
     "boards": ("evaluate", "run_benchmark", "run_sweep"),
+    "experiment.settings": ("Experiment", "derive", "load", "override"),
+    "experiment.sweeps": ("product",),
+    "experiment.video_settings": ("OwnVideo",),
+    "run.answers": ("Result", "Track", "TrackError", "TrackedFrame"),
     "run.batch": ("LaneTrack", "track_many"),
     "run.several": ("Several",),
     "run.streaming": ("track_sequence",),

@@ -7,89 +7,43 @@
     for image in images:
         result = tracker.update(image)  # .box, .score, .lost
 
+    for result in tracker.stream("video.mp4", (x, y, w, h), start="3s"):
+        print(result.frame, result.time, result.box)
+
     track = hcft_jax.Tracker("cf2").track("video.mp4", (x, y, w, h))
 
 The object keeps a state and calls ``init`` and ``step`` of ``hcft_jax.run.single``, whose boxes are
 those of the benchmark.
 """
 
+import contextlib
 import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NoReturn
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
-from hcft_jax.core import detection, search, target, tracker
+from hcft_jax.core import detection, target, tracker
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data import depth, video
+from hcft_jax.data import video
+from hcft_jax.data.part import Part, of_settings
 from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import single
-from hcft_jax.util import arguments, forked
-from hcft_jax.util.errors import InputError, InputWarning
+from hcft_jax.run.answers import Result, Track, TrackedFrame, TrackError, joined, result
+from hcft_jax.run.images import COLOURS, prepared
+from hcft_jax.util import forked
+from hcft_jax.util.errors import InputError, InputWarning, SettingError
 from hcft_jax.weights import lookup
 from hcft_jax.weights.native import Weights
-
-Floats = npt.NDArray[np.float32]
-
-
-class Result(NamedTuple):
-    """The tracker's answer for one frame.
-
-    Attributes:
-        box: x, y, w, h in pixels, 0-based; float32 ``[4]``. Where the target is lost, it is the
-            tracker's best guess.
-        score: The peak-to-sidelobe ratio (PSR) of the combined response, at least 0 (Bolme et al.,
-            CVPR 2010, section 3.5; ``search.peak_to_sidelobe``). It is NaN in the first frame,
-            where nothing is searched, and for a target so small (below 16 to 24 px) that its
-            response has no sidelobe.
-        lost: Whether the target counts as lost: the score is below the backbone's threshold
-            (``hcft_jax.core.verdict.LOST_BELOW``), or the search window is of one colour. With
-            ``redetect`` the memory says so instead (``hcft_jax.core.long_term``).
-    """
-
-    box: Floats
-    score: float
-    lost: bool
-
-
-class Track(NamedTuple):
-    """The tracker's answers for T frames.
-
-    Attributes:
-        boxes: x, y, w, h in pixels, 0-based; float32 ``[T, 4]``.
-        scores: PSR as in ``Result``; float32 ``[T]``.
-        times: Seconds since the first frame, float64 ``[T]``; NaN for frames without a time.
-        lost: As in ``Result``; bool ``[T]``.
-    """
-
-    boxes: Floats
-    scores: Floats
-    times: npt.NDArray[np.float64]
-    lost: npt.NDArray[np.bool_]
-
-
-class TrackError(InputError):
-    """A frame after the first cannot be read or tracked.
-
-    Attributes:
-        track: The ``Track`` of the frames before it.
-    """
-
-    def __init__(self, message: str, track: Track):
-        super().__init__(message, track)  # both, so that it can be pickled
-        self.track = track
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 class Tracker:
@@ -119,6 +73,7 @@ class Tracker:
         self,
         config: str | os.PathLike[str] | Experiment | TrackerConfig = "hcft",
         weights: str | os.PathLike[str] | Weights | None = None,
+        color: str = COLOURS[0],
     ):
         """Read the weights. Nothing is compiled before the first target is known.
 
@@ -127,6 +82,8 @@ class Tracker:
                 ``get_config()``, the experiment that it returns, or the tracker's constants.
             weights: A file, "random" (untrained), what ``hcft_jax.weights.lookup`` returns, or
                 None: the configuration's own weights, else those that the command line would find.
+            color: The order of the channels in the arrays that are given: "rgb", or "bgr" as OpenCV
+                reads images. Videos, paths and Pillow's images have their own.
 
         Raises:
             InputError: There is no such configuration, a constant is out of range, or there are no
@@ -142,7 +99,10 @@ class Tracker:
                 f"config: {type(config).__name__} is none of a name, a file, an Experiment and a "
                 "TrackerConfig"
             )
+        if color not in COLOURS:
+            raise SettingError("color", f"{color!r} is neither rgb nor bgr")
         self.config = config.validate()
+        self._color = color
         self._placed = _placed(weights, config)
         self._state: detection.State | None = None
         self._grid: npt.ArrayLike = ()
@@ -180,7 +140,8 @@ class Tracker:
         Args:
             image: RGB ``[H, W, 3]`` or grey ``[H, W]`` or ``[H, W, 1]``; uint8, uint16 (the upper
                 8 of the bits that this image uses, ``hcft_jax.data.depth``) or float in [0, 255];
-                an array of NumPy or JAX, or anything that ``np.asarray`` takes.
+                an array of NumPy or JAX, or anything that ``np.asarray`` takes. Or the path of a
+                picture, or Pillow's image.
             box: (x, y, w, h) in pixels, 0-based; fractions are allowed.
 
         Returns:
@@ -191,8 +152,11 @@ class Tracker:
                 all in [0, 1]; or the box is not four finite numbers, empty, outside the image,
                 larger than it, or too thin to track. The former target is then kept.
         """
+        return self._init(image, box, self._color)
+
+    def _init(self, image: Any, box: npt.ArrayLike, color: str) -> Result:
         forked.check()
-        picture, kind, bits = _prepared(image, None)
+        picture, kind, bits = prepared(image, None, color)
         with self._lock:
             state = single.init(self.params, self.config, picture, box)
             self._state, self._kind, self._bits = state, kind, bits
@@ -211,144 +175,164 @@ class Tracker:
                 has floats that are not in [0, 255], or are fractions in [0, 1]. The state is then
                 unchanged, so that the next good frame can follow.
         """
+        return self._update(image, self._color)
+
+    def _update(self, image: Any, color: str) -> Result:
         forked.check()
         with self._lock:
             state = self.state
-            picture, kind, _ = _prepared(image, self._bits or 0)
+            picture, kind, _ = prepared(image, self._bits or 0, color)
             for own, first in zip(kind, self._kind, strict=True):
                 if own != first:
                     raise InputError(f"image: it is {own}, but the first one was {first}")
             self._state, output = single.step(self.params, self.config, state, picture)
             return result(self._grid, output.box, output.psr, output.lost)
 
-    def track(
+    def stream(
         self,
         frames: str | os.PathLike[str] | int | Iterable[npt.ArrayLike | jax.Array],
         box: npt.ArrayLike,
-    ) -> Track:
-        """Track a target from the first frame to the last.
+        *,
+        start: int | str | None = None,
+        end: int | str | None = None,
+        every: int = 1,
+        max_frames: int | None = None,
+        backwards: bool = False,
+    ) -> Iterator[TrackedFrame]:
+        """Yield the answer for one frame after the other; leaving the loop ends the tracking.
 
         Args:
-            frames: Images as for ``init``; or a video file, a folder of images, a camera's number
-                or a URL (``hcft_jax.data.video``), which is tracked until it ends.
-            box: (x, y, w, h) in the first frame, in pixels, 0-based.
+            frames: Images as for ``init``; or a video file, a folder, pattern or list of images, a
+                camera's number or a URL (``hcft_jax.data.video``), which is tracked until it ends.
+            box: (x, y, w, h) in the first frame that is tracked, in pixels, 0-based.
+            start: That frame: its number in the video, from 1, or its time ("3.5s", "1:05"). None:
+                the video's first.
+            end: The last one, likewise.
+            every: Of the frames from ``start`` on, the first one is tracked and then every so many.
+            max_frames: The most frames that are tracked.
+            backwards: Whether it is tracked from the end to the start. The box is then in the last
+                frame, from which ``every`` and ``max_frames`` count.
 
         Raises:
-            InputError: There is no such video, it has no frame, ``frames`` is something else, or
-                the first frame or the box cannot be used.
-            TrackError: A later frame cannot be used, or the video is damaged. The error has the
-                track of what could be.
+            InputError: There is no such video or part, it has no frame, ``frames`` is something
+                else, or a frame or the box cannot be used.
         """
-        if isinstance(frames, str | os.PathLike | int):
-            with video.opened(frames) as opened:
-                return self._track(((m.image, m.time) for m in opened), box, opened.name)
-        if isinstance(frames, bytes | Mapping) or not isinstance(frames, Iterable):
+        part = of_settings(start, end, every, max_frames, backwards)
+        opens = isinstance(frames, str | os.PathLike | int)
+        if not opens and (
+            isinstance(frames, bytes | Mapping | Image.Image) or not isinstance(frames, Iterable)
+        ):
             raise InputError(
                 f"frames: {type(frames).__name__} is neither images one after the other nor what "
                 "can be opened: a video file, a folder, a camera's number or a URL"
             )
-        given = ((image, float("nan")) for image in frames)
-        return self._track(given, box, "frames")
+        if opens:
+            return self._stream_video(frames, part, box)  # type: ignore[arg-type]
+        given = _moments(frames, part)  # type: ignore[arg-type]
+        return self._stream(given, box, "frames", self._color)
 
-    def _track(self, frames: Iterator[tuple[Any, float]], box: npt.ArrayLike, name: str) -> Track:
-        first = next(frames, None)
+    def track(
+        self,
+        frames: str | os.PathLike[str] | int | Iterable[npt.ArrayLike | jax.Array],
+        box: npt.ArrayLike,
+        *,
+        start: int | str | None = None,
+        end: int | str | None = None,
+        every: int = 1,
+        max_frames: int | None = None,
+        backwards: bool = False,
+        callback: Callable[[TrackedFrame], object] | None = None,
+    ) -> Track:
+        """Track a target from the first frame to the last.
+
+        Args:
+            frames: As for ``stream``.
+            box: As for ``stream``.
+            start: As for ``stream``.
+            end: As for ``stream``.
+            every: As for ``stream``.
+            max_frames: As for ``stream``.
+            backwards: As for ``stream``.
+            callback: Called with the answer for each frame; the tracking ends where it returns
+                False.
+
+        Raises:
+            InputError: As for ``stream``, for the first frame.
+            TrackError: A later frame cannot be used, or the video is damaged. The error has the
+                track of what could be.
+        """
+        found: list[TrackedFrame] = []
+        given = self.stream(
+            frames,
+            box,
+            start=start,
+            end=end,
+            every=every,
+            max_frames=max_frames,
+            backwards=backwards,
+        )
+        with contextlib.closing(given):  # type: ignore[type-var]
+            try:
+                for one in given:
+                    # the images of a long video would fill the memory
+                    found.append(one._replace(image=None))
+                    if callback is not None and callback(one) is False:
+                        break
+            except InputError as error:
+                if not found:
+                    raise
+                raise TrackError(str(error), joined(found)) from error
+        return joined(found)
+
+    def _stream_video(
+        self, source: str | os.PathLike[str] | int, part: Part, box: npt.ArrayLike
+    ) -> Iterator[TrackedFrame]:
+        with video.opened(source, part) as opened:
+            given = ((m.number, m.time, m.image) for m in opened)
+            yield from self._stream(given, box, opened.name, COLOURS[0])
+
+    def _stream(
+        self, given: Iterator[tuple[int, float, Any]], box: npt.ArrayLike, name: str, color: str
+    ) -> Iterator[TrackedFrame]:
+        first = next(given, None)
         if first is None:
             raise InputError(f"{name}: it ends before its first frame")
-        results, times = [self.init(first[0], box)], [first[1]]
-        where = ""
-        try:
-            for image, time in frames:
-                where = f"frame {len(results) + 1}: "
-                results.append(self.update(image))
-                times.append(time)
-                where = ""
-        except InputError as error:  # the source's own errors say where
-            raise TrackError(f"{where}{error}", _joined(results, times)) from error
-        return _joined(results, times)
+        number, time, image = first
+        yield TrackedFrame(*self._init(image, box, color), number, time, image)
+        for number, time, image in given:  # the source's own errors say where
+            try:
+                found = self._update(image, color)
+            except InputError as error:
+                raise InputError(f"frame {number}: {error}") from error
+            yield TrackedFrame(*found, number, time, image)
 
 
-def result(
-    grid: npt.ArrayLike, box: npt.ArrayLike, psr: npt.ArrayLike, lost: npt.ArrayLike
-) -> Result:
-    """Return the ``Result`` of a step: ``box`` [4], ``psr`` and ``lost`` [], of (gh, gw) cells."""
-    # a larger map has sidelobes wherever its peak is
-    score = float(np.asarray(psr)) if np.max(np.asarray(grid)) > search.PEAK else float("nan")
-    return Result(np.asarray(box), score, bool(lost))
-
-
-def _joined(results: list[Result], times: list[float]) -> Track:
-    boxes, scores, lost = zip(*results, strict=True)
-    return Track(
-        np.stack(boxes),
-        np.array(scores, np.float32),
-        np.array(times, np.float64),
-        np.array(lost, np.bool_),
-    )
+def _moments(
+    frames: Iterable[npt.ArrayLike | jax.Array], part: Part
+) -> Iterator[tuple[int, float, Any]]:
+    """Yield the images of a part of those that a caller gives, with their numbers, from 1."""
+    for name, point in (("start", part.start), ("end", part.end)):
+        if point is not None and point.frame is None:
+            raise SettingError(name, "images have no times; give the number of one")
+    if not part.backwards:
+        taking = part.taking()
+        for number, image in enumerate(frames, 1):
+            if taking(number, 0.0):
+                yield number, float("nan"), image
+            if taking.over:
+                return
+        return
+    if not (hasattr(frames, "__len__") and hasattr(frames, "__getitem__")):
+        raise SettingError("backwards", "needs images in a list or an array, which has an end")
+    several: Any = frames
+    for index in part.order(len(several), 1.0):
+        yield index + 1, float("nan"), several[index]
 
 
 def _warn_of_box(box: npt.ArrayLike, shape: tuple[int, ...]) -> None:
     """Warn of a box that leaves the image."""
     if beyond := target.beyond(box, (shape[0], shape[1])):
-        warnings.warn(f"box: {beyond}", InputWarning, stacklevel=3)
-
-
-def _prepared(
-    image: Any, bits: int | None
-) -> tuple[npt.NDArray[Any] | jax.Array, tuple[str, str, str], int | None]:
-    """Return an image as RGB ``[H, W, 3]``, uint8 or float32 in [0, 255], and its kind.
-
-    The kind is the size, channels and type in words: what must stay the same in a video.
-
-    Args:
-        image: As ``Tracker.init`` and ``update`` take it.
-        bits: How many of 16 the first image uses; None: this is the first one.
-
-    Returns:
-        The image, its kind, and how many of 16 bits are used.
-
-    Raises:
-        InputError: The image has another shape or type, or values in another range.
-    """
-    picture = image if isinstance(image, jax.Array) else arguments.numbers("image", image)
-    channels = picture.shape[2] if picture.ndim == 3 else 1
-    if picture.ndim not in (2, 3) or channels not in (1, 3) or not picture.size:
-        hint = "; leave alpha out: image[..., :3]" if channels in (2, 4) else ""
-        raise InputError(
-            f"image: shape {picture.shape} is neither RGB [H, W, 3] nor grey [H, W]{hint}"
-        )
-    dtype = str(picture.dtype)
-    if picture.dtype == np.uint16:
-        deep = np.asarray(picture)
-        bits = depth.used(deep, "image") if bits is None else bits
-        picture = depth.to_8_bits(deep, bits or depth.DEPTHS[-1])
-    elif jnp.issubdtype(picture.dtype, jnp.floating):
-        picture = picture.astype(np.float32)
-        _check_floats(picture, first=bits is None)
-        dtype, bits = "float32", 0
-    elif picture.dtype != np.uint8:
-        raise InputError(f"image: {picture.dtype} is neither uint8, uint16 nor float in [0, 255]")
-    size = f"{picture.shape[1]} x {picture.shape[0]} px"
-    kind = size, "RGB" if channels == 3 else "grey", dtype
-    if channels == 1:
-        xp = jnp if isinstance(picture, jax.Array) else np
-        picture = xp.repeat(picture.reshape(*picture.shape[:2], 1), 3, axis=2)
-    return picture, kind, bits
-
-
-def _check_floats(picture: npt.NDArray[np.float32] | jax.Array, first: bool) -> None:
-    """Refuse values that are no brightness in [0, 255].
-
-    A later image whose values are 0 and 1 only is nearly black; fractions are of another range.
-    """
-    low, high = float(picture.min()), float(picture.max())  # NaN where a value is
-    if not np.isfinite([low, high]).all():
-        raise InputError("image: it has values that are not finite (NaN or infinity)")
-    if low < 0 or high > 255:
-        raise InputError(
-            f"image: float values are in [0, 255], and these are in [{low:g}, {high:g}]"
-        )
-    if 0 < high <= 1 and (first or bool((picture % 1).any())):  # a frequent mistake
-        raise InputError("image: float values are in [0, 255], and these are at most 1")
+        warnings.warn(f"box: {beyond}", InputWarning, stacklevel=4)
 
 
 class _Placed:

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 import hcft_jax
-from hcft_jax.api import Track, Tracker, TrackError
+from hcft_jax.api import Tracker
 from hcft_jax.core import verdict
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment.settings import Experiment
+from hcft_jax.run.answers import Track, TrackError
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError, InputWarning
@@ -178,6 +179,91 @@ def test_a_track_of_a_folder_has_times(
     np.testing.assert_allclose(track.times, np.arange(9) / 30)
 
 
+@pytest.mark.parametrize(
+    ("part", "wanted"),
+    [
+        ({"start": 3, "end": 8}, [3, 4, 5, 6, 7, 8]),
+        ({"start": 2, "every": 3, "max_frames": 2}, [2, 5]),
+        ({"backwards": True}, [9, 8, 7, 6, 5, 4, 3, 2, 1]),
+        ({"backwards": True, "end": 7, "every": 2}, [7, 5, 3, 1]),
+    ],
+)
+def test_a_part_has_the_boxes_of_its_frames_alone(
+    part: dict[str, Any],
+    wanted: list[int],
+    tracker: Tracker,
+    sequence: Sequence,
+    frames: list[Frame],
+    tmp_path: Path,
+) -> None:
+    box = sequence.boxes[wanted[0] - 1]
+    alone = tracker.track([frames[n - 1] for n in wanted], box)
+    clip = films.write(tmp_path / "a.mkv", frames)
+    for source in (clip, frames):
+        own = tracker.track(source, box, **part)
+        np.testing.assert_array_equal(own.boxes, alone.boxes)
+        assert own.frames.tolist() == wanted
+
+
+def test_a_stream_gives_each_answer_with_its_frame_and_ends_where_the_loop_is_left(
+    tracker: Tracker, sequence: Sequence, frames: list[Frame], tmp_path: Path
+) -> None:
+    clip = films.write(tmp_path / "a.mkv", frames)
+    track = tracker.track(clip, sequence.boxes[0])
+    for index, result in enumerate(tracker.stream(clip, sequence.boxes[0])):
+        np.testing.assert_array_equal(result.box, track.boxes[index])
+        np.testing.assert_array_equal(result.image, frames[index])
+        assert (result.frame, result.lost) == (index + 1, track.lost[index])
+        assert result.time == pytest.approx(index / 25, abs=1e-3)
+        if index == 3:
+            break
+    assert threading.active_count() < 20
+
+
+def test_a_callback_hears_of_each_frame_and_may_end_the_track(
+    tracker: Tracker, sequence: Sequence, frames: list[Frame]
+) -> None:
+    heard = []
+
+    def heed(result: hcft_jax.TrackedFrame) -> bool:
+        heard.append(result.frame)
+        return result.frame < 4
+
+    assert len(tracker.track(frames, sequence.boxes[0], callback=heed).boxes) == 4
+    assert heard == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"start": "1s"}, "start: images have no times"),
+        ({"start": 2.5}, "start: '2.5' is neither"),
+        ({"start": 99}, "it ends before its first frame"),
+        ({"every": 0}, "every: 0 must be at least 1"),
+    ],
+)
+def test_a_part_that_images_do_not_have_is_an_error(
+    part: dict[str, Any], message: str, tracker: Tracker, frames: list[Frame]
+) -> None:
+    with pytest.raises(InputError, match=message):
+        tracker.track(frames, (28, 20, 24, 24), **part)
+    with pytest.raises(InputError, match="backwards: needs images in a list"):
+        tracker.track(iter(frames), (28, 20, 24, 24), backwards=True)
+
+
+def test_blue_may_come_first_and_videos_are_not_turned_round(
+    untrained: Weights, sequence: Sequence, frames: list[Frame], tmp_path: Path
+) -> None:
+    other = Tracker(SMALL, untrained, color="bgr")
+    plain = Tracker(SMALL, untrained).track(frames, sequence.boxes[0])
+    turned = other.track([frame[..., ::-1] for frame in frames], sequence.boxes[0])
+    np.testing.assert_array_equal(turned.boxes, plain.boxes)
+    film = other.track(films.write(tmp_path / "a.mkv", frames), sequence.boxes[0])
+    np.testing.assert_array_equal(film.boxes, plain.boxes)
+    with pytest.raises(InputError, match="color: 'cmyk' is neither rgb nor bgr"):
+        Tracker(SMALL, untrained, color="cmyk")
+
+
 def test_a_target_may_be_given_anew_at_any_time(
     tracker: Tracker, untrained: Weights, sequence: Sequence, frames: list[Frame]
 ) -> None:
@@ -311,7 +397,7 @@ class TestBadCalls:
             (lambda f: f.astype(np.int64), "int64 is neither uint8, uint16 nor float"),
             (lambda f: np.where(f > 0, np.nan, 0.0), "not finite"),
             (lambda f: None, "image: None is not an array of numbers"),
-            (lambda f: "0001.jpg", "image: a value of the type str is not"),
+            (lambda f: "0001.jpg", r"0001\.jpg: cannot read the image \(No such file"),
             (lambda f: {"image": f}, "image: a value of the type dict is not"),
             (lambda f: iter(f), "image: .*iterator is not an array of numbers"),
             (lambda f: f.astype([("r", "u1")]), "image: an array of .* is not an array of"),
@@ -468,6 +554,12 @@ class TestBadCalls:
                 make(tracker)
 
     def test_an_error_with_a_track_goes_from_process_to_process(self) -> None:
-        track = Track(np.zeros((2, 4), np.float32), np.ones(2, np.float32), np.ones(2), np.ones(2))  # type: ignore[arg-type]
+        track = Track(
+            np.zeros((2, 4), np.float32),
+            np.ones(2, np.float32),
+            np.ones(2),
+            np.ones(2, np.bool_),
+            np.arange(2),
+        )
         error = pickle.loads(pickle.dumps(TrackError("frame 3: bad", track)))
         assert (str(error), error.track.boxes.tolist()) == ("frame 3: bad", track.boxes.tolist())

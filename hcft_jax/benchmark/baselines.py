@@ -11,6 +11,8 @@ import functools
 import hashlib
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,6 +146,9 @@ def _got10k(name: str, rest: str) -> Baseline:
     module_name, _, class_name = rest.partition(":")
     if not module_name or not class_name:
         raise SettingError("tracker", f"{name}: write got10k:module:Class")
+    # as ``python -m`` does for itself; last, so that nothing of ours is hidden
+    if not {"", os.getcwd()} & set(sys.path):
+        sys.path.append(os.getcwd())
     with foreign(lambda text: SettingError("tracker", f"cannot import {module_name} ({text})")):
         module = importlib.import_module(module_name)
     kind = getattr(module, class_name, None)

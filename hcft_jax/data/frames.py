@@ -14,10 +14,10 @@ import itertools
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +32,7 @@ from hcft_jax.util.errors import InputError
 # Few formats on purpose: Pillow starts Ghostscript for EPS and rotates TIFF by its EXIF tag.
 FORMATS = ("JPEG", "PNG", "BMP")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+_AHEAD = 8  # items that wait for the consumer of ``ahead``
 MAX_PIXELS = 2**26  # 8192 x 8192; a small file can claim to be far more and exhaust the memory
 MAX_SIDE = 2**16  # pixels, as in JPEG: Pillow takes more memory for a row than for its pixels
 MAX_SCANS = 64  # of a large JPEG file, which is decoded once for each; programs write ten
@@ -284,6 +285,26 @@ def read_ahead(
             future.cancel()
         if own is not None:
             own.shutdown(wait=True)
+
+
+def ahead(items: Iterator[Item], size: int = _AHEAD) -> Generator[Item, None, None]:
+    """Yield the same items, made by a thread that stays up to ``size`` ahead of the consumer.
+
+    An exception comes where the item would have. Closing waits for the item being made.
+    """
+    end: Any = object()
+    try:
+        take = read_ahead(lambda _: next(items, end), itertools.count(), 1, size)
+        with contextlib.closing(take) as made:
+            yield from itertools.takewhile(lambda item: item is not end, made)
+    finally:
+        close(items)
+
+
+def close(items: Iterator[object]) -> None:
+    """Close what may be a generator."""
+    if isinstance(items, Generator):
+        items.close()
 
 
 def stream(

@@ -12,7 +12,8 @@ from absl import flags
 from hcft_jax.backbones import registry
 from hcft_jax.core.choices import TrackerConfig
 from hcft_jax.experiment import config_files, settings
-from hcft_jax.experiment.settings import Experiment, OwnVideo
+from hcft_jax.experiment.settings import Experiment
+from hcft_jax.experiment.video_settings import OwnVideo
 from hcft_jax.util.flag_groups import FlagGroup
 
 _TITLES = {
@@ -94,10 +95,15 @@ def changes(given: flags.FlagValues = flags.FLAGS) -> dict[str, Any]:
     known = (item for item in _settable() if item[0] in given)
     values = {field.name: given[name].value for name, field, _ in known}
     return {
-        name: tuple(value) if isinstance(value, list) else value
+        name: _listed(value) if isinstance(value, list) else value
         for name, value in values.items()
         if value is not None
     }
+
+
+def _listed(values: list[str]) -> tuple[str, ...]:
+    """Return the values of a list, which may end with a comma."""
+    return tuple(values[:-1] if len(values) > 1 and not values[-1].strip() else values)
 
 
 def equipped(experiment: Experiment) -> Experiment:

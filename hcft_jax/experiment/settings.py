@@ -25,6 +25,7 @@ from hcft_jax.data import datasets
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.experiment import config_files
+from hcft_jax.experiment.video_settings import OwnVideo
 from hcft_jax.util import files
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.fields import check, settled
@@ -34,43 +35,6 @@ from hcft_jax.util.names import listed, near
 METHOD = "hcft"  # the tracker that is ours; others are baselines
 DECODE = ("host", "device")  # who decodes JPEG files
 _LONGEST_LABEL = 150  # characters in a folder's name; file systems allow 255 bytes
-
-
-@dataclass(frozen=True)
-class OwnVideo:
-    """A video of one's own to track in, instead of the sequences of a benchmark.
-
-    Boxes are x, y, w, h in the first frame, in pixels counted from 0.
-    """
-
-    video: str | None = static(
-        None, "track in this: a video file, a folder of images, a camera (its number) or a URL"
-    )
-    box: tuple[float, ...] = static((), "x,y,w,h of the target in the first frame, from 0")
-    boxes: str | None = static(None, "a file with one such row for each of several targets")
-    select: bool = static(False, "draw the box with the mouse")
-    show: bool = static(False, "watch while it tracks; q or Esc ends it")
-    layers_view: bool = static(
-        False,
-        "also draw response maps and principal components of the layers (one more pass per frame)",
-    )
-
-    def validate(self) -> None:
-        """Check that the fields go together.
-
-        Raises:
-            InputError: names the field and says what to give.
-        """
-        if not self.video:
-            raise SettingError("video", "name a video file, a folder of images, a camera or a URL")
-        if (bool(self.box), bool(self.boxes), self.select).count(True) != 1:
-            raise InputError(
-                "where is the target? give one of box (x,y,w,h), boxes (a file) and select"
-            )
-        if self.box and len(self.box) != 4:
-            raise SettingError("box", f"{_shown(self.box, ',')} is not four numbers x,y,w,h")
-        if self.layers_view and self.boxes:
-            raise SettingError("layers_view", "shows one target; give box or select")
 
 
 def _paper() -> TrackerConfig:

@@ -1,12 +1,13 @@
 """What a result is the result of: two results of one identity have the same boxes.
 
-It covers all that boxes depend on: the frames by content, the first boxes, the settings with the
-weights by content, and the version of the method. The version of the program and the device are
-not part of it, since they change last digits only; they are kept beside it (``made``).
+It covers all that boxes depend on: the frames by content, which of them are tracked and in which
+order, the first boxes, the settings with the weights by content, and the version of the method. The
+version of the program and the device are not part of it, since they change last digits only; they
+are kept beside it (``made``).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hcft_jax.data.contents import Contents
@@ -28,6 +29,8 @@ class Identity:
         first: The number of the first file, from 0.
         last: That of the last one, inclusive.
         method: The version of the method; a baseline's is part of its settings.
+        part: What says which of the frames are tracked, in which order, and where the boxes are,
+            as plain data; empty: all, forwards, from the first.
     """
 
     settings: str
@@ -36,6 +39,7 @@ class Identity:
     first: int
     last: int
     method: int | None = METHOD_VERSION
+    part: Mapping[str, Any] = field(default_factory=dict)
 
     def begin(self) -> None:
         """Note what the files are before the first frame is read, and begin to read them."""
@@ -48,20 +52,22 @@ class Identity:
         Raises:
             InputError: A frame was written to meanwhile: the boxes are of neither content.
         """
-        part = self.first, self.last
-        if self.contents is not None and (path := self.contents.changed(*part)):
+        files = self.first, self.last
+        if self.contents is not None and (path := self.contents.changed(*files)):
             raise InputError(
                 f"{path}: it was changed while this was tracked, so the boxes are of neither "
                 "content; give the same command again"
             )
+        own = {"part": dict(self.part)} if self.part else {}
         return {
+            **own,
             "method": self.method,
             "settings": self.settings,
             "boxes": [list(box) for box in self.boxes],
             "frames": {
                 "count": self.last - self.first + 1,
-                "digest": self.contents and self.contents.digest(*part),
-                "stamp": self.contents and self.contents.stamp(*part),
+                "digest": self.contents and self.contents.digest(*files),
+                "stamp": self.contents and self.contents.stamp(*files),
             },
         }
 
@@ -82,16 +88,18 @@ class Identity:
             return "other settings or weights"
         if recorded.get("boxes") != [list(box) for box in self.boxes]:
             return "another first box"
+        if recorded.get("part", {}) != self.part:
+            return "another part of the video"
         frames = recorded.get("frames")
         frames = frames if isinstance(frames, Mapping) else {}
         if frames.get("count") != self.last - self.first + 1:
             return "another number of frames"
         if self.contents is None:
             return "" if frames.get("digest") is None else "other frames"
-        part = self.first, self.last
-        if frames.get("stamp") == self.contents.stamp(*part):
+        files = self.first, self.last
+        if frames.get("stamp") == self.contents.stamp(*files):
             return ""
-        digest = self.contents.digest(*part)
+        digest = self.contents.digest(*files)
         return "" if digest and frames.get("digest") == digest else "other frames"
 
     def renewed(self, recorded: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -44,8 +44,9 @@ def to_file(boxes: npt.ArrayLike) -> Boxes:
 def parse(path: str | Path, *, gaps: bool = False) -> Boxes:
     """Read a ground truth or result file as it stands: **1-based**, float64 ``[T, 4]``.
 
-    Separators are commas, semicolons, blanks or tabs. Blank lines may only end the file. Values
-    <= 0 are legal: they mark invalid ground truth.
+    Separators are commas, semicolons, blanks or tabs, one of which may also end a row. Blank lines
+    may only end the file. A header x,y,w,h and comments (``#``) are skipped. Values <= 0 are legal:
+    they mark invalid ground truth.
 
     Args:
         path: The file.
@@ -65,11 +66,15 @@ def parse(path: str | Path, *, gaps: bool = False) -> Boxes:
         boxes = np.array(values).reshape(-1, 4)
         if np.isfinite(boxes).all():
             return boxes
-    return np.array([_row(path, number, line, gaps) for number, line in enumerate(lines, 1)])
+    header, rows = text.records(path)
+    if header and (len(header) != 4 or header[2].startswith(("x", "right"))):
+        raise InputError(f"{path}, line 1: the columns {','.join(header)[:60]}, expected x,y,w,h")
+    if not rows:
+        raise InputError(f"{path}: it has no box")
+    return np.array([_row(path, number, parts, gaps) for number, parts in rows])
 
 
-def _row(path: Path, number: int, line: str, gaps: bool) -> list[float]:
-    parts = _SEPARATOR.split(line.strip())
+def _row(path: Path, number: int, parts: list[str], gaps: bool) -> list[float]:
     if len(parts) != 4:
         count = len(parts) if parts != [""] else 0
         raise InputError(f"{path}, line {number}: {count} columns, expected x,y,w,h")

@@ -144,9 +144,22 @@ def _secure(name: str, number: int) -> _Outlet | None:
 def _parsed(arguments: Sequence[str]) -> list[str]:
     """Parse the flags, or exit with one line in the words of this program."""
     try:
-        return list(flags.FLAGS(arguments))
+        return list(flags.FLAGS(at_home(arguments)))
     except flags.Error as error:
         sys.exit(report(InputError(refusal(error, flags.FLAGS))))
+
+
+def at_home(arguments: Iterable[str]) -> list[str]:
+    """Return arguments with the user's folder for ``~``, which no shell puts after ``=``.
+
+    Args:
+        arguments: Of a command; a value may be several, with commas between them.
+    """
+    return [re.sub(r"(^|=|,)(~[^/,]*)(?=/|,|$)", _home, argument) for argument in arguments]
+
+
+def _home(match: re.Match[str]) -> str:
+    return match[1] + os.path.expanduser(match[2])
 
 
 def refusal(error: flags.Error, known: flags.FlagValues) -> str:

@@ -19,6 +19,8 @@ MOST_LINES = 1_000_000  # nine hours of video; more would take minutes and gigab
 
 _NUMBER = re.compile(NUMBER, re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,15}")  # far beyond all frames and years
+_FIELD = re.compile(r"\s*[,;]\s*|\s+")
+_ENDING = re.compile(r"\s*[,;]$")
 _SEPARATOR = re.compile(r"[\s,;]+")
 
 
@@ -52,6 +54,38 @@ def lines(path: Path, *, empty: bool = False, most: int = opening.TEXT) -> list[
     if len(found) > MOST_LINES:
         raise InputError(f"{path}: too many lines, at most {MOST_LINES}")
     return found
+
+
+def records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """Return the header of a text file of numbers, and its rows, each with its line's number.
+
+    Separators are commas, semicolons, blanks or tabs, one of which may also end a row. Lines that
+    begin with ``#`` are comments. A first row of names is a header; without one it is empty.
+
+    Args:
+        path: The file.
+
+    Raises:
+        InputError: As for ``lines``.
+    """
+    header: list[str] = []
+    rows: list[tuple[int, list[str]]] = []
+    for number, line in enumerate(lines(path), 1):
+        row = line.strip()
+        if row.startswith("#"):
+            continue
+        parts = _FIELD.split(_ENDING.sub("", row))
+        if not (rows or header) and _named(parts):
+            header = [part.strip("\"'").lower() for part in parts]
+        else:
+            rows.append((number, parts))
+    return header, rows
+
+
+def _named(parts: list[str]) -> bool:
+    """Return whether the fields of a row are names, not numbers."""
+    letters = all(re.match(r"[\"']?[A-Za-z_]", part) for part in parts)
+    return letters and len(parts) > 1 and not all(part.lower() == "nan" for part in parts)
 
 
 def shown(text: str) -> str:

@@ -37,7 +37,7 @@ from hcft_jax.backbones.registry import BACKBONES
 from hcft_jax.util import npz, opening
 from hcft_jax.util.errors import InputError, SettingError
 from hcft_jax.util.text import shown
-from hcft_jax.weights import keras_file, matconvnet, torch_file
+from hcft_jax.weights import keras_file, matconvnet, safetensors_file, torch_file
 
 OXFORD_MEAN = (123.68, 116.779, 103.939)  # RGB, [0, 255]
 TORCHVISION_MEAN = (0.485, 0.456, 0.406)  # RGB, [0, 1]
@@ -63,7 +63,9 @@ class Imported:
 
 
 def sniff(path: Path) -> str:
-    """Return the format of a file by its content: 'npz' (also native), 'keras', 'mat' or 'pth'.
+    """Return the format of a file by its content.
+
+    It is 'npz' (also native), 'keras', 'mat', 'pth' or 'safetensors'.
 
     Raises:
         InputError: The file is missing, a folder, empty, or of no known format.
@@ -89,6 +91,8 @@ def sniff(path: Path) -> str:
         return "mat"
     if head.startswith(b"\x80"):  # PROTO, the first opcode of a pickle
         return "pth"
+    if safetensors_file.is_one(head):
+        return "safetensors"
     if b"ustar" in head:
         raise InputError(
             f"{path}: a tar archive (PyTorch before 0.2?); load and save it again with PyTorch"
@@ -96,7 +100,8 @@ def sniff(path: Path) -> str:
     web = b"<html" in head.lower() or b"<!doctype" in head.lower()
     what = "a web page (a failed download?)" if web else "not a weights file of a known format"
     raise InputError(
-        f"{path}: {what}; expected .npz, MatConvNet .mat, Keras .h5 or PyTorch .pth of {_titles()}"
+        f"{path}: {what}; expected .npz, MatConvNet .mat, Keras .h5, PyTorch .pth or .safetensors "
+        f"of {_titles()}"
     )
 
 
@@ -105,8 +110,9 @@ def read(path: str | Path, preset: str | None = None) -> Imported:
 
     Args:
         path: The file; its format and network are found by content, not by name.
-        preset: One of ``PRESETS``; needed for VGG-19's .pth, where torchvision's training and the
-            one converted from Caffe differ in channel order and scale but not in form.
+        preset: One of ``PRESETS``; needed for VGG-19's .pth or .safetensors, where torchvision's
+            training and the one converted from Caffe differ in channel order and scale but not in
+            form.
 
     Raises:
         InputError: The file is unreadable or foreign, a layer is missing or malformed, or the
@@ -114,8 +120,8 @@ def read(path: str | Path, preset: str | None = None) -> Imported:
     """
     path = Path(path)
     kind = sniff(path)
-    if kind == "pth":
-        return _read_torch(path, preset)
+    if kind in ("pth", "safetensors"):
+        return _read_torch(path, preset, torch_file if kind == "pth" else safetensors_file)
     own, reader = {
         "npz": ("npz", _read_npz),
         "keras": ("keras", _read_keras),
@@ -302,10 +308,19 @@ def _read_matconvnet(path: Path) -> Imported:
     )
 
 
-def _read_torch(path: Path, preset: str | None) -> Imported:
+def _read_torch(path: Path, preset: str | None, reader: Any) -> Imported:
     # not the classifiers, which are many times as large
     parts = {name.partition(".")[0] for b in BACKBONES.values() for name in _torch_tensors(b)}
-    tensors = torch_file.read(path, lambda name: name.partition(".")[0] in parts)
+    found = reader.read(path, lambda name: _unwrapped(name).partition(".")[0] in parts)
+    tensors = {_unwrapped(name): tensor for name, tensor in found.items()}
+    if len(tensors) < len(found):
+        raise InputError(f"{path}: several networks, one within the other; save the one alone")
+    if "features.1.running_mean" in tensors and "features.0.weight" in tensors:
+        count = sum(tensor.ndim == 4 for tensor in tensors.values())
+        raise InputError(
+            f"{path}: VGG-{count + 3} with batch normalisation (vgg{count + 3}_bn), which is "
+            "another network; take VGG-19 without it (torchvision's vgg19)"
+        )
     backbone = _network(path, tensors, _torch_tensors)
     _fitting(path, preset, backbone.torch_presets)
     if preset is None and len(backbone.torch_presets) > 1:
@@ -334,6 +349,16 @@ def _read_torch(path: Path, preset: str | None) -> Imported:
         mean, std, order = 255 * np.array(TORCHVISION_MEAN), 255 * np.array(TORCHVISION_STD), "RGB"
     normalization = _normalization(mean, std, path)
     return _imported(path, backbone, layers, normalization, preset, order)
+
+
+_WRAPPERS = ("module", "_orig_mod", "model", "net", "network", "backbone", "encoder")
+
+
+def _unwrapped(name: str) -> str:
+    """Return a tensor's name without what DataParallel, torch.compile and trainers put before."""
+    while (parts := name.partition("."))[0] in _WRAPPERS and parts[2]:
+        name = parts[2]
+    return name
 
 
 _NORM = ("weight", "bias", "running_mean", "running_var")

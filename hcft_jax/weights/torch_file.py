@@ -40,6 +40,9 @@ _PROTOCOL = 1001
 _SLACK = 64 << 20  # bytes of the tensors, besides a multiple of those of the file
 _RATIO = 4
 
+_STATES = ("state_dict", "model_state_dict", "model_state", "model", "net", "network")
+"""What trainers call the ``state_dict`` in a checkpoint."""
+
 
 def is_zip(path: Path) -> bool:
     """Tell whether a file is a zip archive of ``torch.save``."""
@@ -175,9 +178,11 @@ def _exactly(file: IO[bytes], size: int) -> bytes:
 
 
 def _tensors(root: Any, path: Path, wanted: Callable[[str], bool]) -> dict[str, TorchTensor]:
-    """Return the wanted tensors of a state_dict, or of a checkpoint with a 'state_dict'."""
-    if isinstance(root, dict) and isinstance(root.get("state_dict"), dict):
-        root = root["state_dict"]
+    """Return the wanted tensors of a state_dict, or of a checkpoint that has one."""
+    for name in _STATES:
+        if isinstance(root, dict) and isinstance(root.get(name), dict):
+            root = root[name]
+            break
     if not isinstance(root, dict):
         raise InputError(f"{path}: holds a {type(root).__name__}, not a state_dict of tensors")
     return {

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from hcft_jax.data import orientation, video
+from hcft_jax.data import frames as frames_
+from hcft_jax.data import live, orientation, video
+from hcft_jax.data.moments import Moment, Video
 from hcft_jax.data.sequence import Frame
-from hcft_jax.data.video import Moment
 from hcft_jax.util.errors import InputError, InputWarning
 from tests import films
 
@@ -221,7 +222,7 @@ def test_ahead_hands_on_items_and_then_the_exception() -> None:
         yield 2
         raise InputError("three")
 
-    made = video.ahead(items(), 1)
+    made = frames_.ahead(items(), 1)
     assert [next(made), next(made)] == [1, 2]
     with pytest.raises(InputError, match="three"):
         next(made)
@@ -237,7 +238,7 @@ def test_ahead_stops_when_it_is_closed() -> None:
         finally:
             closed.set()
 
-    made = video.ahead(items())
+    made = frames_.ahead(items())
     next(made)
     made.close()
     assert closed.wait(5)
@@ -250,11 +251,11 @@ def test_a_live_source_drops_frames_and_does_not_lag() -> None:
     def source() -> Iterator[Moment]:
         for number in range(6):
             given[number].wait(5)
-            yield Moment(float(number), np.zeros((1, 1, 3), np.uint8))
+            yield Moment(float(number), np.zeros((1, 1, 3), np.uint8), number + 1)
             taken[number].set()  # the next is asked for: this one has been noted
 
-    opened = video.Video("x", "x", True, None, None, iter(()))
-    latest = video.latest(opened, source())
+    opened = Video("x", "x", True, None, None, iter(()))
+    latest = live.latest(opened, source())
     given[0].set()
     assert next(latest).time == 0
     for event in given[1:4]:  # three come while one is being tracked
@@ -303,7 +304,8 @@ def test_a_stream_without_a_length_is_live(
     parts = {"content": path.read_bytes(), "properly": properly}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("H", (_Slowly,), parts)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with video.opened(f"http://127.0.0.1:{server.server_port}/cam/live.ts?key=1") as opened:
+        url = f"http://127.0.0.1:{server.server_port}/cam/live.ts?key=1"
+        with video.opened(url, reconnect=0) as opened:
             assert (opened.live, opened.name, opened.identity) == (True, "live", None)
             seen = 0
             for moment in opened:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hcft_jax.data.contents import Contents
-from hcft_jax.own_video.tracking import VideoFiles
+from hcft_jax.own_video.video_files import VideoFiles
 from hcft_jax.run.identity import Identity
 from hcft_jax.util.version import METHOD_VERSION
 
@@ -33,7 +33,7 @@ def of(clip: Path, **changes: Any) -> Identity:
 @pytest.fixture
 def done(clip: Path, tmp_path: Path) -> VideoFiles:
     """The files of a clip that was tracked."""
-    files = VideoFiles(tmp_path / "video" / "clip-01234567", ("",), None)
+    files = VideoFiles(tmp_path / "video" / "clip-01234567", ("",))
     files.folder.mkdir(parents=True)
     files.tables[0].touch()
     files.summary.write_text(json.dumps({"identity": of(clip).recorded()}))
@@ -58,6 +58,8 @@ def overwrite(clip: Path) -> None:
         (touch, {"method": METHOD_VERSION + 1}, f"version {METHOD_VERSION} of the method"),
         (touch, {"boxes": (BOX, BOX)}, "another first box"),
         (touch, {"settings": "others"}, "other settings or weights"),
+        (touch, {"part": {"start": "frame 2"}}, "another part of the video"),
+        (touch, {"part": {}}, ""),
     ],
 )
 def test_files_of_another_identity_are_tracked_anew_with_a_note(
@@ -96,7 +98,7 @@ def test_a_copy_of_a_video_finds_its_files(
     shutil.copyfile(clip, copy)
     if not same:
         overwrite(copy)
-    elsewhere = VideoFiles(tmp_path / "video" / "clip-89abcdef", ("",), None)
+    elsewhere = VideoFiles(tmp_path / "video" / "clip-89abcdef", ("",))
     assert elsewhere.found(of(copy)) == (done.folder if same else None)
-    wanted = VideoFiles(elsewhere.folder, ("",), elsewhere.folder / "overlay.mp4")
+    wanted = VideoFiles(elsewhere.folder, ("",), ("overlay",))
     assert wanted.found(of(copy)) is None  # it is not there

@@ -20,12 +20,14 @@ from hcft_jax import main
 from hcft_jax.api import Tracker
 from hcft_jax.backbones import registry
 from hcft_jax.core.config import TrackerConfig
-from hcft_jax.data import datasets, otb, video
+from hcft_jax.data import datasets, live, otb
+from hcft_jax.data.moments import Moment, Video
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
-from hcft_jax.data.video import Moment, Video
 from hcft_jax.experiment import settings
-from hcft_jax.own_video.tracking import OneTarget, SeveralTargets, VideoFiles
+from hcft_jax.own_video.box_files import Start
+from hcft_jax.own_video.followed import OneTarget, SeveralTargets
+from hcft_jax.own_video.video_files import VideoFiles
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import boxes, compilation
 from hcft_jax.weights import lookup
@@ -168,10 +170,11 @@ def test_targets_of_other_sizes_compile_nothing(frames: list[Frame]) -> None:
     tracker = Tracker(config, lookup.random())
 
     def track(box: tuple[float, float, float, float]) -> None:
-        for targets in (OneTarget(tracker, box, False), SeveralTargets(tracker, [box, box[::-1]])):
-            targets.init(frames[0])
-            for frame in frames[1:4]:
-                targets.update(frame)
+        both = [Start(box), Start(box[::-1])]
+        for targets in (OneTarget(tracker, both[0], False), SeveralTargets(tracker, both)):
+            targets.init(frames[0], 1)
+            for number, frame in enumerate(frames[1:4], 2):
+                targets.update(frame, number)
 
     track((30, 28, 24, 24))
     before = compilation.total()
@@ -248,14 +251,14 @@ def test_a_live_source_ends_with_ctrl_c_and_keeps_everything(
 ) -> None:
     def seen() -> Iterator[Moment]:
         for number, frame in enumerate(frames):
-            yield Moment(float(number), frame)
+            yield Moment(float(number), frame, number + 1)
         raise KeyboardInterrupt
 
     def camera(source: str) -> Video:
         return Video(source, "camera-0", True, None, None, seen())
 
-    monkeypatch.setattr(video, "_camera", camera)
-    monkeypatch.setattr(video, "latest", lambda opened, items: items)
+    monkeypatch.setattr(live, "camera", camera)
+    monkeypatch.setattr(live, "latest", lambda opened, items: items)
     done = run("--video=0", f"--box={box}")
     assert done.status == 0
     assert "0 dropped" in done.out
@@ -272,7 +275,7 @@ def test_a_video_of_any_name_has_a_folder_of_its_own(name: str, live: bool, tmp_
     found = []
     for identity in "ab":
         source = Video("x", name, live, None, None if live else identity, iter(()))
-        files = VideoFiles.of(experiment, source, [(1.0, 2.0, 3.0, 4.0)], "digest")
+        files = VideoFiles.of(experiment, source, [Start((1.0, 2.0, 3.0, 4.0))], "digest", {})
         assert not files.exist
         files.folder.mkdir(parents=True, exist_ok=live)
         assert not files.exist

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from hcft_jax.util.entry import refusal
+from hcft_jax.util.entry import at_home, refusal
 
 PROGRAM = """import pathlib, sys
 from absl import flags
@@ -122,3 +122,22 @@ def test_a_flag_that_is_needed_is_named() -> None:
     with pytest.raises(flags.Error) as raised:
         known(["program"])
     assert refusal(raised.value, known) == "--data_dir: must be given"
+
+
+def test_the_folder_of_the_user_is_found_after_an_equals_sign(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    given = [
+        "main",
+        "--data_dir=~/OTB",
+        "--results=~/a,b,~/c",
+        "--x=~",
+        "~/y",
+        "--z=a~/b,~a~b",
+        "~~",
+    ]
+    assert at_home(given) == [
+        *("main", "--data_dir=/home/me/OTB", "--results=/home/me/a,b,/home/me/c", "--x=/home/me"),
+        *("/home/me/y", "--z=a~/b,~a~b"),
+    ]
