@@ -12,6 +12,10 @@ from hcft_jax.util import interrupts
 from hcft_jax.util.version import __version__
 
 if TYPE_CHECKING:
+    from hcft_jax.answers import Result as Result
+    from hcft_jax.answers import Track as Track
+    from hcft_jax.answers import TrackedFrame as TrackedFrame
+    from hcft_jax.answers import TrackError as TrackError
     from hcft_jax.api import Tracker as Tracker
     from hcft_jax.boards import evaluate as evaluate
     from hcft_jax.boards import run_benchmark as run_benchmark
@@ -41,10 +45,6 @@ if TYPE_CHECKING:
     from hcft_jax.experiment.settings import override as override
     from hcft_jax.experiment.sweeps import product as product
     from hcft_jax.experiment.video_settings import OwnVideo as OwnVideo
-    from hcft_jax.run.answers import Result as Result
-    from hcft_jax.run.answers import Track as Track
-    from hcft_jax.run.answers import TrackedFrame as TrackedFrame
-    from hcft_jax.run.answers import TrackError as TrackError
     from hcft_jax.run.batch import LaneTrack as LaneTrack
     from hcft_jax.run.batch import track_many as track_many
     from hcft_jax.run.several import Several as Several
@@ -78,7 +78,7 @@ _HOME = {
     "experiment.settings": ("Experiment", "derive", "load", "override"),
     "experiment.sweeps": ("product",),
     "experiment.video_settings": ("OwnVideo",),
-    "run.answers": ("Result", "Track", "TrackError", "TrackedFrame"),
+    "answers": ("Result", "Track", "TrackError", "TrackedFrame"),
     "run.batch": ("LaneTrack", "track_many"),
     "run.several": ("Several",),
     "run.streaming": ("track_sequence",),

@@ -29,6 +29,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from hcft_jax.answers import Result, Track, TrackedFrame, TrackError, joined, result
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import detection, target, tracker
@@ -38,7 +39,6 @@ from hcft_jax.data.part import Part, of_settings
 from hcft_jax.experiment import settings
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run import single
-from hcft_jax.run.answers import Result, Track, TrackedFrame, TrackError, joined, result
 from hcft_jax.run.images import COLOURS, prepared
 from hcft_jax.util import forked
 from hcft_jax.util.errors import InputError, InputWarning, SettingError

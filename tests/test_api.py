@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import hcft_jax
+from hcft_jax.answers import Track, TrackError
 from hcft_jax.api import Tracker
 from hcft_jax.core import verdict
 from hcft_jax.core.config import TrackerConfig
@@ -22,7 +23,6 @@ from hcft_jax.data import otb
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.experiment.settings import Experiment
-from hcft_jax.run.answers import Track, TrackError
 from hcft_jax.run.streaming import track_sequence
 from hcft_jax.util import compilation
 from hcft_jax.util.errors import InputError, InputWarning

@@ -118,7 +118,7 @@ KERNEL = """
 import sys, nbformat
 from nbclient import NotebookClient
 cells = [
-    "import hcft_jax, ; from tests.test_boards import TINY",
+    "import hcft_jax; from tests.test_boards import TINY",
     f"hcft_jax.run_benchmark(TINY, {sys.argv[1]!r}, output_dir={sys.argv[2]!r})",
 ]
 notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])

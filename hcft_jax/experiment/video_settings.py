@@ -39,7 +39,7 @@ class OwnVideo:
     start: str | None = static(None, "begin at this frame (75, from 1) or time (3.5s, or 1:05)")
     end: str | None = static(None, "end with this frame or time")
     every: int = static(1, "track in every so many frames")
-    max_frames: int | None = static(None, "track in this many frames at most")
+    max_frames: int | None = static(None, "the most frames of each sequence or video")
     backwards: bool = static(False, "track from the end to the start; the box is in the last frame")
     at: str | None = static(
         None, "the box is in this frame, or at this time: track from there to the end and the start"

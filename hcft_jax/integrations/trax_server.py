@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from absl import flags
 
+from hcft_jax.answers import Result
 from hcft_jax.api import Tracker
 from hcft_jax.data.frames import read_image
 from hcft_jax.data.vot import around
 from hcft_jax.integrations import trax_input
-from hcft_jax.run.answers import Result
 from hcft_jax.util import boxes, startup
 from hcft_jax.util.errors import InputError, command
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+from hcft_jax.answers import csv_row
 from hcft_jax.data.moments import Moment
 from hcft_jax.experiment.video_settings import XYXY
 from hcft_jax.own_video.followed import Found, row_of
@@ -164,10 +165,8 @@ class BoxTables:
 
     def _csv(self, row: BoxRow) -> str:
         box = corners(row.box) if self._corners else row.box
-        numbers = ",".join(f"{value:.4f}" for value in box)
-        score = "" if row.score is None else f"{row.score:.4f}"
         gap = f",{row.gap:.3f}" if self._gaps else ""
-        return f"{row.frame},{row.time:.6f},{numbers},{score},{int(row.lost)}{gap}\n"
+        return csv_row(row.frame, row.time, box, row.score, row.lost, gap)
 
     def _finish(self) -> None:
         """Put rows into the order of the frames, and write what is written at once."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hcft_jax import answers
+from hcft_jax.answers import Result
 from hcft_jax.api import Tracker
 from hcft_jax.data.sequence import Frame
 from hcft_jax.own_video.box_files import Start
-from hcft_jax.run import answers
-from hcft_jax.run.answers import Result
 from hcft_jax.run.several import Several
 from hcft_jax.util.errors import InputError, InputWarning
 from hcft_jax.visual.layers_view import LayersView

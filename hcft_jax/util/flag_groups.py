@@ -20,7 +20,7 @@ MEANINGS = {
     "data_dir": "folder of sequences, in any known layout",
     "drawn": "number of drawn sequences",
     "learning_rate": "highest learning rate of the optimiser",
-    "max_frames": "the most frames of each sequence",
+    "max_frames": "the most frames of each sequence or video",
     "most": "photos that are used at most",
     "output": "the file to write",
     "output_dir": "folder to write to",

@@ -69,6 +69,45 @@ def plot_track(
     plots.save(figure, path, dpi=110)
 
 
+def answers(
+    frames: npt.ArrayLike, boxes: npt.ArrayLike, scores: npt.ArrayLike, lost: npt.ArrayLike
+) -> Figure:
+    """Return a figure of a track without truth: the box's centre, its size, and the score.
+
+    Args:
+        frames: The frames' numbers ``[T]``.
+        boxes: x, y, w, h ``[T, 4]`` in pixels.
+        scores: The PSR of each frame ``[T]``; NaN leaves a gap.
+        lost: Whether the target counts as lost ``[T]``; these frames are shaded.
+    """
+    numbers, rows = np.asarray(frames), np.asarray(boxes, np.float64)
+    order = np.argsort(numbers, kind="stable")  # a video may be tracked backwards
+    numbers, rows, gone = numbers[order], rows[order], np.asarray(lost)[order]
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    path, *others = figure.subplot_mosaic([["path", "size"], ["path", "score"]]).values()
+    centres = rows[:, :2] + rows[:, 2:] / 2
+    path.plot(*centres.T, linewidth=0.8, color="0.6")
+    points = path.scatter(centres[:, 0], centres[:, 1], c=numbers, s=6)
+    figure.colorbar(points, ax=path, label="Frame")
+    path.set(xlabel="x (px)", ylabel="y (px)", title="Centre of the box", aspect="equal")
+    path.invert_yaxis()
+    path.grid(alpha=0.3)
+    size, score = others
+    size.plot(numbers, rows[:, 2], label="width")
+    size.plot(numbers, rows[:, 3], label="height")
+    size.set(ylabel="Size (px)", ylim=(0, None))
+    size.legend(loc="lower left", fontsize="small")
+    score.plot(numbers, np.asarray(scores, np.float64)[order], linewidth=1.2)
+    score.set(ylabel="Score (PSR)", xlabel="Frame", ylim=(0, None))
+    for axis in others:
+        axis.grid(alpha=0.3)
+        whole = axis.get_xaxis_transform()  # from the bottom to the top
+        axis.fill_between(
+            numbers, 0, 1, where=gone, step="mid", transform=whole, color="tab:red", alpha=0.15
+        )
+    return figure
+
+
 def _curves(
     figure: SubFigure, overlaps: metrics.Floats, errors: metrics.Floats, scores: metrics.Scores
 ) -> None:

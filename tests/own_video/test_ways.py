@@ -14,12 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hcft_jax.answers import Result
 from hcft_jax.data import live
 from hcft_jax.data.moments import Moment, Video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.experiment import settings
 from hcft_jax.own_video import followed, tracking
-from hcft_jax.run.answers import Result
 from hcft_jax.util.errors import InputError, SettingError
 from tests import films
 

@@ -1,13 +1,21 @@
 """The answers of ``hcft_jax.Tracker``: for one frame, for a video, and with an error."""
 
+import base64
+import importlib
+import io
+import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hcft_jax.core import search
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float32]
 
@@ -48,6 +56,55 @@ class Track(NamedTuple):
     times: npt.NDArray[np.float64]
     lost: npt.NDArray[np.bool_]
     frames: npt.NDArray[np.int64]
+
+    @property
+    def columns(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns of ``boxes.csv`` by name: frame, time, x, y, w, h, score, lost."""
+        sides = dict(zip("xywh", self.boxes.T, strict=True))
+        return {"frame": self.frames, "time": self.times, **sides} | {
+            "score": self.scores,
+            "lost": self.lost,
+        }
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the table that a video of one's own gets: ``boxes.csv``, one row per frame.
+
+        Args:
+            path: The file.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        rows = map(csv_row, self.frames, self.times, self.boxes, self.scores, self.lost)
+        content = ",".join(self.columns) + "\n" + "".join(rows)
+        with replacing(os.fspath(path)) as temporary:
+            temporary.write_text(content, encoding="utf-8", newline="\n")
+
+    def to_pandas(self) -> Any:
+        """Return a ``pandas.DataFrame`` with a row per frame and the columns of ``boxes.csv``.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return importlib.import_module("pandas").DataFrame(self.columns)
+
+    def plot(self) -> "Figure":
+        """Return a figure of the path of the box, its size and the score; lost frames are shaded.
+
+        A notebook shows it; ``figure.savefig("track.png")`` writes it.
+        """
+        from hcft_jax.visual import track_plot  # Matplotlib takes a second
+
+        return track_plot.answers(self.frames, self.boxes, self.scores, self.lost)
+
+    def _repr_html_(self) -> str:
+        """Return a line about the track and its figure, for a notebook."""
+        picture = io.BytesIO()
+        self.plot().savefig(picture, format="png", dpi=80)
+        shown = base64.b64encode(picture.getvalue()).decode()
+        count = len(self.boxes)
+        line = f"{count} frame{'' if count == 1 else 's'}, lost in {int(self.lost.sum())}"
+        return f'<p>{line}</p><img alt="{line}" src="data:image/png;base64,{shown}">'
 
 
 class TrackedFrame(NamedTuple):
@@ -103,3 +160,21 @@ def joined(results: Sequence[TrackedFrame]) -> Track:
         np.array([one.lost for one in results], np.bool_),
         np.array([one.frame for one in results], np.int64),
     )
+
+
+def csv_row(
+    frame: int, time: float, box: Sequence[float], score: float | None, lost: bool, more: str = ""
+) -> str:
+    """Return a line of ``boxes.csv``.
+
+    Args:
+        frame: The frame's number, from 1.
+        time: Its seconds, or NaN.
+        box: Four numbers in pixels.
+        score: The PSR; None or NaN leave the cell empty.
+        lost: Whether the target is.
+        more: Further cells, each after a comma.
+    """
+    numbers = ",".join(f"{value:.4f}" for value in box)
+    shown = "" if score is None or np.isnan(score) else f"{score:.4f}"
+    return f"{frame},{time:.6f},{numbers},{shown},{int(lost)}{more}\n"
