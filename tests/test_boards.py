@@ -125,6 +125,7 @@ notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for c
 NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
 (shown,) = [o for o in notebook.cells[1].outputs if o.output_type == "execute_result"]
 print(shown.data["text/html"])
+print({kind for o in notebook.cells[1].outputs if "data" in o for kind in o.data})
 """
 
 
@@ -134,3 +135,4 @@ def test_a_notebook_runs_a_benchmark_and_shows_its_table(data: Path, tmp_path: P
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=root)
     assert done.returncode == 0, done.stderr[-3000:]
     assert "<td>synthetic-1</td>" in done.stdout
+    assert "application/vnd.jupyter.widget-view+json" in done.stdout  # its progress

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from absl import flags
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params

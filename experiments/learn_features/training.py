@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import optax
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.util.errors import InputError
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.data.sequence import Sequence as Video
 from hcft_jax.util import files

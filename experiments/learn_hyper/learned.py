@@ -16,7 +16,7 @@ import numpy as np
 import optax
 from absl import flags
 from matplotlib.figure import Figure
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.backbones import registry
 from hcft_jax.core.config import TrackerConfig

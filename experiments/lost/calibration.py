@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from absl import flags
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.data import datasets
 from hcft_jax.data.sequence import Frame, FrameSource, Sequence

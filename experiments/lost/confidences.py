@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 from absl import flags
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.core import detection, long_term, tracker

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from absl import flags
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.data import datasets
 from hcft_jax.evaluation import bootstrap

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.benchmark.execute import Parameters, obtain
 from hcft_jax.benchmark.plan import Planned

@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.benchmark.tasks import UNRECORDED, Task
 from hcft_jax.evaluation import metrics, protocols, results

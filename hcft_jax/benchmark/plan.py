@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import baselines

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn, Self
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.benchmark.tasks import Task
 from hcft_jax.util import interrupts

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.api import Tracker
 from hcft_jax.core import long_term, verdict

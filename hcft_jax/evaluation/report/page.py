@@ -9,7 +9,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.evaluation.report.content import content
 from hcft_jax.evaluation.report.encoding import as_json
