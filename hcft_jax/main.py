@@ -16,12 +16,24 @@ from absl import flags
 
 from hcft_jax.experiment import options
 from hcft_jax.util import entry, startup
+from hcft_jax.util.errors import InputError, report
 
 
 def main(argv: list[str], given: flags.FlagValues = flags.FLAGS) -> int:
-    """Run the experiment that the flags describe; return the exit status."""
+    """Run the experiment that the flags describe; return the exit status.
+
+    Args:
+        argv: What the parsed flags have left over, after the program's name. In Python and in
+            notebooks, where nobody has parsed any, it may have the flags.
+        given: The flags.
+    """
     from hcft_jax import job
 
+    if given is flags.FLAGS and not given.is_parsed():
+        try:
+            argv, given = entry.parsed(argv, define_flags)
+        except InputError as error:
+            return report(error)
     return job.main(argv, given)
 
 

@@ -141,6 +141,26 @@ def _secure(name: str, number: int) -> _Outlet | None:
     return outlet
 
 
+def parsed(
+    arguments: Sequence[str], define: Callable[[flags.FlagValues], None]
+) -> tuple[list[str], flags.FlagValues]:
+    """Parse the flags of a command that is called from Python; return what is left over, and them.
+
+    Args:
+        arguments: The program's name and the words after it; nothing is no word.
+        define: Defines the command's flags.
+
+    Raises:
+        InputError: A flag is unknown or has no possible value.
+    """
+    values = flags.FlagValues()
+    define(values)
+    try:
+        return list(values(at_home(arguments or ["hcft"]))), values
+    except flags.Error as error:
+        raise InputError(refusal(error, values)) from error
+
+
 def _parsed(arguments: Sequence[str]) -> list[str]:
     """Parse the flags, or exit with one line in the words of this program."""
     try:
