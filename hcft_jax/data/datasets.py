@@ -31,8 +31,9 @@ def recognise(root: Path) -> str:
         InputError: The folder is none of them, or could be several.
     """
     found = [name for name, of in DATASETS.items() if name != _LAST and of.recognise(root)]
-    inside = files.is_dir(root / "img")  # a sequence of OTB itself: a usual mistake, see ``find``
-    if not found and not (inside and any(root.glob("groundtruth_rect*.txt"))):
+    found = found or [name for name, of in DATASETS.items() if of.itself(root)]
+    inside = files.is_dir(root / "img")  # a sequence of OTB without its ground truth, see ``find``
+    if not found and not inside:
         found = [_LAST] if DATASETS[_LAST].recognise(root) else []
     if len(found) == 1:
         return found[0]
@@ -50,7 +51,7 @@ def find(
     """Return the targets of a data set, in natural order, without reading any.
 
     Args:
-        root: Its folder.
+        root: Its folder; or that of one of its sequences.
         dataset: One of ``DATASETS``, or ``AUTO``: what the folder looks like.
         names: The wanted targets or groups (a video, class or subset), in any spelling. None: all.
 
@@ -61,6 +62,7 @@ def find(
     root = Path(root)
     if not files.is_dir(root):
         raise InputError(f"{root}: no such folder")
+    root = layout.unnested(root)
     try:
         next(root.iterdir(), None)
     except OSError as error:
@@ -68,11 +70,15 @@ def find(
     name = recognise(root) if dataset == AUTO else dataset
     if name not in DATASETS:
         raise SettingError("dataset", f"no {name!r}; there are {', '.join((AUTO, *DATASETS))}")
-    targets = list(DATASETS[name].targets(root))
+    layout_ = DATASETS[name]
+    if layout_.itself(root):
+        targets = list(layout_.of_itself(root.resolve()))  # which has a name, whatever it is called
+    else:
+        targets = list(layout_.targets(root))
     if not targets:
         itself = files.is_dir(root / "img")
         hint = "; this is a sequence itself, give its parent folder" if itself else ""
-        raise InputError(f"{root}: no sequence of {name} there, {DATASETS[name].layout}{hint}")
+        raise InputError(f"{root}: no sequence of {name} there, {layout_.layout}{hint}")
     return layout.arrange(root, targets, names)
 
 
@@ -87,6 +93,6 @@ def not_read(root: str | Path, targets: Iterable[ListedTarget], dataset: str = A
     Raises:
         InputError: As ``recognise`` does.
     """
-    root = Path(root)
+    root = layout.unnested(Path(root))
     name = recognise(root) if dataset == AUTO else dataset
     return unused.lines(root, DATASETS[name], list(targets))

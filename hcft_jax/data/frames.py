@@ -29,9 +29,12 @@ from hcft_jax.data.sequence import Frame, FrameSource, encoded, read_to
 from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
 
-# Few formats on purpose: Pillow starts Ghostscript for EPS and rotates TIFF by its EXIF tag.
-FORMATS = ("JPEG", "PNG", "BMP")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+# Few formats on purpose: Pillow starts Ghostscript for EPS, for example.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "JPEG2000")
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2"),
+)
 _AHEAD = 8  # items that wait for the consumer of ``ahead``
 MAX_PIXELS = 2**26  # 8192 x 8192; a small file can claim to be far more and exhaust the memory
 MAX_SIDE = 2**16  # pixels, as in JPEG: Pillow takes more memory for a row than for its pixels
@@ -40,11 +43,11 @@ MAX_SCANS = 64  # of a large JPEG file, which is decoded once for each; programs
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
+_TIFF_BITS = 258  # the tag of the bits of each channel
 _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN = b"\xff\xda"
 _LARGE = 2**22  # pixels from which the number of scans matters
-_PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 _COMMON_COLOURS = ("YCbCr", "Gray")  # that all decoders take for the same
 _DECODING_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)
@@ -57,10 +60,10 @@ def read_image(
     bits: Callable[[], int] | None = None,
     upright: bool = False,
 ) -> Frame:
-    """Decode a JPEG, PNG or BMP file to RGB, uint8 ``[H, W, 3]``.
+    """Decode a picture of one of ``FORMATS`` to RGB, uint8 ``[H, W, 3]``.
 
     Grey is repeated, a palette is looked up, alpha is dropped and 16 bits are cut to the upper 8
-    of those that are used.
+    of those that are used. Of several pictures in a file the first one is taken.
 
     Args:
         path: The file.
@@ -87,7 +90,7 @@ def read_image(
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise InputError(_too_large(path, "the image")) from error
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: not a JPEG, PNG or BMP image, or damaged") from error
+        raise InputError(f"{path}: not an image ({', '.join(FORMATS)}), or damaged") from error
     except _DECODING_ERRORS as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
         raise InputError(f"{path}: cannot read the image ({reason})") from error
@@ -103,7 +106,13 @@ def _decoded(
         width, height = image.size
         if not _affordable(content, width, height):
             raise InputError(_too_large(path, f"{width} x {height} pixels"))
-        return _of_16_bits(content, image, path, bits) if _is_deep(content) else _rgb(image)
+        if image.format == "TIFF":  # Pillow would turn it as it is loaded
+            image.getexif().pop(orientation.EXIF_TAG, None)
+        if _is_deep(image, content):
+            return _of_16_bits(content, image, path, bits)
+        if image.mode in ("F", "I"):
+            raise InputError(f"{path}: pixels of 32 bits; save it with 8 or 16")
+        return _rgb(image)
 
 
 def _sound_jpeg(content: bytes, out: Frame | None) -> Frame | None:
@@ -159,15 +168,19 @@ def _too_large(path: Path, what: str) -> str:
     )
 
 
-def _is_deep(content: bytes) -> bool:
-    """Return whether a file is a PNG image of 16 bits per channel."""
-    return content.startswith(_PNG) and content[24:25] == b"\x10"
+def _is_deep(image: Image.Image, content: bytes) -> bool:
+    """Return whether an image has 16 bits per channel."""
+    if image.format == "PNG":
+        return content[24:25] == b"\x10"
+    if image.format == "TIFF":
+        return set(image.tag_v2.get(_TIFF_BITS, ())) == {16}  # type: ignore[attr-defined]
+    return image.mode == "I" or image.mode.startswith("I;16")
 
 
 def _of_16_bits(
     content: bytes, image: Image.Image, path: Path, bits: Callable[[], int] | None
 ) -> Frame:
-    """Return the pixels of a PNG image of 16 bits per channel as 8 bits."""
+    """Return the pixels of an image of 16 bits per channel as 8 bits."""
     deep = _deep_pixels(content, image)
     used = depth.used(deep, str(path)) if bits is None else bits()
     frame = depth.to_8_bits(deep, used)
@@ -175,11 +188,13 @@ def _of_16_bits(
 
 
 def _deep_pixels(content: bytes, image: Image.Image) -> npt.NDArray[np.uint16]:
-    """Return all bits of a PNG image, uint16 ``[H, W, 3]`` or, grey, ``[H, W, 1]``.
+    """Return all bits of an image, uint16 ``[H, W, 3]`` or, grey, ``[H, W, 1]``.
 
     Pillow has only the upper 8 bits of colours, but it refuses what is damaged.
     """
     image.load()
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return np.asarray(image).astype(np.uint16)[..., None]
     import cv2  # only here, and commands that list their flags have no need of it
 
     deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -191,12 +206,12 @@ def _deep_pixels(content: bytes, image: Image.Image) -> npt.NDArray[np.uint16]:
 
 def _bits_of(path: Path) -> int:
     """Return how many of 16 bits a file uses; 16 where it has fewer, or cannot be read."""
-    with contextlib.suppress(Image.DecompressionBombWarning, *_DECODING_ERRORS):
+    bombs = Image.DecompressionBombWarning, Image.DecompressionBombError
+    with contextlib.suppress(*bombs, *_DECODING_ERRORS):
         content = opening.content(path, opening.IMAGE)
-        if _is_deep(content):
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                if _affordable(content, *image.size):
-                    return depth.used(_deep_pixels(content, image), str(path))
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if _is_deep(image, content) and _affordable(content, *image.size):
+                return depth.used(_deep_pixels(content, image), str(path))
     return depth.DEPTHS[-1]
 
 

@@ -61,7 +61,7 @@ def _recognise(root: Path) -> bool:
 def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
         for name in map(str.strip, text.lines(subset / _LIST)):
-            folder = subset / layout.plain_name(name, subset / _LIST)
+            folder = layout.unnested(subset / layout.plain_name(name, subset / _LIST))
             group = subset.name if subset != root else ""
             truth = folder / "groundtruth.txt"
             yield ListedTarget(name, group, truth, folder, functools.partial(load, folder))

@@ -46,22 +46,25 @@ def load(folder: Path) -> Sequence:
 def _folders(root: Path) -> Iterator[Path]:
     for folder in layout.folders(root):
         for place in (folder, *layout.folders(folder)):
-            if is_dir(place / "img") and exists(place / "groundtruth.txt"):
+            if _is_sequence(place):
                 yield place
+
+
+def _is_sequence(folder: Path) -> bool:
+    return is_dir(folder / "img") and exists(folder / "groundtruth.txt")
+
+
+def _of_folder(folder: Path) -> Iterator[ListedTarget]:
+    group, where = folder.name.rpartition("-")[0], folder / "groundtruth.txt"
+    read = functools.partial(load, folder)
+    yield ListedTarget(folder.name, group, where, folder / "img", read)
 
 
 DATASET = Dataset(
     title="LaSOT",
     layout="expected [<class>/]<class>-<n>/img/00000001.jpg ... and groundtruth.txt in it",
     recognise=lambda root: next(_folders(root), None) is not None,
-    targets=lambda root: (
-        ListedTarget(
-            folder.name,
-            folder.name.rpartition("-")[0],
-            folder / "groundtruth.txt",
-            folder / "img",
-            functools.partial(load, folder),
-        )
-        for folder in _folders(root)
-    ),
+    targets=lambda root: (target for folder in _folders(root) for target in _of_folder(folder)),
+    itself=_is_sequence,
+    of_itself=_of_folder,
 )

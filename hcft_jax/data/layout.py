@@ -26,6 +26,7 @@ from hcft_jax.util.errors import InputError
 from hcft_jax.util.names import key, natural, near
 
 _SYSTEMS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "__MACOSX")
+_NESTED = 3  # folders of one name within each other
 LONGEST_NAME = 240  # bytes of a target's name, so that its files have names of at most 255
 
 
@@ -59,6 +60,8 @@ class Dataset:
         targets: Lists the targets below a folder, in any order; ``InputError`` where a list of
             names cannot be read.
         shared: Whether its folder may hold other versions, too, which it does not read.
+        itself: Tells whether a folder is a sequence of this layout, not a folder of them.
+        of_itself: Lists the targets of such a folder.
     """
 
     title: str
@@ -66,6 +69,8 @@ class Dataset:
     recognise: Callable[[Path], bool]
     targets: Callable[[Path], Iterable[ListedTarget]]
     shared: bool = False
+    itself: Callable[[Path], bool] = lambda folder: False
+    of_itself: Callable[[Path], Iterable[ListedTarget]] = lambda folder: ()
 
 
 def arrange(
@@ -116,7 +121,33 @@ def _select(root: Path, targets: list[ListedTarget], name: str) -> set[int]:
 
 
 def folders(root: Path) -> Iterator[Path]:
-    """Yield the folders in a folder, in order; none where it cannot be listed."""
+    """Yield the folders in a folder, in order; none where it cannot be listed.
+
+    One that has nothing but a folder of its own name (``Deer/Deer``, as some programs unpack an
+    archive) stands for that.
+    """
+    yield from (unnested(path) for path in _inside(root))
+
+
+def unnested(folder: Path) -> Path:
+    """Return the folder of the same name that is alone in a folder; else the folder itself.
+
+    Args:
+        folder: It may be so any number of times.
+    """
+    for _ in range(_NESTED):
+        inside = folder / folder.name
+        try:
+            names = {path.name for path in folder.iterdir() if not is_foreign(path.name)}
+        except OSError:
+            return folder
+        if names != {folder.name} or not files.is_dir(inside):
+            return folder
+        folder = inside
+    return folder
+
+
+def _inside(root: Path) -> Iterator[Path]:
     try:
         paths = sorted(root.iterdir())
     except OSError:
@@ -132,6 +163,9 @@ def is_foreign(name: str) -> bool:
 def numbered(folder: Path) -> dict[int, Path]:
     """Return the images whose names are numbers, by number; other files are no frames.
 
+    Where there is none of these, they are the images whose names end in a number after one and the
+    same beginning (``img00001.jpg``): the most frequent one.
+
     Raises:
         InputError: The folder cannot be listed, has no frame, or has two with one number.
     """
@@ -140,27 +174,35 @@ def numbered(folder: Path) -> dict[int, Path]:
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"{folder}: no frames, cannot list the folder ({reason})") from error
-    found: dict[int, Path] = {}
-    others = []
+    kinds: dict[str, list[tuple[int, Path]]] = {}
+    count = 0
     for path in paths:
         if path.suffix.lower() not in SUFFIXES or is_foreign(path.name):
             continue
-        if not re.fullmatch("[0-9]+", path.stem):
-            others.append(path.name)
-            continue
-        number = int(path.stem)
+        count += 1
+        if match := re.fullmatch("(|.*[^0-9])([0-9]{1,15})", path.stem):
+            kinds.setdefault(match[1], []).append((int(match[2]), path))
+    if not kinds:
+        raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
+    kind = "" if "" in kinds else max(kinds, key=lambda name: (len(kinds[name]), name))
+    found: dict[int, Path] = {}
+    for number, path in kinds[kind]:
         if number in found:
             raise InputError(f"{path}: frame {number} is there twice, also as {found[number]}")
         found[number] = path
-    if not found:
-        raise InputError(f"{folder}: no frames, expected 0001.jpg ... (or {', '.join(SUFFIXES)})")
-    if others:
-        _note(f"{folder}: {len(others)} images have no number and are no frames: {min(others)} ...")
+    if count > len(found):
+        taken = set(found.values())
+        others = [p.name for p in paths if p.suffix.lower() in SUFFIXES and p not in taken]
+        first = min(name for name in others if not is_foreign(name))
+        note(
+            f"{folder}: {count - len(found)} images have no number {f'after {kind} ' * bool(kind)}"
+            f"and are no frames: {first} ..."
+        )
     return found
 
 
 @functools.cache
-def _note(line: str) -> None:
+def note(line: str) -> None:
     """Print a line on the terminal, once: several targets may have one folder."""
     tqdm.write(f"note: {line}", file=sys.stderr)
 

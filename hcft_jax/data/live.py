@@ -96,7 +96,7 @@ def stream(
     while opened is not None:
         try:
             with contextlib.closing(opened.file):
-                for frame in opened.file.decode(opened.stream):
+                for frame in _decoded(opened):
                     image = as_seen.image(frame, number + 1)
                     now, number = time.monotonic(), number + 1
                     started = now if number == 1 else started
@@ -115,6 +115,16 @@ def stream(
                 raise InputError(text) from error
         opened, tries = _again(video, again, tries)
     video.broken = reason
+
+
+def _decoded(container: Container) -> Iterator[Any]:
+    """Yield the frames of a stream, also those that its decoder still holds where it breaks off."""
+    try:
+        yield from container.file.decode(container.stream)
+    except (av.error.FFmpegError, OSError):
+        with contextlib.suppress(av.error.FFmpegError, ValueError):
+            yield from container.stream.decode(None)
+        raise
 
 
 def _again(

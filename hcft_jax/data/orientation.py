@@ -17,6 +17,7 @@ Matrix = Sequence[float]  # a, b, c, d: the stored (x, y) is seen at (a x + c y,
 
 EXIF_TAG = 0x0112
 _MARKS = (b"Exif\0\0", b"eXIf")  # before the data in JPEG and PNG
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _MOST = 2**16  # bytes of the data
 EXIF: dict[int, Matrix] = {
     1: (1, 0, 0, 1),
@@ -32,17 +33,32 @@ EXIF: dict[int, Matrix] = {
 
 
 def of_picture(content: bytes) -> Matrix | None:
-    """Return the matrix that a JPEG or PNG file asks for in its EXIF data; None where it does not.
+    """Return the matrix that a picture asks for in its EXIF data; None where it does not.
 
     Pillow has a reader of such data, too, which warns of each fault.
 
     Args:
         content: The whole file.
     """
+    if content[:4] in _ORDERS:  # TIFF, of which EXIF is made
+        return of_exif(content)
+    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
+        return of_exif(_chunk(content, b"EXIF").removeprefix(_MARKS[0]))
     mark = next((mark for mark in _MARKS if mark in content), None)
     if mark is None:
         return None
     return of_exif(content.split(mark, 1)[1][:_MOST])
+
+
+def _chunk(content: bytes, name: bytes) -> bytes:
+    """Return a chunk of a WebP file; nothing where it has none."""
+    at = 12
+    while at + 8 <= len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        if content[at : at + 4] == name:
+            return content[at + 8 : at + 8 + size]
+        at += 8 + size + size % 2
+    return b""
 
 
 def of_exif(data: bytes) -> Matrix | None:
@@ -51,7 +67,7 @@ def of_exif(data: bytes) -> Matrix | None:
     Args:
         data: From its byte order on.
     """
-    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    order = _ORDERS.get(data[:4])
     if order is None:
         return None
     with contextlib.suppress(struct.error):

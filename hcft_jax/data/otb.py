@@ -173,18 +173,26 @@ def _recognise(root: Path) -> bool:
 
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
-    """List every target, also one without frames or ground truth, which ``load`` then reports."""
     for folder in layout.folders(root):
-        try:
-            found = [m for path in folder.iterdir() if (m := _GROUND_TRUTH.fullmatch(path.name))]
-            incomplete = not found and files.is_dir(folder / "img")
-        except OSError:
-            found, incomplete = [], True
-        named = [(m[0], "" if m[1] is None else f"-{int(m[1])}") for m in found]
-        for file, number in [*named, *([("groundtruth_rect.txt", "")] if incomplete else [])]:
-            name, where = f"{folder.name}{number}", folder / file
-            read = functools.partial(load, name, where)
-            yield ListedTarget(name, folder.name, where, folder / "img", read)
+        yield from _of_folder(folder)
+
+
+def _of_folder(folder: Path) -> Iterator[ListedTarget]:
+    """List every target, also one without frames or ground truth, which ``load`` then reports."""
+    try:
+        found = [m for path in folder.iterdir() if (m := _GROUND_TRUTH.fullmatch(path.name))]
+        incomplete = not found and files.is_dir(folder / "img")
+    except OSError:
+        found, incomplete = [], True
+    named = [(m[0], "" if m[1] is None else f"-{int(m[1])}") for m in found]
+    for file, number in [*named, *([("groundtruth_rect.txt", "")] if incomplete else [])]:
+        name, where = f"{folder.name}{number}", folder / file
+        read = functools.partial(load, name, where)
+        yield ListedTarget(name, folder.name, where, folder / "img", read)
+
+
+def _is_sequence(folder: Path) -> bool:
+    return files.is_dir(folder / "img") and any(folder.glob("groundtruth_rect*.txt"))
 
 
 DATASET = Dataset(
@@ -192,4 +200,6 @@ DATASET = Dataset(
     layout="expected <Name>/img/0001.jpg ... and <Name>/groundtruth_rect.txt in it",
     recognise=_recognise,
     targets=_targets,
+    itself=_is_sequence,
+    of_itself=_of_folder,
 )

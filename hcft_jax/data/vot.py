@@ -4,11 +4,16 @@
 
     <root>/list.txt                           the sequences' names
     <root>/<Name>/groundtruth.txt             one region per frame
+    <root>/<Name>/groundtruth_<k>.txt         or one file per object: target <Name>-<k>
     <root>/<Name>/color/00000001.jpg ...      frames; before 2018 without color/
+    <root>/<Name>/sequence                    where other frames are: channels.color=rgb/%08d.jpg
 
 A region is a rectangle ``x,y,w,h``, a polygon ``x1,y1,x2,y2,...``, a mask ``mx,y,w,h,run,...`` (run
 lengths, row by row, zeros first), or one number or NaN: unknown. They are 0-based, as the toolkit
 hands them to trackers.
+
+Of several channels (RGBT, RGBD) the colour is tracked in. An object of several that is not in the
+first frame is tracked from the first one that it is in.
 
 A polygon becomes a box by the toolkit's rule (``Rectangle.convert`` in vot-toolkit's
 ``region/shapes.py``): from its least to its greatest x and y; the size is their difference, with
@@ -17,6 +22,7 @@ the box about its pixels, which end where the last pixel does: the toolkit hands
 trackers that understand it.
 """
 
+import contextlib
 import functools
 import itertools
 import re
@@ -33,6 +39,7 @@ from hcft_jax.util import opening, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import is_dir, is_file
+from hcft_jax.util.names import natural
 
 _LIST = "list.txt"
 _LARGEST = 2**26  # pixels of a mask
@@ -106,23 +113,56 @@ def around_mask(values: Sequence[int]) -> Boxes | None:
     return np.array([x + left, y + top, right - left + 1, bottom - top + 1], np.float64)
 
 
-def load(folder: Path) -> Video:
-    """Read the ground truth of a sequence. Regions at its end may be missing.
+def load(where: Path, name: str) -> Video:
+    """Read the ground truth of a target and list its frames. Regions at its end may be missing.
+
+    Args:
+        where: The ground truth, in the sequence's folder.
+        name: The target's name.
 
     Raises:
         InputError: Frames or ground truth are missing, damaged, or do not fit each other.
     """
+    folder = where.parent
     files, first = layout.all_frames(_frames(folder))
-    where = folder / "groundtruth.txt"
     truth = parse(where)
     missing = max(len(files) - len(truth), 0)  # for the toolkit these are unknown
     truth = np.concatenate([truth, np.full((missing, 4), np.nan)])
-    return layout.sequence(folder.name, files, truth, where, first)
+    there = np.flatnonzero((truth[:, 2:] > 0).all(axis=1))
+    begin = int(there[0]) if len(there) and name != folder.name and len(truth) == len(files) else 0
+    part = type(files)(files.paths[begin:])
+    return layout.sequence(name, part, truth[begin:], where, first + begin)
 
 
 def _frames(folder: Path) -> Path:
+    """Return the folder of the frames: that of the colours, where there are other channels."""
+    if named := _channel(folder):
+        return folder / named
     color = folder / "color"
     return color if is_dir(color) else folder
+
+
+def _channel(folder: Path) -> str:
+    """Return the folder of the colours that the file ``sequence`` names; empty where none is."""
+    path = folder / "sequence"
+    if not is_file(path):
+        return ""
+    channels = {}
+    for line in text.lines(path, empty=True):
+        field, _, value = (part.strip() for part in line.partition("="))
+        if field.startswith("channels."):
+            channels[field.removeprefix("channels.")] = value
+    if not channels:
+        return ""
+    kind = next((name for name in ("color", "rgb", "visible") if name in channels), "")
+    if not kind:
+        raise InputError(f"{path}: no colour among its channels ({', '.join(channels)})")
+    place = Path(channels[kind]).parent
+    if place.is_absolute() or ".." in place.parts:
+        raise InputError(f"{path}: its frames are not in the folder of the sequence")
+    if others := [name for name in channels if name != kind]:
+        layout.note(f"{folder.parent}: the colour is tracked in, not {', '.join(others)}")
+    return str(place)
 
 
 def _recognise(root: Path) -> bool:
@@ -136,9 +176,42 @@ def _recognise(root: Path) -> bool:
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
     for name in map(str.strip, text.lines(root / _LIST)):
-        folder = root / layout.plain_name(name, root / _LIST)
-        truth, read = folder / "groundtruth.txt", functools.partial(load, folder)
-        yield ListedTarget(name, name, truth, _frames(folder), read)
+        yield from of_folder(layout.unnested(root / layout.plain_name(name, root / _LIST)))
+
+
+def of_folder(folder: Path) -> Iterator[ListedTarget]:
+    """Yield the targets of a sequence's folder; one that is not there is reported when it is read.
+
+    Args:
+        folder: Its name is the sequence's.
+    """
+    name, plain = folder.name, folder / "groundtruth.txt"
+    objects = {} if is_file(plain) else _objects(folder)
+    for where, target in objects.items() or [(plain, name)]:
+        read = functools.partial(load, where, target)
+        yield ListedTarget(target, name, where, _frames_or(folder), read)
+
+
+def _objects(folder: Path) -> dict[Path, str]:
+    """Return the ground truth of each of several objects, with the target's name."""
+    found = sorted(folder.glob("groundtruth_*.txt"), key=lambda path: natural(path.name))
+    return {p: f"{folder.name}-{p.stem.removeprefix('groundtruth_')}" for p in found}
+
+
+def _frames_or(folder: Path) -> Path:
+    with contextlib.suppress(InputError):  # which reading the sequence says
+        return _frames(folder)
+    return folder
+
+
+def is_sequence(folder: Path) -> bool:
+    """Return whether a folder is a sequence itself.
+
+    Args:
+        folder: Any one.
+    """
+    regions = is_file(folder / "groundtruth.txt") or bool(_objects(folder))
+    return regions and (is_dir(folder / "color") or is_file(folder / "sequence"))
 
 
 DATASET = Dataset(
@@ -146,4 +219,6 @@ DATASET = Dataset(
     layout="expected list.txt, <Name>/groundtruth.txt and <Name>/color/00000001.jpg ... in it",
     recognise=_recognise,
     targets=_targets,
+    itself=is_sequence,
+    of_itself=of_folder,
 )

@@ -41,13 +41,49 @@ def encoded(image: Image.Image, image_format: str, **how: Any) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp"])
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm", "TIFF"])
 def test_lossless_files_give_their_rgb_pixels(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"a.{suffix}"
     Image.fromarray(COLOURS).save(path)
     frame = read_image(path)
     assert frame.dtype == np.uint8
     np.testing.assert_array_equal(frame, COLOURS)
+
+
+@pytest.mark.parametrize(("suffix", "how"), [("webp", {"lossless": True}), ("jp2", {})])
+def test_other_lossless_files(tmp_path: Path, suffix: str, how: dict[str, Any]) -> None:
+    Image.fromarray(COLOURS).save(tmp_path / f"a.{suffix}", **how)
+    np.testing.assert_array_equal(read_image(tmp_path / f"a.{suffix}"), COLOURS)
+
+
+@pytest.mark.parametrize("suffix", ["tif", "pgm", "ppm", "png"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_16_bits_of_other_files(tmp_path: Path, suffix: str, channels: int) -> None:
+    deep = COLOURS[..., :channels].astype(np.uint16) * 257
+    if (suffix, channels) in (("pgm", 3), ("ppm", 1)):
+        pytest.skip("there is no such file")
+    cv2.imwrite(str(tmp_path / f"a.{suffix}"), deep[..., ::-1])
+    expected = np.broadcast_to(COLOURS[..., :channels], COLOURS.shape)
+    np.testing.assert_array_equal(read_image(tmp_path / f"a.{suffix}"), expected)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_32_bits_are_refused(tmp_path: Path, kind: type) -> None:
+    Image.fromarray(COLOURS[..., 0].astype(kind)).save(tmp_path / "a.tif")
+    with pytest.raises(InputError, match=r"a\.tif: pixels of 32 bits; save it with 8 or 16"):
+        read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("kind", ["TIFF", "WEBP"])
+@pytest.mark.parametrize("number", [1, 3, 6])
+def test_only_ones_own_pictures_are_turned(tmp_path: Path, kind: str, number: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = number
+    how: dict[str, Any] = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(COLOURS).save(tmp_path / "a", kind, exif=exif, **how)
+    np.testing.assert_array_equal(read_image(tmp_path / "a"), COLOURS)
+    seen = {1: COLOURS, 3: COLOURS[::-1, ::-1], 6: COLOURS[::-1].swapaxes(0, 1)}[number]
+    np.testing.assert_array_equal(read_image(tmp_path / "a", upright=True), seen)
 
 
 def test_jpeg_agrees_with_another_decoder(tmp_path: Path) -> None:
@@ -125,9 +161,9 @@ def assert_names(error: pytest.ExceptionInfo[InputError], path: Path, reason: st
     ("content", "reason"),
     [
         (b"", "empty"),
-        (b"<html>404 not found</html>", "not a JPEG, PNG or BMP"),
-        (encoded(Image.fromarray(COLOURS), "TIFF"), "not a JPEG, PNG or BMP"),
-        (encoded(Image.fromarray(COLOURS), "GIF"), "not a JPEG, PNG or BMP"),
+        (b"<html>404 not found</html>", "not an image (JPEG, PNG,"),
+        (encoded(Image.fromarray(COLOURS), "TGA"), "not an image (JPEG, PNG,"),
+        (encoded(Image.fromarray(COLOURS), "GIF"), "not an image (JPEG, PNG,"),
     ],
 )
 def test_a_file_that_is_no_image_is_named(tmp_path: Path, content: bytes, reason: str) -> None:

@@ -94,7 +94,8 @@ def test_a_root_without_sequences_says_what_is_expected(tmp_path: Path) -> None:
         datasets.find(tmp_path, "otb")
 
 
-def test_a_sequence_given_as_root_is_recognised(three: Path) -> None:
+def test_a_sequence_without_truth_given_as_root_is_recognised(three: Path) -> None:
+    (three / "human2" / "groundtruth_rect.txt").unlink()
     with pytest.raises(InputError, match="give its parent folder"):
         datasets.find(three / "human2")
 

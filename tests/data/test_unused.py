@@ -36,8 +36,8 @@ def test_of_a_whole_data_set_nothing_is_unread(name: str, tmp_path: Path) -> Non
 
 def test_folders_that_hold_no_sequence_have_a_line_each(tmp_path: Path) -> None:
     make_otb(tmp_path)
-    frames(tmp_path / "Girl" / "Girl" / "img", range(1, 3), 4)
-    text(tmp_path / "Girl" / "Girl" / "groundtruth_rect.txt", ROWS[:2])
+    frames(tmp_path / "Girl" / "inner" / "img", range(1, 3), 4)
+    text(tmp_path / "Girl" / "inner" / "groundtruth_rect.txt", ROWS[:2])
     frames(tmp_path / "Dog" / "imgs", range(1, 3), 4)
     frames(tmp_path / "Deer" / "old", range(1, 3), 4)
     text(tmp_path / "Boy" / "groundtruth.txt", ROWS)
@@ -55,7 +55,7 @@ def test_folders_that_hold_no_sequence_have_a_line_each(tmp_path: Path) -> None:
         "Deer/groundtruth_old.txt: not read",
         "Deer/old: no sequence is read there, though there is Deer/old/0001.jpg",
         "Dog: no sequence is read there, though there is Dog/imgs/0001.jpg",
-        "Girl: no sequence is read there, though there is Girl/Girl/groundtruth_rect.txt",
+        "Girl: no sequence is read there, though there is Girl/inner/groundtruth_rect.txt",
     ]
 
 
