@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import http.client
 import math
+import os
 import socket
 import threading
 import time
@@ -20,6 +21,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
 
 _ATTEMPTS = 5
@@ -43,7 +45,7 @@ class Check:
         algorithm, _, digits = checksum.rpartition(":")
 
         def passes(path: Path) -> bool:
-            with path.open("rb") as file:
+            with opening.regular(path, opening.DOWNLOAD) as file:
                 return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)
 
         return Check(digits, f"has another checksum than {checksum}", passes)
@@ -87,7 +89,10 @@ def download(
     part = path.with_name(f"{check.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
+        lock = path.with_suffix(".lock")
+        for own in filter(os.path.lexists, (part, lock)):  # a pipe would be waited for
+            opening.regular(own, opening.DOWNLOAD).close()
+        with _locked(lock):
             if path.exists():
                 return
             _complete(url, part, check, description or path.name, most)

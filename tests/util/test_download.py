@@ -9,6 +9,7 @@ import pytest
 
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
+from tests import damage
 from tests.server import Behaviour, serving
 
 
@@ -237,3 +238,14 @@ def test_a_server_that_sends_hardly_anything_is_given_up(
     with pytest.raises(InputError, match=r"data\.bin: given up, the server sent less than"):
         fetch(server, path)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("suffix", [".part", ".lock"])
+def test_a_pipe_in_the_place_of_an_own_file_is_refused(
+    server: Behaviour, path: Path, suffix: str
+) -> None:
+    own = path.with_name(f"{server.digits}.part") if suffix == ".part" else path.with_suffix(suffix)
+    own.parent.mkdir()
+    damage.no_file(own, "pipe")
+    with pytest.raises(InputError, match=rf"\{suffix}: a named pipe"):
+        download.download(server.url, path, server.checksum)
