@@ -135,8 +135,8 @@ def _recognise(root: Path) -> bool:
 
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
-    for name in map(str.strip, text.lines(root / _LIST)):
-        folder = root / layout.plain_name(name, root / _LIST)
+    for name in layout.listed_names(root / _LIST):
+        folder = root / name
         truth, read = folder / "groundtruth.txt", functools.partial(load, folder)
         yield ListedTarget(name, name, truth, _frames(folder), read)
 
