@@ -43,6 +43,7 @@ Made = TypeVar("Made")
 _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN = b"\xff\xda"
+_EXIF = b"Exif\0\0"
 _LARGE = 2**22  # pixels from which the number of scans matters
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
@@ -99,6 +100,8 @@ def _decoded(
     """Return the pixels of a file as they are stored."""
     if content.startswith(_JPEG) and (frame := _sound_jpeg(content, out)) is not None:
         return frame
+    if content.startswith(_JPEG):
+        content = content.replace(_EXIF, bytes(len(_EXIF)))  # Pillow warns of each fault in it
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         if not _affordable(content, width, height):

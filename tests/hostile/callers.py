@@ -210,6 +210,7 @@ def exported() -> Path:
 
 
 def _copied(folder: Path) -> Path:
+    _sound_answer()  # compiled
     return Path(shutil.copytree(exported(), folder / "e"))
 
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,6 +22,7 @@ from tests.hostile.worker import MADE, READY, Outcome
 
 SECONDS = 20.0  # that a case may take
 MEMORY = 2 << 30  # bytes by which a case may make the worker, with its processes, grow
+MODULE = ("-m", "tests.hostile.worker")
 STARTING = 180.0  # seconds
 CASES_EACH = 1500  # of a worker, before a fresh one takes over
 COLUMNS = ("refused", "accepted", "unchecked", "undetectable", "wrong")
@@ -33,6 +35,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
+        self._place = tempfile.mkdtemp(prefix="hostile-")
         self._left = 0
         self._pending = b""
 
@@ -41,8 +44,9 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.end()
+        _remove(Path(self._place))
 
-    def run(self, planned: Planned, folder: Path) -> Outcome:
+    def run(self, planned: Planned, folder: Path, seconds: float = SECONDS) -> Outcome:
         """Have a case opened in a folder; whatever happens is an outcome."""
         if self._left <= 0:
             self.end()
@@ -54,7 +58,7 @@ class Worker:
         question = {**dataclasses.asdict(planned), "folder": str(folder)}
         process.stdin.write(json.dumps(question).encode() + b"\n")
         process.stdin.flush()
-        answer, peak = self._answer()
+        answer, peak = self._answer(seconds)
         if isinstance(answer, str):
             self.end()
             return Outcome("wrong", answer, peak)
@@ -63,7 +67,7 @@ class Worker:
             outcome = Outcome("wrong", f"it took {max(peak, outcome.peak) >> 20} MiB")
         return dataclasses.replace(outcome, peak=max(peak, outcome.peak))
 
-    def _answer(self, seconds: float = SECONDS) -> tuple[Any, int]:
+    def _answer(self, seconds: float) -> tuple[Any, int]:
         """Return what the worker says, else, as a text, why it does not; and how it grew.
 
         The clock runs while the case is opened, not while it is made, nor while the process only
@@ -96,15 +100,15 @@ class Worker:
 
     def _start(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-m", "tests.hostile.worker"],
+            [sys.executable, *MODULE],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL if not os.environ.get("HOSTILE_STDERR") else None,
-            env=surroundings.environment(),
+            env=surroundings.environment() | {"HOSTILE_PLACE": self._place, "TMPDIR": self._place},
             start_new_session=True,
         )
         self._left, self._pending = CASES_EACH, b""
-        answer, _ = self._answer()
+        answer, _ = self._answer(SECONDS)
         if answer != READY:
             raise RuntimeError(f"the worker does not start: {answer}; HOSTILE_STDERR=1 shows why")
 
