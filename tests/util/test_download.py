@@ -1,5 +1,7 @@
+import contextlib
 import hashlib
 import random
+import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -227,6 +229,26 @@ def test_a_redirect_to_http_is_followed_but_not_from_https(server: Behaviour, pa
     request = urllib.request.Request("https://127.0.0.1/x")
     with pytest.raises(InputError, match="no HTTP from HTTPS"):
         download._Redirects().redirect_request(request, None, 302, "", {}, server.url)
+
+
+@pytest.mark.parametrize("answer", [b"\n", b"odd\x1b[2J" * 99, b"HTTP/1.1 404 \x1b[2J\xff\r\n\r\n"])
+def test_what_a_server_says_is_one_short_line(answer: bytes, path: Path) -> None:
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(10_000)
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/data.bin"
+        with pytest.raises(InputError, match=r"data\.bin: ") as error:
+            download.download(url, path, "md5:" + "0" * 32)
+        listening.shutdown(socket.SHUT_RDWR)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 250
 
 
 @pytest.mark.parametrize("what", ["headers", "body", "chunks"])
