@@ -13,7 +13,7 @@ endif
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test test-slow docs format clean
+.PHONY: demo test test-slow test-hostile docs format clean
 
 ## The main job on a drawn sequence: leaves a video, a plot and the scores in demo/.
 demo: $(VENV)/installed
@@ -31,6 +31,11 @@ test: $(VENV)/installed-dev
 ## other people's toolkits.
 test-slow: $(VENV)/installed-slow $(VENV)-vot/installed
 	$(RUN) pytest -m slow
+
+## 5,000 hostile inputs, of every kind for every door; wrong ones are kept in build/hostile
+## (make test-hostile HOSTILE="--cases=500 --seed=7 --doors=images,videos").
+test-hostile: $(VENV)/installed-slow
+	$(RUN) tests.hostile $(HOSTILE)
 
 ## The documentation, in build/docs; a warning is an error.
 docs: $(VENV)/installed-docs

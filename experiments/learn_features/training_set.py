@@ -13,7 +13,7 @@ import numpy.typing as npt
 from tqdm.auto import tqdm
 
 from hcft_jax.data.sequence import Sequence as Video
-from hcft_jax.util import files
+from hcft_jax.util import files, npz, opening
 from hcft_jax.util.errors import InputError
 
 from . import crops
@@ -75,12 +75,15 @@ class Preparation:
 
         Returns:
             Regions ``[N, K, S, S, 3]``.
+
+        Raises:
+            InputError: a file is damaged.
         """
         without, found = self._trainings[training], []
         for path in self._paths():
-            with np.load(path, allow_pickle=False) as kept:
-                own = np.array([str(name) not in without for name in kept["videos"]])
-                found.append(kept["regions"][own])
+            kept = _clips(path)
+            own = np.array([str(name) not in without for name in kept["videos"]], np.bool_)
+            found.append(kept["regions"][own])
         return np.concatenate(found)
 
     def _claim(self) -> None:
@@ -104,3 +107,15 @@ class Preparation:
 
     def _paths(self) -> list[Path]:
         return [self._folder / f"clips-{first:06d}.npz" for first in range(0, self._count, PART)]
+
+
+def _clips(path: Path) -> dict[str, np.ndarray]:
+    try:
+        clips = npz.read(path, opening.RESPONSES, names=("regions", "videos"))
+    except OSError as error:
+        raise npz.damaged(path, error) from error
+    regions, videos = clips["regions"], clips["videos"]
+    fits = regions.ndim == 5 and regions.dtype == np.uint8 and videos.shape == regions.shape[:1]
+    if not fits or videos.dtype.kind != "U":
+        raise InputError(f"{path}: not clips that were made here; remove it")
+    return clips

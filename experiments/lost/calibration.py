@@ -16,7 +16,7 @@ from hcft_jax.evaluation import metrics
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.util import boxes, files
+from hcft_jax.util import boxes, files, npz, opening
 from hcft_jax.util.errors import InputError, command
 from hcft_jax.weights import lookup
 
@@ -65,6 +65,24 @@ def lost(tracked: Floats, truth: Floats) -> tuple[Bools, Bools]:
     centre = tracked[:, :2] + tracked[:, 2:] / 2
     inside = (centre >= truth[:, :2]) & (centre <= truth[:, :2] + truth[:, 2:])
     return np.asarray(~inside.all(axis=1)), known
+
+
+def kept(path: Path) -> tuple[Floats, Floats, Floats]:
+    """Read the tracked and the true boxes ``[T, 4]`` and the PSR ``[T]`` of a run that is there.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    try:
+        run = npz.read(path, opening.RESPONSES, names=("boxes", "truth", "psr"))
+    except OSError as error:
+        raise npz.damaged(path, error) from error
+    tracked, truth, psr = run["boxes"], run["truth"], run["psr"]
+    rows = (psr.size, 4)
+    fits = (tracked.shape, truth.shape, psr.shape) == (rows, rows, rows[:1])
+    if not fits or any(array.dtype.kind != "f" for array in run.values()):
+        raise InputError(f"{path}: not a run that was written here; remove it")
+    return tracked, truth, psr
 
 
 def errors(psr: Floats, is_lost: Bools, threshold: float) -> tuple[float, float]:
@@ -175,10 +193,10 @@ def main(argv: list[str], given: flags.FlagValues) -> int:
                     truth=boxes.to_file(sequence.boxes),
                     psr=np.concatenate([t.psr for t in seen]).astype(np.float64),
                 )
-        with np.load(path) as run:
-            outside, known = lost(run["boxes"], run["truth"])
-            known[0] = False  # the first box is given
-            runs.setdefault(target.name, []).append((run["psr"][known], outside[known]))
+        tracked, truth, psr = kept(path)
+        outside, known = lost(tracked, truth)
+        known[0] = False  # the first box is given
+        runs.setdefault(target.name, []).append((psr[known], outside[known]))
     result = analyse({name: joined(of) for name, of in runs.items()})
     write_json(Path(given.output_dir, f"{experiment.name}.json"), result)
     for name, value in result.items():

@@ -297,6 +297,13 @@ def placed_and_fixed(
     return target, centre((x, y, w, h))
 
 
+def _shown(values: npt.NDArray[np.float64]) -> str:
+    """Return numbers as a message can show them, in one line."""
+    if values.size > 8:
+        return f"an array of shape {values.shape}"
+    return " ".join(np.array2string(values).split())
+
+
 def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float, float, float]:
     """Return the first box (x, y, w, h) as floats if it can be tracked in an image (height, width).
 
@@ -305,9 +312,7 @@ def checked_box(box: npt.ArrayLike, size: tuple[int, int]) -> tuple[float, float
     """
     values = arguments.numbers("first box", box).astype(np.float64)
     if values.shape != (4,) or not np.isfinite(values).all():
-        raise InputError(
-            f"first box: {np.array2string(values, threshold=8)} is not four finite numbers"
-        )
+        raise InputError(f"first box: {_shown(values)} is not four finite numbers")
     x, y, w, h = (float(v) for v in values)
     height, width = size
     shown = f"first box: {w:g} x {h:g} px at ({x:g}, {y:g})"

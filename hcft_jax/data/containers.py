@@ -18,7 +18,7 @@ import av
 import av.error
 import av.logging
 
-from hcft_jax.data import endings
+from hcft_jax.data import endings, structure
 from hcft_jax.util.errors import InputError
 
 TIMEOUT = 10.0  # seconds that a network stream may take to open, or to send more
@@ -211,6 +211,7 @@ class Decoding:
         if self._path is not None:
             with contextlib.suppress(OSError):
                 missing = endings.missing(self._path, self._kind)
+                missing = missing or structure.fault(self._path, self._kind)
         if self._frames:
             announced = str(self._frames)
             if self._packets < self._frames:

@@ -47,6 +47,7 @@ _TIFF_BITS = 258  # the tag of the bits of each channel
 _JPEG = b"\xff\xd8\xff"
 _JPEG_END = b"\xff\xd9"
 _JPEG_SCAN = b"\xff\xda"
+_EXIF = b"Exif\0\0"
 _LARGE = 2**22  # pixels from which the number of scans matters
 _JPEG_COLOURS = ("YCbCr", "Gray", "RGB")
 _COMMON_COLOURS = ("YCbCr", "Gray")  # that all decoders take for the same
@@ -102,6 +103,8 @@ def _decoded(
     """Return the pixels of a file as they are stored."""
     if content.startswith(_JPEG) and (frame := _sound_jpeg(content, out)) is not None:
         return frame
+    if content.startswith(_JPEG):
+        content = content.replace(_EXIF, bytes(len(_EXIF)))  # Pillow warns of each fault in it
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         if not _affordable(content, width, height):

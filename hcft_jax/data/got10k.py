@@ -60,8 +60,8 @@ def _recognise(root: Path) -> bool:
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
     for subset in _subsets(root):
-        for name in map(str.strip, text.lines(subset / _LIST)):
-            folder = layout.unnested(subset / layout.plain_name(name, subset / _LIST))
+        for name in layout.listed_names(subset / _LIST):
+            folder = layout.unnested(subset / name)
             group = subset.name if subset != root else ""
             truth = folder / "groundtruth.txt"
             yield ListedTarget(name, group, truth, folder, functools.partial(load, folder))

@@ -20,13 +20,14 @@ from tqdm.auto import tqdm
 
 from hcft_jax.data.frames import SUFFIXES, ImageFiles
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import files
+from hcft_jax.util import files, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.names import key, natural, near
 
 _SYSTEMS = ("lost+found", "System Volume Information", "$RECYCLE.BIN", "__MACOSX")
 _NESTED = 3  # folders of one name within each other
+MOST_NAMES = 50_000  # of a list; TrackingNet has 30,643 sequences, in folders of 2,511
 LONGEST_NAME = 240  # bytes of a target's name, so that its files have names of at most 255
 
 
@@ -270,6 +271,18 @@ def hidden(boxes: Boxes, absent: npt.NDArray[np.bool_], where: Path) -> Boxes:
     if len(absent) != len(boxes):
         raise InputError(f"{where}: {len(absent)} marks, but {len(boxes)} boxes")
     return np.where(absent[:, None], np.nan, boxes)
+
+
+def listed_names(where: Path) -> list[str]:
+    """Return the names in a list, each of which must be that of a folder beside it.
+
+    Raises:
+        InputError: It cannot be read, has too many names, or one that leads elsewhere.
+    """
+    lines = text.lines(where)
+    if len(lines) > MOST_NAMES:
+        raise InputError(f"{where}: {len(lines)} names are too many, at most {MOST_NAMES}")
+    return [plain_name(line.strip(), where) for line in lines]
 
 
 def plain_name(name: str, where: Path) -> str:

@@ -38,7 +38,8 @@ def load(where: Path, rate: int) -> Sequence:
     truth = parse(where)
     if rate == 30 and abs(len(truth) / len(files) - STEP) < 1:
         truth = truth[::STEP]
-    if abs(len(truth) - len(files)) == 1 < min(len(truth), len(files)):
+    surplus = abs(len(truth) - len(files)) == 1 < min(len(truth), len(files))
+    if surplus and first == 1:  # else it would be a frame at the beginning that is missing
         count = min(len(truth), len(files))
         truth, files = truth[:count], ImageFiles(files.paths[:count])
     return layout.sequence(where.stem, files, truth, where, first)

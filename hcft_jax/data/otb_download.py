@@ -23,13 +23,12 @@ from pathlib import Path
 from absl import flags
 
 from hcft_jax.data import datasets, unpacking
-from hcft_jax.util import download, entry
+from hcft_jax.util import download, entry, opening
 from hcft_jax.util.errors import InputError, SettingError, finish
 from hcft_jax.util.flag_groups import FlagGroup
 from hcft_jax.util.names import key, near
 
 OTB_URL = "http://cvlab.hanyang.ac.kr/tracker_benchmark/seq"
-MOST = 2 << 30  # bytes of a zip file
 PARTS = ".download"  # below the output folder
 
 # fmt: off
@@ -82,7 +81,7 @@ def fetch(name: str, folder: Path, base: str = OTB_URL, title: str | None = None
     archive = parts / f"{name}.zip"
     check = download.Check(archive.name, "is no whole zip file", unpacking.is_whole)
     url = f"{base.rstrip('/')}/{archive.name}"
-    download.download(url, archive, check, description=title or name, most=MOST)
+    download.download(url, archive, check, description=title or name, most=opening.ARCHIVE)
     try:
         with tempfile.TemporaryDirectory(dir=parts, prefix=f"{name}.") as temporary:
             unpacking.unpack(archive, Path(temporary, "all"))

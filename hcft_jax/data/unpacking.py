@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
 
 _BLOCK = 1 << 20
@@ -40,9 +41,9 @@ class Limits:
 def is_whole(path: Path) -> bool:
     """Tell whether a file is a zip archive with its directory, which is at the end."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opening.zipped(path, opening.ARCHIVE) as archive:
             return bool(archive.infolist())
-    except (*_DAMAGE, ValueError):
+    except (*_DAMAGE, ValueError):  # InputError, too: no file, or too large
         return False
 
 
@@ -60,7 +61,7 @@ def unpack(path: Path, folder: Path, limits: Limits | None = None) -> None:
         InputError: The archive is damaged or refused; the message names the entry.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with opening.zipped(path, opening.ARCHIVE) as archive:
             entries = list(_accepted(path, archive, limits or Limits()))
             for info, name in entries:
                 target = folder / name

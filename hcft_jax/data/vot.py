@@ -175,8 +175,8 @@ def _recognise(root: Path) -> bool:
 
 
 def _targets(root: Path) -> Iterator[ListedTarget]:
-    for name in map(str.strip, text.lines(root / _LIST)):
-        yield from of_folder(layout.unnested(root / layout.plain_name(name, root / _LIST)))
+    for name in layout.listed_names(root / _LIST):
+        yield from of_folder(layout.unnested(root / name))
 
 
 def of_folder(folder: Path) -> Iterator[ListedTarget]:

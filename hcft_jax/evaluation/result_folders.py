@@ -149,11 +149,19 @@ def _find(
             wanted = _is_text if protocol == "ope" else is_dir
             paths = sorted(path for path in (folder / protocol).iterdir() if wanted(path))
             yield from _one(name, folder, paths, benchmark, problems, protocol)
-    elif mats:
+    elif mats and (not texts or any(names.split(p.stem, benchmark.spellings) for p in mats)):
         yield from _by_name(folder, mats, benchmark, problems)
+        problems += [
+            Problem(None, None, f"{path}: not used, because there are .mat files beside it")
+            for path in texts
+            if benchmark.name_of(path.stem)
+        ]
     elif any(benchmark.name_of(path.stem) for path in texts) or (texts and not subfolders):
         yield from _one(name, folder, texts, benchmark, problems)
+        problems += [Problem(name, None, _foreign(path)) for path in mats]
     elif depth:
+        above = (folder.resolve(), *folder.resolve().parents)  # a link may lead back
+        subfolders = [path for path in subfolders if path.resolve() not in above]
         data_sets = [path for path in subfolders if _DATA_SET.fullmatch(path.name)]
         for path in data_sets or subfolders:
             try:

@@ -33,6 +33,7 @@ from hcft_jax.util.files import replacing
 from hcft_jax.weights.native import Weights
 
 PLATFORMS = ("cpu", "cuda")
+WEIGHTS = "weights.npz"
 Arrays = dict[str, Any]
 
 
@@ -85,8 +86,10 @@ def write(
     for name, data in files.items():
         with replacing(Path(folder, name)) as temporary:
             temporary.write_bytes(data)
-    with replacing(Path(folder, "weights.npz")) as temporary:
+    with replacing(Path(folder, WEIGHTS)) as temporary:
         np.savez(temporary, **arrays)
+        with temporary.open("rb") as file:
+            manifest["sha256"][WEIGHTS] = hashlib.file_digest(file, "sha256").hexdigest()
     write_json(Path(folder, "manifest.json"), manifest)
     return manifest
 

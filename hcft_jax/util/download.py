@@ -7,6 +7,7 @@ import contextlib
 import hashlib
 import http.client
 import math
+import os
 import socket
 import threading
 import time
@@ -20,7 +21,9 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
+from hcft_jax.util.text import shown
 
 _ATTEMPTS = 5
 _TIMEOUT = 10.0  # seconds to connect, and between two blocks
@@ -43,7 +46,7 @@ class Check:
         algorithm, _, digits = checksum.rpartition(":")
 
         def passes(path: Path) -> bool:
-            with path.open("rb") as file:
+            with opening.regular(path, opening.DOWNLOAD) as file:
                 return hashlib.file_digest(file, algorithm).hexdigest().startswith(digits)
 
         return Check(digits, f"has another checksum than {checksum}", passes)
@@ -87,7 +90,10 @@ def download(
     part = path.with_name(f"{check.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(path.with_suffix(".lock")):
+        lock = path.with_suffix(".lock")
+        for own in filter(os.path.lexists, (part, lock)):  # a pipe would be waited for
+            opening.regular(own, opening.DOWNLOAD).close()
+        with _locked(lock):
             if path.exists():
                 return
             _complete(url, part, check, description or path.name, most)
@@ -219,16 +225,17 @@ def _complete(url: str, part: Path, check: Check, description: str, most: int | 
             if error.code == 416:  # nothing at that offset: the part belongs to another file
                 part.unlink(missing_ok=True)
             elif error.code < 500:
-                raise InputError(f"{url}: HTTP status {error.code} ({error.reason})") from error
+                said = _said(error.reason)
+                raise InputError(f"{url}: HTTP status {error.code} ({said})") from error
             reason = f"HTTP status {error.code}"
         except urllib.error.URLError as error:
             if not attempt:  # not even a connection: no network, most likely
-                raise InputError(f"{url}: cannot connect ({error.reason})") from error
-            reason = str(error.reason)
+                raise InputError(f"{url}: cannot connect ({_said(error.reason)})") from error
+            reason = _said(error.reason)
         except (ValueError, http.client.InvalidURL) as error:
-            raise InputError(f"{url}: not a usable address ({error})") from error
+            raise InputError(f"{url}: not a usable address ({_said(error)})") from error
         except (_Broken, http.client.HTTPException) as error:
-            reason = str(error) or type(error).__name__
+            reason = _said(error) or type(error).__name__
         else:
             if check.passes(part):
                 return
@@ -244,6 +251,11 @@ def _complete(url: str, part: Path, check: Check, description: str, most: int | 
     raise InputError(
         f"{url}: the download failed {_ATTEMPTS} times ({reason}); start it again to resume it"
     )
+
+
+def _said(text: object) -> str:
+    """Return what a server or library says, short and on one line: it may be anything."""
+    return shown(" ".join(str(text).split()))
 
 
 def _receive(

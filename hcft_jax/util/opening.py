@@ -23,6 +23,8 @@ IMAGE = 512 << 20  # 8192 x 8192 px of 16 bits and four channels
 WEIGHTS = 4 << 30  # VGG-19 has 0.6 GB; a checkpoint has its optimiser's state besides
 RESULTS = 256 << 20  # a .mat file of all runs of a tracker on a sequence
 RESPONSES = 2 << 30  # maps of a sequence
+ARCHIVE = 2 << 30  # a sequence of OTB-100; the largest has 0.1 GB
+DOWNLOAD = 8 << 30
 
 _DIRECTORY = 16 << 20  # bytes of an archive's directory, which zipfile reads at once
 _END = struct.Struct("<4s4H2LH")  # of an archive, before its comment
@@ -116,7 +118,7 @@ def zipped(path: Path, most: int) -> Iterator[zipfile.ZipFile]:
     """
     with regular(path, most) as file:
         if _directory(file) > _DIRECTORY:
-            raise InputError(f"{path}: has too many entries for a file of arrays")
+            raise InputError(f"{path}: has too many entries")
         with zipfile.ZipFile(file) as archive:
             yield archive
 

@@ -88,9 +88,11 @@ class BoundedPickle:
         return self._file.read(size)
 
     def readline(self) -> bytes:
-        """Return the rest of the line."""
+        """Return the rest of the line; ValueError: it has an escape, which no name has."""
         line = self._file.readline(self._left)
         self._left -= len(line)
+        if b"\\" in line:  # Python warns of some, in whatever file they are
+            raise ValueError("an escape in a name")
         return line
 
 

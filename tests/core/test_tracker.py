@@ -350,6 +350,8 @@ def test_the_box_keeps_its_size_and_may_sit_on_half_pixels(
         ((10, 10, 1, 30), "too thin to track"),
         ((10, 10, 30, 1), "too thin to track"),
         ((10, 10, np.nan, 20), "four finite numbers"),
+        (np.ones((3, 3, 3)), r"an array of shape \(3, 3, 3\) is not four finite numbers"),
+        (np.ones((2, 2)), r"first box: \[\[1\. 1\.\] \[1\. 1\.\]\] is not four"),
         ((10, 10, 20), "four finite numbers"),
     ],
 )

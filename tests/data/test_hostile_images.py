@@ -95,3 +95,13 @@ def test_a_file_that_is_larger_than_any_image_is_not_read(tmp_path: Path) -> Non
 def test_large_pictures_are_read(tmp_path: Path, width: int, height: int) -> None:
     Image.new("L", (width, height), 70).save(tmp_path / "a.jpg", progressive=True)
     assert read_image(tmp_path / "a.jpg").shape == (height, width, 3)
+
+
+def test_faults_in_exif_data_are_not_said_by_others(tmp_path: Path) -> None:
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\xff\xff\xff\0\0\0\0"
+    content = jpeg()
+    part = b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif
+    path = tmp_path / "0001.jpg"
+    path.write_bytes(content[:2] + part + content[2:-30])  # damaged, so that Pillow decides
+    with pytest.raises(InputError, match=r"0001\.jpg: cannot read the image"):
+        read_image(path)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from hcft_jax.data import datasets, got10k, nfs, uav123, vot
 from hcft_jax.data.datasets import DATASETS, find
+from hcft_jax.data.layout import MOST_NAMES
 from hcft_jax.data.sequence import Sequence
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
@@ -312,6 +313,16 @@ def test_nfs_at_30_hz_may_have_the_rows_of_240(tmp_path: Path, surplus: int) -> 
     np.testing.assert_array_equal(boxes(tmp_path, "cup")[:, 0], [0, 8, 16, 24])
 
 
+def test_a_frame_of_nfs_that_is_missing_at_the_beginning_is_an_error(tmp_path: Path) -> None:
+    make_nfs(tmp_path)
+    folder = tmp_path / "a dog" / "30" / "a dog"
+    (folder / "00004.jpg").unlink()
+    assert len(boxes(tmp_path, "a dog")) == 3  # one surplus row at the end is ignored
+    (folder / "00001.jpg").rename(folder / "00004.jpg")
+    with pytest.raises(InputError, match="4 boxes, but 3 frames"):
+        load(tmp_path, "a dog")
+
+
 def test_both_rates_of_nfs_in_one_folder_must_be_told_apart(tmp_path: Path) -> None:
     make_nfs(tmp_path, 30)
     make_nfs(tmp_path, 240)
@@ -387,6 +398,12 @@ def test_a_list_may_not_lead_out_of_the_folder(tmp_path: Path, content: str) -> 
     text(tmp_path / "list.txt", content)
     assert got10k.DATASET.recognise(tmp_path)
     with pytest.raises(InputError, match="is not the name of a sequence"):
+        find(tmp_path)
+
+
+def test_a_list_has_no_more_names_than_data_sets_have(tmp_path: Path) -> None:
+    text(tmp_path / "list.txt", "GOT-10k_Val_000001\n" * (MOST_NAMES + 1))
+    with pytest.raises(InputError, match=r"list\.txt: 50001 names are too many"):
         find(tmp_path)
 
 

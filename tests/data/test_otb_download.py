@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from hcft_jax.data import datasets, otb_download, unpacking
-from hcft_jax.util import download
+from hcft_jax.util import download, opening
 from hcft_jax.util.errors import InputError
+from tests import damage
 from tests.commands import call
 from tests.server import Behaviour, serving
 
@@ -111,7 +112,7 @@ def test_a_wrong_length_leaves_no_broken_sequence(
 def test_a_server_that_sends_without_end_is_cut_off(
     server: Behaviour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(otb_download, "MOST", 1000)
+    monkeypatch.setattr(opening, "ARCHIVE", 1000)
     with pytest.raises(InputError, match=r"Deer\.zip: \d+ bytes are too many, at most 1000"):
         otb_download.fetch("Deer", tmp_path, server.url)
     server.length = 900
@@ -283,3 +284,10 @@ def test_any_bytes_are_an_archive_or_refused(
             unpacking.unpack(path, folder / str(number))
         except InputError:
             continue
+
+
+def test_an_archive_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    path = damage.no_file(tmp_path / "Deer.zip", "pipe")
+    assert not unpacking.is_whole(path)
+    with pytest.raises(InputError, match=r"Deer\.zip: a named pipe"):
+        unpacking.unpack(path, tmp_path / "to")

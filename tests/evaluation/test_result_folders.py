@@ -267,3 +267,36 @@ def test_boxes_in_no_image_are_the_fault_of_their_file_alone(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         json.dumps(summary.summary(summary.evaluate(read, small)), allow_nan=False)
+
+
+def test_a_mat_file_of_nobody_keeps_no_text_back(
+    everyone: Everyone, small: Benchmark, tmp_path: Path
+) -> None:
+    result_folders.export(everyone, small, "plain", tmp_path)
+    (tmp_path / "my_tracker" / "One_.mat").write_bytes(b"")
+    read = result_folders.load([tmp_path], small)
+    same(read.boxes, everyone)
+    assert [problem.line for problem in read.problems] == [
+        f"{tmp_path}/my_tracker/One_.mat: not used, because its name is no annotated sequence's"
+    ]
+
+
+def test_texts_beside_mat_files_are_said_not_to_be_used(
+    everyone: Everyone, small: Benchmark, tmp_path: Path
+) -> None:
+    result_folders.export(everyone, small, "otb", tmp_path)
+    (tmp_path / "One.txt").write_text("1,2,3,4\n")
+    read = result_folders.load([tmp_path], small)
+    same(read.boxes, everyone)
+    assert [problem.line for problem in read.problems] == [
+        f"{tmp_path}/One.txt: not used, because there are .mat files beside it"
+    ]
+
+
+def test_a_link_that_leads_back_is_not_followed(
+    everyone: Everyone, small: Benchmark, tmp_path: Path
+) -> None:
+    result_folders.export(everyone, small, "plain", tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    read = result_folders.load([tmp_path], small)
+    assert list(read.boxes) == list(everyone)

@@ -14,8 +14,10 @@ from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.sequence import Frame, Sequence
 from hcft_jax.data.synthetic import Synthetic, synthetic
 from hcft_jax.export import exported, programs
+from hcft_jax.export.exported import ExportError
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import lookup
+from tests import damage
 
 SMALL = TrackerConfig(layers=("conv2_2", "conv1_2"), gamma=(1.0, 0.5), input_size=32, eta=0.05)
 
@@ -85,7 +87,7 @@ def test_the_manifest_says_what_it_is(folder: Path) -> None:
     assert manifest["tracker"]["eta"] == 0.05
     assert manifest["weights"]["digest"] == lookup.random().digest
     assert set(manifest["sha256"]) == {
-        "begin.jaxexport", "init.jaxexport", "step.jaxexport", "exported.py"
+        "begin.jaxexport", "init.jaxexport", "step.jaxexport", "exported.py", "weights.npz"
     }  # fmt: skip
 
 
@@ -116,6 +118,69 @@ def test_bad_sizes_and_settings_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="precision: exported programs"):
             programs.write(tmp_path, TrackerConfig(precision=precision), lookup.random(), bucket)
     assert not list(tmp_path.iterdir())
+
+
+def changed(folder: Path, target: Path, **files: Any) -> Path:
+    """A copy of the exported files by links, with some replaced, or absent where None."""
+    target.mkdir()
+    for path in folder.iterdir():
+        if path.name not in files:
+            (target / path.name).symlink_to(path)
+    for name, content in files.items():
+        if content is not None:
+            (target / name).write_bytes(content)
+    return target
+
+
+@pytest.mark.parametrize("kind", damage.NO_FILES)
+@pytest.mark.parametrize("name", ["manifest.json", "init.jaxexport", "weights.npz"])
+def test_what_is_no_file_is_refused_at_once(
+    folder: Path, name: str, kind: str, tmp_path: Path
+) -> None:
+    place = changed(folder, tmp_path / "e", **{name: None})
+    damage.no_file(place / name, kind)
+    with pytest.raises(ExportError, match=f"{name}: not a regular file"):
+        exported.ExportedTracker(place)
+
+
+@pytest.mark.parametrize("name", ["begin.jaxexport", "step.jaxexport", "weights.npz"])
+def test_only_the_files_that_were_written_are_read(folder: Path, name: str, tmp_path: Path) -> None:
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    with pytest.raises(ExportError, match=f"{name}: not the file that the manifest has"):
+        exported.ExportedTracker(changed(folder, tmp_path / "e", **{name: bytes(content)}))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"image": [0, 96]},
+        {"image": [1e99, 96]},
+        {"grid": "21"},
+        {"platforms": 3},
+        {"sha256": {"weights.npz": 3}},
+    ],
+)
+def test_a_manifest_of_other_things_is_refused(
+    folder: Path, change: dict[str, Any], tmp_path: Path
+) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text()) | change
+    files = {"manifest.json": json.dumps(manifest).encode()}
+    with pytest.raises(ExportError, match=r"manifest\.json: not a manifest"):
+        exported.ExportedTracker(changed(folder, tmp_path / "e", **files))
+
+
+def test_an_image_or_box_of_another_kind_is_refused(folder: Path) -> None:
+    tracker = exported.ExportedTracker(folder)
+    image = np.zeros((64, 80, 3), np.uint8)
+    with pytest.raises(ExportError, match="no target yet"):
+        tracker.update(image)
+    for box in ("box", None, (1, 2, 3), (1, 2, np.nan, 4), 10**400):
+        with pytest.raises(ExportError, match="is not four numbers"):
+            tracker.init(image, box)
+    for odd in (None, "image", image.tolist(), image[..., 0], image.astype(np.float32)):
+        with pytest.raises(ExportError, match="not RGB uint8"):
+            tracker.init(odd, (10, 10, 24, 24))
 
 
 def test_the_command_writes_everything(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
+import contextlib
 import hashlib
 import random
+import socket
 import threading
 import urllib.request
 from collections.abc import Iterator
@@ -9,6 +11,7 @@ import pytest
 
 from hcft_jax.util import download
 from hcft_jax.util.errors import InputError
+from tests import damage
 from tests.server import Behaviour, serving
 
 
@@ -228,6 +231,26 @@ def test_a_redirect_to_http_is_followed_but_not_from_https(server: Behaviour, pa
         download._Redirects().redirect_request(request, None, 302, "", {}, server.url)
 
 
+@pytest.mark.parametrize("answer", [b"\n", b"odd\x1b[2J" * 99, b"HTTP/1.1 404 \x1b[2J\xff\r\n\r\n"])
+def test_what_a_server_says_is_one_short_line(answer: bytes, path: Path) -> None:
+    def serve() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(10_000)
+                    connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/data.bin"
+        with pytest.raises(InputError, match=r"data\.bin: ") as error:
+            download.download(url, path, "md5:" + "0" * 32)
+        listening.shutdown(socket.SHUT_RDWR)
+    assert str(error.value).isprintable()
+    assert len(str(error.value)) < 250
+
+
 @pytest.mark.parametrize("what", ["headers", "body", "chunks"])
 def test_a_server_that_sends_hardly_anything_is_given_up(
     server: Behaviour, path: Path, what: str, monkeypatch: pytest.MonkeyPatch
@@ -237,3 +260,14 @@ def test_a_server_that_sends_hardly_anything_is_given_up(
     with pytest.raises(InputError, match=r"data\.bin: given up, the server sent less than"):
         fetch(server, path)
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("suffix", [".part", ".lock"])
+def test_a_pipe_in_the_place_of_an_own_file_is_refused(
+    server: Behaviour, path: Path, suffix: str
+) -> None:
+    own = path.with_name(f"{server.digits}.part") if suffix == ".part" else path.with_suffix(suffix)
+    own.parent.mkdir()
+    damage.no_file(own, "pipe")
+    with pytest.raises(InputError, match=rf"\{suffix}: a named pipe"):
+        download.download(server.url, path, server.checksum)

@@ -329,6 +329,13 @@ def test_a_storage_that_is_too_large_for_its_file_is_refused(tmp_path: Path) -> 
         torch_file.read(path)
 
 
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_an_escape_in_a_name_is_an_error(tmp_path: Path, container: str) -> None:
+    path = write(tmp_path / "x.pth", b"\x80\x02S'a\\Z'\n.", container)
+    with pytest.raises(InputError, match="an escape in a name"):
+        torch_file.read(path)
+
+
 @pytest.mark.parametrize("byteorder", [b"", b"middle", b"little\n"])
 def test_another_byte_order_is_an_error(tmp_path: Path, byteorder: bytes) -> None:
     path = write_tensor(tmp_path / "x.pth", tensor_pickle((4,), (1,)), byteorder.decode())

@@ -52,3 +52,15 @@ def test_material_of_other_settings_is_refused(tmp_path: Path) -> None:
     preparation(tmp_path).make()
     with pytest.raises(InputError, match=r"material\.json: made with other settings"):
         preparation(tmp_path, seed=1).make()
+
+
+def test_damaged_clips_are_named(tmp_path: Path) -> None:
+    preparation(tmp_path).make()
+    path = tmp_path / "clips-000005.npz"
+    for content in (b"PK", path.read_bytes()[:-40]):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=r"clips-000005\.npz: truncated or damaged"):
+            preparation(tmp_path).of(0)
+    np.savez(path, regions=np.zeros(3), videos=np.zeros(3))
+    with pytest.raises(InputError, match=r"clips-000005\.npz: not clips"):
+        preparation(tmp_path).of(0)

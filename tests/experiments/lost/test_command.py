@@ -1,5 +1,7 @@
 """The calibration: its threshold, its errors, and what counts as lost."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import example, given
@@ -66,3 +68,17 @@ def test_frames_are_left_out_and_boxes_with_them() -> None:
     np.testing.assert_array_equal(part.frames.read(2), whole.frames.read(6))
     np.testing.assert_array_equal(part.boxes[2], whole.boxes[6])
     assert len(calibration.every(whole, 1, 5)) == 5
+
+
+def test_a_damaged_run_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "Deer-every1.npz"
+    rows, psr = np.zeros((3, 4)), np.zeros(3)
+    np.savez(path, boxes=rows, truth=rows, psr=psr)
+    for found, put in zip(calibration.kept(path), (rows, rows, psr), strict=True):
+        np.testing.assert_array_equal(found, put)
+    np.savez(path, boxes=rows, truth=rows[:2], psr=psr)
+    with pytest.raises(InputError, match=r"Deer-every1\.npz: not a run"):
+        calibration.kept(path)
+    path.write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"Deer-every1\.npz: truncated or damaged"):
+        calibration.kept(path)

@@ -1,0 +1,1 @@
+"""Hostile and unlucky inputs by kind, for every door of the program: see ``__main__``."""
