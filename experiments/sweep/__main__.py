@@ -23,7 +23,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,8 +73,8 @@ def run(given: flags.FlagValues) -> int:
             save(outcome)  # an output folder that cannot be written to shows before the first frame
         try:
             if todo:
-                with Line(sweep.name, todo) as line:
-                    for done in work(planned, todo, line):
+                with Line(sweep.name, todo) as line, closing(work(planned, todo, line)) as doing:
+                    for done in doing:
                         planned.settle(done)
             process.wait("tracked")
         finally:  # after Ctrl-C too; other processes may have done something as well
@@ -120,7 +121,7 @@ def _started(given: flags.FlagValues, sweep: Sweep) -> tuple[Process, tuple[int,
 @contextlib.contextmanager
 def _engine(
     given: flags.FlagValues,
-) -> Iterator[Callable[[Planned, list[Task], Line], Iterator[Done]]]:
+) -> Iterator[Callable[[Planned, list[Task], Line], Generator[Done]]]:
     """Give what does the work: ``execute.work``, or a cluster's."""
     if given.engine == "local":
         yield execute.work

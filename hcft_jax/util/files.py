@@ -119,6 +119,22 @@ def _here() -> str:
     return hashlib.blake2b(text.encode(errors="replace"), digest_size=4).hexdigest()
 
 
+def discard(path: str | Path, top: str | Path) -> None:
+    """Remove a file, where there is one, and the folders around it that are empty then.
+
+    Args:
+        path: The file. What cannot be removed stays.
+        top: A folder around it, which stays.
+    """
+    path = Path(path)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == Path(top):
+                break
+            folder.rmdir()
+
+
 def exists(path: str | Path) -> bool:
     """Return whether there is such a file or folder; False also for a name that none can have.
 

@@ -134,3 +134,16 @@ def test_what_cannot_be_there_is_not_there(tmp_path: Path, name: str) -> None:
     assert (files.exists(path), files.is_file(path), files.is_dir(path)) == (False, False, False)
     assert files.is_file(tmp_path / "a.txt")
     assert files.is_dir(tmp_path)
+
+
+def test_what_is_discarded_takes_empty_folders_with_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "a" / "b" / "1.txt", tmp_path / "a" / "2.txt"
+    one.parent.mkdir(parents=True)
+    one.touch()
+    other.touch()
+    files.discard(one, tmp_path)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["2.txt"]
+    files.discard(one, tmp_path)
+    files.discard(other, tmp_path)
+    assert tmp_path.is_dir()
+    assert not list(tmp_path.iterdir())
