@@ -13,7 +13,7 @@ endif
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test test-slow docs format clean
+.PHONY: demo test test-slow test-kills docs format clean
 
 ## The main job on a drawn sequence: leaves a video, a plot and the scores in demo/.
 demo: $(VENV)/installed
@@ -31,6 +31,10 @@ test: $(VENV)/installed-dev
 ## other people's toolkits.
 test-slow: $(VENV)/installed-slow $(VENV)-vot/installed
 	$(RUN) pytest -m slow
+
+## Every kind of command ended at random moments and given again: about 40 minutes; a table.
+test-kills: $(VENV)/installed-slow
+	$(RUN) tests.kills
 
 ## The documentation, in build/docs; a warning is an error.
 docs: $(VENV)/installed-docs

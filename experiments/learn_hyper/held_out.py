@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from contextlib import closing
 
 from hcft_jax.benchmark import execute, plan
+from hcft_jax.benchmark.outcome import save
 from hcft_jax.benchmark.progress import Line
 from hcft_jax.evaluation.comparison import Comparison
 from hcft_jax.evaluation.metrics import Scores
@@ -33,6 +34,9 @@ def track(settings: Mapping[str, Experiment], weights: Weights) -> tuple[Scored,
         with Line("held out", todo) as line, closing(execute.work(planned, todo, line)) as work:
             for done in work:
                 planned.settle(done)
+    if not planned.confirm(todo):
+        for outcome in planned.outcomes:
+            save(outcome)
     scored: Scored = {}
     failed: dict[str, str] = {}
     for name, outcome in zip(settings, planned.outcomes, strict=True):

@@ -46,7 +46,7 @@ from hcft_jax.run.identity import Identity
 from hcft_jax.run.several import Several
 from hcft_jax.util import boxes, interrupts
 from hcft_jax.util.errors import InputError, InputWarning, SettingError
-from hcft_jax.util.files import exists, reclaim, replacing
+from hcft_jax.util.files import exists, lines, reclaim
 from hcft_jax.util.names import fitting
 from hcft_jax.visual import overlay
 from hcft_jax.visual.film import Film, codec
@@ -263,9 +263,7 @@ class VideoFiles:
         with contextlib.ExitStack() as stack:
             tables: list[IO[str]] = []
             for path in self.tables:
-                temporary = stack.enter_context(replacing(path, self.partial / path.name))
-                file = stack.enter_context(temporary.open("w", encoding="utf-8", newline="\n"))
-                tables.append(file)
+                tables.append(stack.enter_context(lines(path, self.partial / path.name)))
             film = None
             if self.overlay:
                 film = Film(self.overlay, partial=self.partial / self.overlay.name)

@@ -209,7 +209,7 @@ class _Chain:
             if path in now:
                 if now[path] != stamp:
                     return f"made again: {name}"
-            elif not contents.is_checkpoint(path):  # only the newest ones are kept
+            elif not contents.is_checkpoint(path):  # there is a newer one
                 return f"lost: {name}"
         return ""
 

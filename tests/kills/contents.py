@@ -5,9 +5,9 @@ All files are compared byte for byte, but for these, which say when or how fast:
 * in ``speed/*.json``, ``summary.json`` and a sweep's ``.json``: ``seconds``, ``compile_seconds``
   and ``fps``;
 * in ``learned.json`` and beside learned weights: ``date``;
-* ``logs/`` of a training (TensorBoard's): each start has a file of its own, named by its time;
+* in ``logs/`` of a training (TensorBoard's): ``wall_time``;
 * ``checkpoints/`` of a training (Orbax's): their files have random names and times, so that the
-  arrays in them are compared.
+  arrays in them are compared; of the newest one, for which the others are kept.
 """
 
 import hashlib
@@ -35,14 +35,14 @@ Stamp = tuple[int, int, str]  # inode, time of writing, digest
 
 
 def _walk(folder: Path) -> Iterator[Path]:
-    """Yield the files and folders below a folder, without logs and what is in a checkpoint."""
+    """Yield the files and folders below a folder, without what is in a checkpoint."""
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except FileNotFoundError:
         return
     for entry in entries:
         path = Path(entry.path)
-        if entry.name == LOGS and entry.is_dir():
+        if is_checkpoint(path) and path != newest(path.parent):
             continue
         yield path
         if entry.is_dir() and not is_checkpoint(path):
@@ -52,6 +52,12 @@ def _walk(folder: Path) -> Iterator[Path]:
 def is_checkpoint(path: Path) -> bool:
     """Tell whether it is the folder of one checkpoint."""
     return path.parent.name == CHECKPOINTS and path.name.isdecimal()
+
+
+def newest(checkpoints: Path) -> Path | None:
+    """Return the newest checkpoint of a folder."""
+    found = [path for path in checkpoints.iterdir() if is_checkpoint(path)]
+    return max(found, key=lambda path: int(path.name), default=None)
 
 
 def files(folder: Path) -> list[Path]:
@@ -82,6 +88,8 @@ def compared(folder: Path, trial: Path) -> dict[str, str]:
     found = {}
     for path in files(folder):
         content = _checkpoint(path) if path.is_dir() else path.read_bytes()
+        if path.parent.name == LOGS:
+            content = "\n".join(_logged(path)).encode()
         if path.suffix == ".json":
             plain = _timeless(json.loads(content.replace(str(trial).encode(), b"TRIAL")))
             content = json.dumps(plain, sort_keys=True).encode()
@@ -114,6 +122,8 @@ def _read(path: Path) -> None:
         _checkpoint(path)
     elif path.suffix == ".lock":
         return
+    elif path.parent.name == LOGS:
+        _logged(path)
     elif not path.stat().st_size:
         raise ValueError("it is empty")
     elif path.suffix == ".json":
@@ -166,6 +176,22 @@ def _checkpoint(path: Path) -> bytes:
 
     add("", tree)
     return state.digest()
+
+
+def _logged(path: Path) -> list[str]:
+    """Return the events of a file of TensorBoard's, without their times."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    content, found = path.read_bytes(), []
+    while content:
+        size = int.from_bytes(content[:8], "little")
+        event = Event.FromString(content[12 : 12 + size])
+        event.ClearField("wall_time")
+        found.append(str(event))
+        if len(content) < 16 + size:
+            raise ValueError("it ends too early")
+        content = content[16 + size :]
+    return found
 
 
 def finished(folder: Path) -> dict[Path, Stamp]:
