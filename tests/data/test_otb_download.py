@@ -14,7 +14,7 @@ from PIL import Image
 
 from hcft_jax.data import datasets, otb_download, unpacking
 from hcft_jax.util import download
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, StorageError
 from tests.server import Behaviour, serving
 
 Entries = dict[str, bytes | str]
@@ -281,3 +281,33 @@ def test_any_bytes_are_an_archive_or_refused(
             unpacking.unpack(path, folder / str(number))
         except InputError:
             continue
+
+
+def test_what_a_kill_has_left_beside_a_finished_sequence_is_removed(
+    server: Behaviour, tmp_path: Path
+) -> None:
+    assert run(server, tmp_path, "Deer") == 0
+    (tmp_path / ".download" / "Deer.unpacked" / "all").mkdir(parents=True)
+    for name in ("Deer.zip", "Deer.zip.part", "Deer.lock", "Girl.zip.part"):
+        (tmp_path / ".download" / name).write_bytes(b"left")
+    assert run(server, tmp_path, "Deer") == 0
+    assert [path.name for path in (tmp_path / ".download").iterdir()] == ["Girl.zip.part"]
+
+
+def test_a_full_disk_ends_the_downloads_and_keeps_the_archive(
+    server: Behaviour,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def unpack(*_: object) -> None:
+        raise StorageError("a.zip: cannot be unpacked (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "unpack", unpack)
+        assert run(server, tmp_path, "Deer", "Girl") == 2
+    assert len([line for line in capsys.readouterr().err.splitlines() if "error: " in line]) == 1
+    assert everything(tmp_path) == {".download/Deer.zip"}
+    requests = len(server.requests)
+    assert run(server, tmp_path, "Deer") == 0
+    assert len(server.requests) == requests
