@@ -16,6 +16,7 @@ import numpy as np
 import optax
 from tqdm import tqdm
 
+from hcft_jax.util import interrupts
 from hcft_jax.util.errors import InputError, StorageError, of_storage
 from hcft_jax.util.files import locked, replacing
 
@@ -89,11 +90,13 @@ def run(
         stack.enter_context(locked(folder / "training.lock", waiting))
         for unfinished in place.glob("*.orbax-checkpoint-tmp*"):  # of one that was killed
             shutil.rmtree(unfinished, ignore_errors=True)
-        manager = stack.enter_context(ocp.CheckpointManager(place, options=options))
+        with interrupts.deferred():
+            manager = stack.enter_context(ocp.CheckpointManager(place, options=options))
         if (latest := manager.latest_step()) is not None:
             like = jax.tree.map(np.asarray, now._asdict())
             try:
-                kept = manager.restore(latest, args=ocp.args.StandardRestore(like))
+                with interrupts.deferred():
+                    kept = manager.restore(latest, args=ocp.args.StandardRestore(like))
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     f"{folder}: its checkpoints are of another training; give another --output_dir"
@@ -118,7 +121,8 @@ def run(
                 logs.save(index + 1)
                 made = Trained(params, state, index + 1)._asdict()
                 try:
-                    manager.save(index + 1, args=ocp.args.StandardSave(made))
+                    with interrupts.deferred():  # Orbax's threads would go on without it
+                        manager.save(index + 1, args=ocp.args.StandardSave(made))
                 except (OSError, ValueError) as error:
                     raise _unsaved(place, error) from error
     return params

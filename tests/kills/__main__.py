@@ -74,6 +74,7 @@ class Trials:
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "RAY_TMPDIR": str(work / "ray"),
+            "RAY_worker_register_timeout_seconds": "600",  # other work may be going on
         }
         self._started = time.monotonic()
         self.skipped: dict[str, str] = {}  # why, by job or ending

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -124,11 +125,17 @@ def complaint(ending: Ending, status: int | None, said: str, log: Path) -> str:
         return f"it hangs ({log})"
     if status and status not in ending.statuses:
         return f"its status is {status} ({log})"
-    if "Traceback" in said and "hcft_jax" in said:  # else Python itself had not started yet
+    if "Traceback" in said and not _before_us(said):
         return f"it prints a traceback ({log})"
     if ending in (FULL, DELETED) and status and "error: " not in said:
         return f"it does not say what is wrong ({log})"
     return ""
+
+
+def _before_us(said: str) -> bool:
+    """Tell whether a traceback is Python's own, which had not come to the program yet."""
+    files = re.findall(r'File "([^"]*)"', said)
+    return all(name.startswith("<frozen") or "/site.py" in name for name in files)
 
 
 def drawn(ending: Ending, rng: random.Random, draw: Callable[[], Moment], size: int) -> Moment:

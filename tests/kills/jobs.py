@@ -98,10 +98,10 @@ def prepared(inputs: Path) -> Iterator[list[Job]]:
         yield [
             Job("benchmark", "hcft_jax.main", (small, of_data, "--overlay")),
             Job("lanes", "hcft_jax.main", (small, of_data, "--lanes=2")),
-            Job("sweep", "experiments.sweep", sweep),
+            Job("sweep", "hcft_jax.experiments.sweep", sweep),
             Job(
                 "ray",
-                "experiments.sweep",
+                "hcft_jax.experiments.sweep",
                 (*sweep, "--engine=ray", "--ray_cpus=1"),
                 alone=True,
                 missing=ray,
@@ -122,13 +122,13 @@ def prepared(inputs: Path) -> Iterator[list[Job]]:
             ),
             Job(
                 "learn_features",
-                "experiments.learn_features",
+                "hcft_jax.experiments.learn_features",
                 (two_levels, "--drawn=2", "--clips=8", "--batch=2", "--steps=6", "--every=2"),
                 missing=learn,
             ),
             Job(
                 "learn_hyper",
-                "experiments.learn_hyper",
+                "hcft_jax.experiments.learn_hyper",
                 (
                     two_levels,
                     of_data,

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 PAUSE = 0.002  # seconds between two looks at the folder
-PATIENCE = 300.0  # seconds that a command may take
+PATIENCE = 600.0  # seconds that a command may take, where other work is going on
 _MARK = "HCFT_TEST_LIFE"  # of the environment of everything that a command starts
 
 
