@@ -32,7 +32,7 @@ test: $(VENV)/installed-dev
 test-slow: $(VENV)/installed-slow $(VENV)-vot/installed
 	$(RUN) pytest -m slow
 
-## Every kind of command ended at random moments and given again: about 40 minutes; a table.
+## Every kind of command ended at random moments and given again, in about an hour: a table.
 test-kills: $(VENV)/installed-slow
 	$(RUN) tests.kills
 

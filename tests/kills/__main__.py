@@ -10,6 +10,7 @@ ended with equal files and how many did not; the lines below it say what is wron
 """
 
 import argparse
+import os
 import shutil
 import signal
 import sys
@@ -35,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the moments [0]")
     parser.add_argument("--jobs", default="", help="only these, separated by commas [all]")
     parser.add_argument("--endings", default="", help="only these, separated by commas [all]")
-    parser.add_argument("--beside", type=int, default=2, help="commands at a time [2]")
+    cores = os.cpu_count() or 1
+    parser.add_argument("--beside", type=int, default=cores, help="commands at a time [cores]")
     parser.add_argument("--cache", help="folder for compiled programs [a new one]")
     options = parser.parse_args(arguments)
     work = Path(tempfile.mkdtemp(prefix="kills-"))

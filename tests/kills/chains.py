@@ -2,7 +2,7 @@
 
 import random
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from .endings import DELETED, FULL, TWO, Ending
 from .jobs import Job
 from .lives import Life, Moment, moments
 
-MOST = 6  # lives of a chain: at the latest then it is left alone
+MOST = 8  # lives of a chain: at the latest then it is left alone
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,10 @@ def undisturbed(job: Job, work: Path, environment: Mapping[str, str]) -> Undistu
     return Undisturbed(contents.listing(out), files, changes, start, size)
 
 
-def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> str:
+def difference(wanted: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
     """Return which files differ."""
-    names = sorted(wanted.keys() | found.keys())
-    return ", ".join(name for name in names if wanted.get(name) != found.get(name))
+    names = wanted.keys() | found.keys()
+    return [name for name in names if wanted.get(name) != found.get(name)]
 
 
 class Cell:
@@ -151,7 +151,7 @@ class _Chain:
                 return wrong
             if not hit:
                 break
-            if self._ending in (DELETED, TWO):  # nothing more would be learned
+            if self._ending is TWO:  # all is done
                 break
         return self._last()
 
@@ -213,6 +213,11 @@ class _Chain:
                 return f"lost: {name}"
         return ""
 
+    def _counting(self, names: Iterable[str]) -> list[str]:
+        """Return the names that count: a training that goes on logs nothing for the second time."""
+        deleted = self._ending is DELETED
+        return sorted(n for n in names if not (deleted and f"/{contents.LOGS}/" in n))
+
     def _last(self) -> str:
         """Let it live to its end; return what is wrong then."""
         life = self._start()
@@ -224,10 +229,10 @@ class _Chain:
         if wrong := self._kept():
             return wrong
         found = contents.compared(self._out, self._trial)
-        if other := difference(self._clean.files, found):
-            return f"other files: {other}"
+        if other := self._counting(difference(self._clean.files, found)):
+            return f"other files: {', '.join(other)}"
         names = contents.listing(self._out)
-        if left := sorted(set(names) ^ set(self._clean.names)):
+        if left := self._counting(set(names) ^ set(self._clean.names)):
             return f"left over or missing: {', '.join(left)}"
         if reclaim(self._out):
             return "left over: temporary files of dead processes"

@@ -5,7 +5,8 @@ All files are compared byte for byte, but for these, which say when or how fast:
 * in ``speed/*.json``, ``summary.json`` and a sweep's ``.json``: ``seconds``, ``compile_seconds``
   and ``fps``;
 * in ``learned.json`` and beside learned weights: ``date``;
-* in ``logs/`` of a training (TensorBoard's): ``wall_time``;
+* in ``logs/`` of a training (TensorBoard's): ``wall_time``; where the folder was deleted they are
+  not compared, since what was logged before is not done again;
 * ``checkpoints/`` of a training (Orbax's): their files have random names and times, so that the
   arrays in them are compared; of the newest one, for which the others are kept.
 """
