@@ -13,7 +13,7 @@ endif
 
 RUN := $(VENV)/bin/python -m
 
-.PHONY: demo test test-slow test-hostile docs format clean
+.PHONY: demo test test-slow test-hostile test-kills docs format clean
 
 ## The main job on a drawn sequence: leaves a video, a plot and the scores in demo/.
 demo: $(VENV)/installed
@@ -36,6 +36,10 @@ test-slow: $(VENV)/installed-slow $(VENV)-vot/installed
 ## (make test-hostile HOSTILE="--cases=500 --seed=7 --doors=images,videos").
 test-hostile: $(VENV)/installed-slow
 	$(RUN) tests.hostile $(HOSTILE)
+
+## Every kind of command ended at random moments and given again, in about an hour: a table.
+test-kills: $(VENV)/installed-slow
+	$(RUN) tests.kills
 
 ## The documentation, in build/docs; a warning is an error.
 docs: $(VENV)/installed-docs

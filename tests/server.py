@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+BLOCK = 4096  # bytes between two pauses
+
 
 @dataclass
 class Behaviour:
@@ -24,6 +26,7 @@ class Behaviour:
     redirect: str | None = None  # where every request is sent on to
     drip: str = ""  # what comes byte by byte without an end: headers, body or chunks
     content_type: str = "application/octet-stream"
+    pause: float = 0.0  # seconds between two blocks
     requests: list[str | None] = field(default_factory=list)  # their Range headers
     url: str = ""
 
@@ -91,7 +94,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", behaviour.content_type)
         self.send_header("Content-Length", str(behaviour.length or len(body)))
         self.end_headers()
-        self.wfile.write(body[: behaviour.cuts.pop(0)] if behaviour.cuts else body)
+        body = body[: behaviour.cuts.pop(0)] if behaviour.cuts else body
+        if not behaviour.pause:
+            self.wfile.write(body)
+            return
+        with contextlib.suppress(OSError):  # the client has been ended
+            for start in range(0, len(body), BLOCK):
+                self.wfile.write(body[start : start + BLOCK])
+                time.sleep(behaviour.pause)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,9 @@ The data of a step depend on the seed and the step's number alone, so a training
 from a checkpoint ends with the same parameters as one that was never stopped.
 """
 
+import contextlib
+import shutil
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +16,9 @@ import numpy as np
 import optax
 from tqdm.auto import tqdm
 
-from hcft_jax.util.errors import InputError
+from hcft_jax.util import interrupts
+from hcft_jax.util.errors import InputError, StorageError, of_storage
+from hcft_jax.util.files import locked, replacing
 
 Params = Any
 
@@ -56,7 +61,8 @@ def run(
 ) -> Params:
     """Train, from the newest checkpoint in ``folder`` if there is one; return the parameters.
 
-    The folder gets ``checkpoints/``, one after ``every`` steps, and ``logs/`` (``tensorboard
+    A process that trains there as well is waited for: what it has done need not be done again. The
+    folder gets ``checkpoints/``, one after ``every`` steps, and ``logs/`` (``tensorboard
     --logdir``). ``step`` maps parameters and a step's number, from 0, to (loss, parts by name) and
     a gradient; ``steps`` is the number of steps in all.
 
@@ -66,7 +72,7 @@ def run(
     """
     try:
         import orbax.checkpoint as ocp
-        from tensorboardX import SummaryWriter
+        import tensorboardX  # noqa: F401
     except ImportError as error:
         raise InputError(f"training needs {error.name}: pip install 'hcft_jax[learn]'") from error
 
@@ -77,37 +83,96 @@ def run(
             return optax.apply_updates(params, updates), state
 
     now = Trained(params, optimiser.init(params), 0)
+    place = (folder / "checkpoints").resolve()
     options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
-    with ocp.CheckpointManager((folder / "checkpoints").resolve(), options=options) as manager:
+    waiting = f"note: {folder}: another process is training there; this one waits for it"
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(locked(folder / "training.lock", waiting))
+        for unfinished in place.glob("*.orbax-checkpoint-tmp*"):  # of one that was killed
+            shutil.rmtree(unfinished, ignore_errors=True)
+        with interrupts.deferred():
+            manager = stack.enter_context(ocp.CheckpointManager(place, options=options))
         if (latest := manager.latest_step()) is not None:
             like = jax.tree.map(np.asarray, now._asdict())
             try:
-                kept = manager.restore(latest, args=ocp.args.StandardRestore(like))
+                with interrupts.deferred():
+                    kept = manager.restore(latest, args=ocp.args.StandardRestore(like))
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
                     f"{folder}: its checkpoints are of another training; give another --output_dir"
                 ) from error
             now = Trained(**jax.tree.map(jax.numpy.asarray, kept))
         params, state, first = now.params, now.optimiser, int(now.step)
-        logs = str(folder / "logs")
-        with (
-            SummaryWriter(logs, purge_step=first) as writer,
-            tqdm(total=steps, initial=first, desc=title, unit="step", mininterval=2.0) as bar,
-        ):
-            for index in range(first, steps):
-                (value, parts), gradient = step(params, index)
-                params, state = applied(params, state, gradient)
-                if index % 20 == 0:
-                    if not np.isfinite(value):
-                        raise InputError(
-                            f"step {index}: the loss is {value}; try a lower --learning_rate"
-                        )
-                    bar.set_postfix_str(f"loss {float(value):.4f}", refresh=False)
-                    writer.add_scalar("loss", float(value), index)
-                    for name, part in parts.items():
-                        writer.add_scalar(name, float(part), index)
-                bar.update()
-                if (index + 1) % every == 0 or index + 1 == steps:
-                    made = Trained(params, state, index + 1)._asdict()
-                    manager.save(index + 1, args=ocp.args.StandardSave(made))
+        logs = Logs(folder / "logs")
+        bar = tqdm(total=steps, initial=first, desc=title, unit="step", mininterval=2.0)
+        stack.enter_context(bar)
+        for index in range(first, steps):
+            (value, parts), gradient = step(params, index)
+            params, state = applied(params, state, gradient)
+            if index % 20 == 0:
+                if not np.isfinite(value):
+                    raise InputError(
+                        f"step {index}: the loss is {value}; try a lower --learning_rate"
+                    )
+                bar.set_postfix_str(f"loss {float(value):.4f}", refresh=False)
+                logs.add(index, {"loss": value, **parts})
+            bar.update()
+            if (index + 1) % every == 0 or index + 1 == steps:
+                logs.save(index + 1)
+                made = Trained(params, state, index + 1)._asdict()
+                try:
+                    with interrupts.deferred():  # Orbax's threads would go on without it
+                        manager.save(index + 1, args=ocp.args.StandardSave(made))
+                except (OSError, ValueError) as error:
+                    raise _unsaved(place, error) from error
     return params
+
+
+def _unsaved(place: Path, error: Exception) -> InputError:
+    """Return the error of a checkpoint that Orbax could not save."""
+    message = f"{place}: cannot save a checkpoint"
+    if "RESOURCE_EXHAUSTED" in str(error):  # TensorStore's ValueError
+        return StorageError(f"{message} (no space left, or no quota)")
+    if isinstance(error, OSError):
+        return of_storage(error, message)
+    return InputError(f"{message} ({' '.join(str(error).split())[:200]})")
+
+
+class Logs:
+    """What TensorBoard shows, in a file for the steps before each checkpoint, whole or absent.
+
+    The steps after the newest checkpoint are done again when a training goes on, and logged then.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder of the files."""
+        self._folder = folder
+        self._events: list[bytes] = []
+
+    def add(self, step: int, values: Mapping[str, Any]) -> None:
+        """Log numbers by name."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.summary import scalar
+
+        for name, value in values.items():
+            event = Event(wall_time=time.time(), step=step, summary=scalar(name, float(value)))
+            self._events.append(event.SerializeToString())
+
+    def save(self, step: int) -> None:
+        """Write what was logged since the last time, up to a step.
+
+        Raises:
+            InputError: It cannot be written.
+        """
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import RecordWriter
+
+        if not self._events:
+            return
+        with replacing(self._folder / f"events.out.tfevents.{step:010d}") as temporary:
+            file = RecordWriter(str(temporary))
+            first = Event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString()
+            with contextlib.closing(file):
+                for event in (first, *self._events):
+                    file.write(event)
+        self._events.clear()

@@ -100,8 +100,10 @@ class Preparation:
             "trainings": [sorted(names) for names in self._trainings],
         }
         path, text = self._folder / "material.json", json.dumps(identity, sort_keys=True)
-        if path.exists() and path.read_text(encoding="utf-8") != text:
-            raise InputError(f"{path}: made with other settings; give another --output_dir")
+        if path.exists():
+            if path.read_text(encoding="utf-8") != text:
+                raise InputError(f"{path}: made with other settings; give another --output_dir")
+            return
         with files.replacing(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
 

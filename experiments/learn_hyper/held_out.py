@@ -1,8 +1,10 @@
 """What was gained: settings side by side on sequences that nothing was learned from."""
 
 from collections.abc import Mapping
+from contextlib import closing
 
 from hcft_jax.benchmark import execute, plan
+from hcft_jax.benchmark.outcome import save
 from hcft_jax.benchmark.progress import Line
 from hcft_jax.evaluation.comparison import Comparison
 from hcft_jax.evaluation.metrics import Scores
@@ -29,9 +31,12 @@ def track(settings: Mapping[str, Experiment], weights: Weights) -> tuple[Scored,
     """
     planned = plan.make([*settings.values()], [weights] * len(settings)).longest_first()
     if todo := planned.missing():
-        with Line("held out", todo) as line:
-            for done in execute.work(planned, todo, line):
+        with Line("held out", todo) as line, closing(execute.work(planned, todo, line)) as work:
+            for done in work:
                 planned.settle(done)
+    if not planned.confirm(todo):
+        for outcome in planned.outcomes:
+            save(outcome)
     scored: Scored = {}
     failed: dict[str, str] = {}
     for name, outcome in zip(settings, planned.outcomes, strict=True):

@@ -31,7 +31,7 @@ from hcft_jax.experiment.settings import Experiment
 from hcft_jax.run.environment import versions
 from hcft_jax.util import startup
 from hcft_jax.util.errors import InputError, command
-from hcft_jax.util.files import replacing
+from hcft_jax.util.files import locked, replacing
 from hcft_jax.weights import lookup, native
 
 from . import constants, held_out
@@ -79,7 +79,9 @@ def run(given: flags.FlagValues, words: list[str]) -> int:
     }
     learner = Learner(params, start, given.learning_rate)
     snippets = Snippets(sequences, params, start, given.snippet_frames)
-    state = learned(learner, snippets, depends, folder / "state.npz", given)
+    waiting = f"note: {folder}: another process is learning there; this one waits for it"
+    with locked(folder / "learning.lock", waiting):
+        state = learned(learner, snippets, depends, folder / "state.npz", given)
 
     steps = [constants.values(state.config(start, step)) for step in range(state.step + 1)]
     final = {n: v if n in LAYERED else v[0] for n, v in steps[-1].items() if n != "temperature"}
@@ -110,12 +112,13 @@ def run(given: flags.FlagValues, words: list[str]) -> int:
 
 def drawn(folder: Path) -> Path:
     """Write the drawn sequences that a folder lacks, in the OTB layout; return the folder."""
-    for seed in range(DRAWN_COUNT):
-        sequence = synthetic(dataclasses.replace(DRAWN, seed=seed))
-        own = folder / sequence.name
-        if not (own / "groundtruth_rect.txt").is_file():  # it is written last
-            shutil.rmtree(own, ignore_errors=True)
-            otb.write(sequence, folder, image_format="jpg")
+    with locked(folder / "drawing.lock"):
+        for seed in range(DRAWN_COUNT):
+            sequence = synthetic(dataclasses.replace(DRAWN, seed=seed))
+            own = folder / sequence.name
+            if not (own / "groundtruth_rect.txt").is_file():  # it is written last
+                shutil.rmtree(own, ignore_errors=True)
+                otb.write(sequence, folder, image_format="jpg")
     return folder
 
 

@@ -1,5 +1,6 @@
 """The main job: an experiment's protocols over its sequences, one result file per run."""
 
+import contextlib
 import sys
 from collections.abc import Iterable
 
@@ -23,7 +24,7 @@ def run(
     ``tre/<Sequence>/<NN>.txt`` and ``sre/<Sequence>/<shift>.txt`` (the boxes), ``speed/`` (how fast
     that was), ``summary.json``, with ``overlay`` also ``overlay/`` (.mp4 and .png), with
     ``responses`` also ``responses/``, and ``partial/`` with the boxes up to a frame that could not
-    be read.
+    be read, or up to Ctrl-C.
 
     A sequence that fails under a protocol is reported in one line and the others continue. On
     Ctrl-C the summary of what is finished is written before ``KeyboardInterrupt`` reaches the
@@ -51,8 +52,11 @@ def run(
     save(outcome)  # an output folder that cannot be written to shows before the first frame
     laned = experiment.lanes > 1 and todo
     try:
-        with Line(experiment.label, todo) if laned else Runs(todo) as progress:
-            for done in execute.work(planned, todo, progress):
+        with (
+            Line(experiment.label, todo) if laned else Runs(todo) as progress,
+            contextlib.closing(execute.work(planned, todo, progress)) as work,
+        ):
+            for done in work:
                 planned.settle(done)
     except KeyboardInterrupt:  # it may have come while a result was being scored
         planned.missing()

@@ -14,7 +14,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterator, Sequence
+from collections.abc import Collection, Generator, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -119,7 +119,7 @@ def work(
     ray: Any,
     cpus: int | None,
     retries: int,
-) -> Iterator[Done]:
+) -> Generator[Done]:
     """Do tasks of a plan on a cluster, and yield each one as it ends, as ``execute.work``.
 
     Args:
@@ -167,7 +167,7 @@ class _Driver:
         params = {task.weights: planned.params(task) for task in tasks}
         self._weights = {digest: ray.put(of) for digest, of in params.items()}
 
-    def run(self, count: int, resources: dict[str, Any], cpus: int | None) -> Iterator[Done]:
+    def run(self, count: int, resources: dict[str, Any], cpus: int | None) -> Generator[Done]:
         """Do everything with at most ``count`` workers; see ``work``."""
         actor = self._ray.remote(Worker).options(max_restarts=0, **resources)
         self._actor = functools.partial(actor.remote, cpus)
@@ -186,6 +186,12 @@ class _Driver:
                             yield done
                 self._progress.show()
             self._see()
+        except (KeyboardInterrupt, GeneratorExit):
+            if names := ", ".join(task.title for _, task in self._running.values()):
+                tqdm.write(
+                    f"note: not finished, and begun anew next time: {names}", file=sys.stderr
+                )
+            raise
         finally:  # after Ctrl-C too: a dead worker leaves no half-written result
             busy = (hand for hand, _ in self._running.values())
             for hand in [*self._idle, *self._starting.values(), *busy]:

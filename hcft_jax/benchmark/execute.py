@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import time
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -19,10 +19,9 @@ from hcft_jax.backbones import registry
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.backbones.backbone import Params as HostParams
 from hcft_jax.benchmark import record
-from hcft_jax.benchmark.outcome import Speed
 from hcft_jax.benchmark.plan import Planned, kept_frames
 from hcft_jax.benchmark.progress import Meter
-from hcft_jax.benchmark.tasks import Done, Task
+from hcft_jax.benchmark.tasks import Done, Speed, Task
 from hcft_jax.core.sampling import Geometry
 from hcft_jax.core.target import Bucket, buckets, place
 from hcft_jax.data import sequence
@@ -40,8 +39,11 @@ _NOTHING = np.zeros((0, 4), np.float32)
 _Given = TypeVar("_Given")
 
 
-def work(planned: Planned, tasks: Sequence[Task], progress: Meter) -> Iterator[Done]:
+def work(planned: Planned, tasks: Sequence[Task], progress: Meter) -> Generator[Done]:
     """Do tasks of a plan, and yield each one as it ends.
+
+    Close it (``contextlib.closing``): what is under way when the caller is interrupted is then
+    kept, as when this is.
 
     The tasks of an experiment with ``lanes`` go through these. Of the others, neighbours that look
     at the same patches are tracked side by side, so that the network sees each patch only once. A
@@ -72,7 +74,7 @@ class Parameters:
         return self._known[key]
 
 
-def obtain(task: Task, params: Params) -> Iterator[int]:
+def obtain(task: Task, params: Params) -> Generator[int]:
     """Make the files of a run: from an equal one (TRE's first is mostly OPE's), or by tracking.
 
     A run that has its files is left alone: another process may have made them meanwhile.
@@ -119,7 +121,7 @@ class _Execution:
     def _params(self, task: Task) -> Params:
         return self._known.of(task, lambda: self._planned.params(task))
 
-    def work(self, tasks: Sequence[Task]) -> Iterator[Done]:
+    def work(self, tasks: Sequence[Task]) -> Generator[Done]:
         self._planned.share(tasks)
         self._left.update(map(kept_frames, tasks))
         try:
@@ -171,8 +173,9 @@ class _Execution:
         self._progress.begin(task)
         error = None
         try:
-            for frames in obtain(task, self._params(task)):
-                self._progress.advance(task, frames)
+            with contextlib.closing(obtain(task, self._params(task))) as tracking:
+                for frames in tracking:
+                    self._progress.advance(task, frames)
         except StorageError:
             raise
         except InputError as named:
@@ -189,11 +192,19 @@ class _Execution:
                 yield self._ended(task, error)
             else:
                 underway.append(task)
-        if not underway:
-            return
+        if underway:
+            seen: list[Floats] = []
+            try:
+                yield from self._together(underway, seen)
+            except (KeyboardInterrupt, GeneratorExit):
+                for i, task in enumerate(underway):
+                    record.interrupted(task, _boxes(seen, i))
+                raise
+
+    def _together(self, underway: Sequence[Task], seen: list[Floats]) -> Iterator[Done]:
+        """Track settings on one run; the boxes of each frame are added to those seen."""
         configs = [task.experiment.tracker for task in underway]
         params = self._params(underway[0])
-        seen: list[Floats] = []
         failure = None
         before, started = compilation.total(), time.perf_counter()
         for task in underway:
@@ -211,7 +222,7 @@ class _Execution:
         share = (time.perf_counter() - started - compiled) / len(underway)
         speed = Speed(len(seen) - 1, share, compiled / len(underway))
         for i, task in enumerate(underway):
-            yield self._tracked(task, np.array([boxes[i] for boxes in seen]), failure or speed)
+            yield self._tracked(task, _boxes(seen, i), failure or speed)
 
     def _in_lanes(self, tasks: Sequence[Task]) -> Iterator[Done]:
         """Track runs of one experiment, many at once, in buckets of targets of similar sizes."""
@@ -260,6 +271,7 @@ class _Execution:
                 frame_memory=experiment.frame_bytes,
                 decode=experiment.decode,
                 progress=lambda index, frames: self._progress.advance(underway[index], frames),
+                unfinished=lambda index, boxes: record.interrupted(underway[index], boxes),
             ):
                 compiled, before = (compilation.total() - before).seconds, compilation.total()
                 speed = Speed(len(track.boxes) - 1, track.seconds / lanes, compiled)
@@ -284,6 +296,11 @@ class _Execution:
                 self._progress.begin(task)
                 self._progress.advance(task, 0)
                 yield task.given
+
+
+def _boxes(seen: Sequence[Floats], number: int) -> Floats:
+    """Return the boxes of one of several settings, frame by frame."""
+    return np.array([boxes[number] for boxes in seen])
 
 
 def _late(task: Task) -> tuple[int, str, int]:

@@ -6,14 +6,13 @@ import functools
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
 
-from hcft_jax.benchmark.tasks import UNRECORDED, Task
+from hcft_jax.benchmark.tasks import UNRECORDED, Speed, Task
 from hcft_jax.evaluation import metrics, protocols, results
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import Judged
@@ -25,41 +24,6 @@ from hcft_jax.util.errors import InputError, StorageError
 from hcft_jax.weights.native import Weights
 
 _SHOWN = 8  # sequences that a line names
-_LONGEST = 1e12  # frames or seconds
-
-
-@dataclasses.dataclass(frozen=True)
-class Speed:
-    """How fast one or more runs were tracked."""
-
-    frames: int  # after the first
-    seconds: float  # wall time: decoding is included, compilation is not
-    compile_seconds: float
-
-    @property
-    def fps(self) -> float:
-        """Frames per second; 0 where there was one frame only."""
-        return self.frames / self.seconds if self.frames and self.seconds else 0.0
-
-    @staticmethod
-    def recorded(record: Mapping[str, Any], path: Path) -> "Speed":
-        """Return the speed in the record of a run; no frames where it has none at all.
-
-        Raises:
-            InputError: it is damaged; ``path`` is its name.
-        """
-        numbers = [record.get(field.name, 0 if not record else None) for field in fields(Speed)]
-        for number in numbers:
-            if isinstance(number, bool) or not isinstance(number, int | float):
-                raise InputError(f"{path}: it has no frames and seconds; remove it")
-            if not 0 <= number <= _LONGEST:  # NaN, too
-                raise InputError(f"{path}: {number} is no number of frames or seconds; remove it")
-        return Speed(int(numbers[0]), float(numbers[1]), float(numbers[2]))
-
-    @staticmethod
-    def total(speeds: "list[Speed]") -> "Speed":
-        """Return the speed of all of them, one after the other."""
-        return Speed(*(sum(part) for part in zip(*map(dataclasses.astuple, speeds), strict=True)))
 
 
 @dataclasses.dataclass(frozen=True)

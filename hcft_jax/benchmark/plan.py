@@ -24,6 +24,7 @@ from hcft_jax.evaluation.protocols import PROTOCOLS, Run
 from hcft_jax.experiment.settings import Experiment, folders
 from hcft_jax.util.boxes import to_file
 from hcft_jax.util.errors import InputError, SettingError
+from hcft_jax.util.files import discard
 from hcft_jax.util.memory import available_memory
 from hcft_jax.weights.native import Weights
 
@@ -67,7 +68,7 @@ class Planned:
             if done.error is None and task.result.exists():
                 with attempt([outcome], task.whole.name, task.run.protocol):
                     outcome.judge(task)
-                task.partial.unlink(missing_ok=True)
+                discard(task.partial, task.folder)
             if done.error is not None:
                 raise done.error
         outcome.device = done.device or outcome.device

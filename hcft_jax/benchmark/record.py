@@ -4,17 +4,18 @@ import contextlib
 import dataclasses
 import math
 import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tqdm import tqdm
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import baselines
-from hcft_jax.benchmark.outcome import Speed
-from hcft_jax.benchmark.tasks import Task
+from hcft_jax.benchmark.tasks import Speed, Task
 from hcft_jax.core import sampling
 from hcft_jax.evaluation import responses, results
 from hcft_jax.experiment.settings import METHOD
@@ -73,13 +74,16 @@ def _put(task: Task, record: dict[str, Any], content: bytes) -> None:
     """Write a record and the boxes that it is of; no file beside them stays that is of others."""
     earlier = results.digest(task.result) if task.result.exists() else None
     written = results.digest(content)
-    before = task.record
+    before: dict[str, Any] = {}
+    with contextlib.suppress(InputError):  # of a damaged one nothing is known
+        before = task.record
     extras = {task.named(file) for file in task.extras}
     if identity := record.get("identity"):
         if same(before.get("identity"), identity):  # what an earlier command left beside them
             left = before.get("extras")
             extras.update(left if isinstance(left, list) else [])
-        record |= {"result": written, "replaces": earlier, "extras": sorted(extras)}
+        replaced = None if earlier == written else earlier
+        record |= {"result": written, "replaces": replaced, "extras": sorted(extras)}
     results.write_json(task.speed, record)
     with replacing(task.result) as temporary:
         temporary.write_bytes(content)
@@ -103,6 +107,18 @@ def write_partial(task: Task, boxes: Floats) -> None:
         results.write_boxes(task.partial, boxes)
 
 
+def interrupted(task: Task, boxes: Floats) -> None:
+    """Keep the boxes of a run that Ctrl-C or SIGTERM ends, and tell of them.
+
+    Nothing is kept where the run has its result by now: another process has made it.
+    """
+    with contextlib.suppress(InputError):
+        if len(boxes) and not task.finished:
+            write_partial(task, boxes)
+            note = f"note: {task.title}: {len(boxes)} of {task.frames} frames are in {task.partial}"
+            tqdm.write(note, file=sys.stderr)
+
+
 def track(task: Task, params: Params) -> Iterator[int]:
     """Track one run by itself and write its files.
 
@@ -111,7 +127,8 @@ def track(task: Task, params: Params) -> Iterator[int]:
         params: The network's parameters.
 
     Yields:
-        How many more frames have been tracked; first 0, since it may compile for long then.
+        How many more frames have been tracked; first 0, since it may compile for long then. Where
+        the caller closes it before the end, what there is is kept as ``interrupted`` says.
 
     Raises:
         InputError: a frame, the first box or the tracker is at fault, or a file cannot be written.
@@ -143,6 +160,9 @@ def track(task: Task, params: Params) -> Iterator[int]:
                     compiled = (compilation.total() - before).seconds
         except InputError:
             write_partial(task, boxes)
+            raise
+        except (KeyboardInterrupt, GeneratorExit):
+            interrupted(task, boxes)
             raise
     speed = Speed(len(boxes) - 1, time.perf_counter() - started, compiled)
     if experiment.overlay:

@@ -1,7 +1,8 @@
 """Settings of a sweep side by side: their runs, and the table that sets them against the first."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from hcft_jax.run.environment import versions
 from hcft_jax.util.files import reclaim, replacing
 from hcft_jax.util.startup import ALONE, Process
 
-Engine = Callable[[Planned, list[Task], Line], Iterator[Done]]
+Engine = Callable[[Planned, list[Task], Line], Generator[Done]]
 _TITLES = {"ope": "One-pass evaluation", "tre": "TRE", "sre": "SRE"}
 
 
@@ -63,8 +64,8 @@ def work(
         save(outcome)  # an output folder that cannot be written to shows before the first frame
     try:
         if todo:
-            with Line(sweep.name, todo) as line:
-                for done in engine(planned, todo, line):
+            with Line(sweep.name, todo) as line, closing(engine(planned, todo, line)) as doing:
+                for done in doing:
                     planned.settle(done)
         process.wait("tracked")
     finally:  # after Ctrl-C too; other processes may have done something as well

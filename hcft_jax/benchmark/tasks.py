@@ -7,7 +7,7 @@ another version of the method, is tracked anew. One-pass evaluation is the proto
 
 import contextlib
 import dataclasses
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,6 +26,44 @@ from hcft_jax.util.errors import InputError
 from hcft_jax.util.version import METHOD_VERSION
 
 UNRECORDED = "no record of the frames and the version of the method that they are of"
+_DAMAGED = "the record of what they are of is damaged"
+_LONGEST = 1e12  # frames or seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """How fast one or more runs were tracked."""
+
+    frames: int  # after the first
+    seconds: float  # wall time: decoding is included, compilation is not
+    compile_seconds: float
+
+    @property
+    def fps(self) -> float:
+        """Frames per second; 0 where there was one frame only."""
+        return self.frames / self.seconds if self.frames and self.seconds else 0.0
+
+    @staticmethod
+    def recorded(record: Mapping[str, Any], path: Path) -> "Speed":
+        """Return the speed in the record of a run; no frames where it has none at all.
+
+        Raises:
+            InputError: it is damaged; ``path`` is its name.
+        """
+        numbers = [
+            record.get(field.name, 0 if not record else None) for field in dataclasses.fields(Speed)
+        ]
+        for number in numbers:
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise InputError(f"{path}: it has no frames and seconds")
+            if not 0 <= number <= _LONGEST:  # NaN, too
+                raise InputError(f"{path}: {number} is no number of frames or seconds")
+        return Speed(int(numbers[0]), float(numbers[1]), float(numbers[2]))
+
+    @staticmethod
+    def total(speeds: "list[Speed]") -> "Speed":
+        """Return the speed of all of them, one after the other."""
+        return Speed(*(sum(part) for part in zip(*map(dataclasses.astuple, speeds), strict=True)))
 
 
 class Standing(NamedTuple):
@@ -126,9 +164,13 @@ class Task:
         """What the record of the run holds; nothing where there is none.
 
         Raises:
-            InputError: it cannot be read.
+            InputError: it cannot be read, or is none.
         """
-        return results.read_json(self.speed) if self.speed.exists() else {}
+        if not self.speed.exists():
+            return {}
+        record = results.read_json(self.speed)
+        Speed.recorded(record, self.speed)
+        return record
 
     @property
     def partial(self) -> Path:
@@ -224,7 +266,10 @@ class Task:
                 f"{self.run.frames} frames, or another first box); give another --output_dir"
             )
         there = all(file.exists() for file in self.extras)
-        record = self.record
+        try:
+            record = self.record
+        except InputError:
+            return Standing(False, _DAMAGED)
         recorded = record.get("identity")
         if recorded is None:
             return Standing(there, UNRECORDED if there else "")

@@ -16,7 +16,6 @@ command continues after any interruption.
 import contextlib
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,7 +23,8 @@ from absl import flags
 
 from hcft_jax.data import datasets, unpacking
 from hcft_jax.util import download, entry, opening
-from hcft_jax.util.errors import InputError, SettingError, finish
+from hcft_jax.util.errors import InputError, SettingError, StorageError, finish, of_storage
+from hcft_jax.util.files import locked
 from hcft_jax.util.flag_groups import FlagGroup
 from hcft_jax.util.names import key, near
 
@@ -76,22 +76,45 @@ def fetch(name: str, folder: Path, base: str = OTB_URL, title: str | None = None
             download is kept, to be resumed.
     """
     place, parts = folder / name, folder / PARTS
-    if place.exists():
+    if place.exists() and not parts.exists():
         return False
-    archive = parts / f"{name}.zip"
+    archive, unpacked = parts / f"{name}.zip", parts / f"{name}.unpacked"
+    lock = parts / f"{name}.sequence.lock"
     check = download.Check(archive.name, "is no whole zip file", unpacking.is_whole)
     url = f"{base.rstrip('/')}/{archive.name}"
-    download.download(url, archive, check, description=title or name, most=opening.ARCHIVE)
     try:
-        with tempfile.TemporaryDirectory(dir=parts, prefix=f"{name}.") as temporary:
-            unpacking.unpack(archive, Path(temporary, "all"))
-            _find(name, Path(temporary, "all"), url).rename(place)
-    except OSError as error:
-        if not place.exists():  # else another process was faster
-            raise InputError(f"{place}: cannot write there ({error.strerror or error})") from error
+        with locked(lock):
+            if place.exists():  # another process was faster, or was killed just then
+                _tidy(parts, name, lock)
+                return False
+            download.download(url, archive, check, description=title or name, most=opening.ARCHIVE)
+            shutil.rmtree(unpacked, ignore_errors=True)  # of one that was killed
+            try:
+                unpacking.unpack(archive, unpacked / "all")
+                _find(name, unpacked / "all", url).rename(place)
+            except StorageError:  # there may be room the next time
+                raise
+            except InputError:
+                archive.unlink(missing_ok=True)
+                raise
+            except OSError as error:
+                raise of_storage(error, f"{place}: cannot write there") from error
+            finally:
+                shutil.rmtree(unpacked, ignore_errors=True)
+            _tidy(parts, name, lock)
     finally:
-        archive.unlink(missing_ok=True)  # unpacked, or unusable
+        with contextlib.suppress(OSError):
+            parts.rmdir()  # unless something is still needed
     return True
+
+
+def _tidy(parts: Path, name: str, lock: Path) -> None:
+    """Remove what is left of a download, but for the lock that the caller holds."""
+    for path in parts.glob(f"{name}.*"):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path != lock:
+            path.unlink(missing_ok=True)
 
 
 def _find(name: str, folder: Path, url: str) -> Path:
@@ -123,6 +146,7 @@ def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[s
 
     Raises:
         SettingError: A name is unknown.
+        StorageError: The disk is full.
     """
     failed = []
     wanted = videos(names)
@@ -130,11 +154,11 @@ def fetch_all(names: Sequence[str], folder: Path, base: str = OTB_URL) -> list[s
         try:
             if not fetch(name, folder, base, f"[{number}/{len(wanted)}] {name}"):
                 print(f"{name}: kept, {folder / name} exists", file=sys.stderr)
+        except StorageError:
+            raise
         except InputError as error:
             failed.append(name)
             print(f"error: {name}: {error}", file=sys.stderr)
-    if not failed:
-        shutil.rmtree(folder / PARTS, ignore_errors=True)
     return failed
 
 

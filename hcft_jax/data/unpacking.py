@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from hcft_jax.util import opening
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, of_storage
 
 _BLOCK = 1 << 20
 # what Windows takes for devices, whatever the suffix
@@ -75,7 +75,7 @@ def unpack(path: Path, folder: Path, limits: Limits | None = None) -> None:
     except InputError:
         raise
     except (*_DAMAGE, ValueError, RuntimeError) as error:
-        raise InputError(f"{path}: cannot be unpacked ({error})") from error
+        raise of_storage(error, f"{path}: cannot be unpacked") from error
 
 
 def _accepted(

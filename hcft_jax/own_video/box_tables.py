@@ -21,7 +21,7 @@ from hcft_jax.answers import csv_row
 from hcft_jax.data.moments import Moment
 from hcft_jax.experiment.video_settings import XYXY
 from hcft_jax.own_video.followed import Found, row_of
-from hcft_jax.util.files import replacing
+from hcft_jax.util.files import lines
 
 HEADER = "frame,time,x,y,w,h,score,lost"  # the score is the PSR
 CORNERS = "frame,time,x1,y1,x2,y2,score,lost"
@@ -126,9 +126,7 @@ class BoxTables:
         """Open the files, which get their names at the end, or go to ``partial`` otherwise."""
         with contextlib.ExitStack() as stack:
             for path in paths(self._folder, self._formats, self._names):
-                temporary = stack.enter_context(replacing(path, self._partial / path.name))
-                file = stack.enter_context(temporary.open("w+", encoding="utf-8", newline="\n"))
-                self._files[path] = file
+                self._files[path] = stack.enter_context(lines(path, self._partial / path.name))
             stack.callback(self._finish)
             yield
 
@@ -175,9 +173,9 @@ class BoxTables:
         self._kept.sort(key=lambda row: (row.frame, row.target))
         for path, file in self._files.items():
             if path.name == _NAMES["json"]:
-                json.dump(_json(self._about, self._kept), file, indent=1)
+                file.write(json.dumps(_json(self._about, self._kept), indent=1) + "\n")
             elif path.name == _NAMES["coco"]:
-                json.dump(_coco(self._about, self._kept), file)
+                file.write(json.dumps(_coco(self._about, self._kept)) + "\n")
             elif not self._sorted:
                 _sort(file)
 

@@ -125,6 +125,7 @@ def track_many(
     frame_memory: int | None = None,
     decode: str = "host",
     progress: Callable[[int, int], Any] = lambda index, frames: None,
+    unfinished: Callable[[int, Floats], Any] = lambda index, boxes: None,
 ) -> Iterator[LaneTrack]:
     """Track sequences from their first boxes, ``lanes`` of them at any time.
 
@@ -148,6 +149,8 @@ def track_many(
             exactly the same (``hcft_jax.run.device_decoder``).
         progress: called with the index of a sequence and how many frames of it have been tracked
             since the last call.
+        unfinished: called for each sequence that is under way when Ctrl-C, or whoever takes the
+            tracks, ends the tracking, with its index and the boxes that are known.
 
     Yields:
         The tracks in the order in which they end. One whose first frame or first box cannot be
@@ -173,7 +176,12 @@ def track_many(
     spare = _spare(devices[0], bucket.image, frame_memory)
     lanes_ = _Lanes(params, config, bucket, mesh, each, passes, batched, spare, decoders)
     with contextlib.closing(lanes_):
-        yield from lanes_.track(enumerate(sequences), progress)
+        try:
+            yield from lanes_.track(enumerate(sequences), progress)
+        except (KeyboardInterrupt, GeneratorExit):
+            for track in lanes_.underway:
+                unfinished(track.index, track.boxes)
+            raise
 
 
 def usual_passes(on: jax.Device, lanes: int = 1) -> int:
@@ -231,6 +239,11 @@ class _Lanes:
     def close(self) -> None:
         """Stop the threads."""
         self._feed.close()
+
+    @property
+    def underway(self) -> list[LaneTrack]:
+        """The tracks in the lanes, as far as they are known."""
+        return [track.track() for track in self._running if track is not None]
 
     def track(
         self, coming: Iterator[tuple[int, Sequence]], progress: Callable[[int, int], Any]

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from hcft_jax.util import opening
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, of_storage
+from hcft_jax.util.files import locked
 from hcft_jax.util.text import shown
 
 _ATTEMPTS = 5
@@ -65,8 +66,8 @@ def download(
 
     An interrupted download is resumed, within this call and by the next one: the bytes received so
     far are in ``<name>.part`` beside ``path``. Processes that download to one path at the same time
-    wait for each other (by a lock file, ``path`` with the suffix .lock, which stays), and all but
-    the first find the file there.
+    wait for each other (by a lock file, ``path`` with the suffix .lock), and all but the first find
+    the file there.
 
     Args:
         url: An HTTP or HTTPS address.
@@ -89,11 +90,10 @@ def download(
         check = Check.by_digits(check)
     part = path.with_name(f"{check.name}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = path.with_suffix(".lock")
         for own in filter(os.path.lexists, (part, lock)):  # a pipe would be waited for
             opening.regular(own, opening.DOWNLOAD).close()
-        with _locked(lock):
+        with locked(lock):
             if path.exists():
                 return
             _complete(url, part, check, description or path.name, most)
@@ -103,22 +103,7 @@ def download(
                 convert(part)
                 part.unlink()
     except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot write there ({error.strerror or error})"
-        ) from error
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait for the lock; the system frees it when the process ends, however it ends."""
-    with path.open("wb") as file:
-        # Where there are no such locks (Windows, some network drives) it works without: the
-        # checksum and the renaming let simultaneous downloads at worst fail.
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        raise of_storage(error, f"{path.parent}: cannot write there") from error
 
 
 class _Broken(Exception):

@@ -6,17 +6,20 @@ import hashlib
 import os
 import platform
 import re
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, TextIO
 
-from hcft_jax.util.errors import of_storage
+from hcft_jax.util.errors import InputError, of_storage
 
 _TEMPORARY = re.compile(
     r"\.(?:(?P<machine>[0-9a-f]{8})-(?P<process>[0-9]{1,10})-)?[a-z0-9_]{8}\.tmp(?:\.\w+)?"
 )
 _FORGOTTEN = 7 * 24 * 3600.0  # seconds
+_ATTEMPTS = 100  # to lock a file that others remove
 
 
 @contextlib.contextmanager
@@ -60,6 +63,22 @@ def replacing(path: str | Path, partial: str | Path | None = None) -> Iterator[P
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def lines(path: str | Path, partial: str | Path) -> Iterator[TextIO]:
+    """Open a text for writing, which gets its name at the end of the block, as ``replacing``.
+
+    What comes to ``partial`` after an exception has whole lines, on a full disk too.
+    """
+    with replacing(path, partial) as temporary:
+        try:
+            with temporary.open("w+", encoding="utf-8", newline="\n") as file:
+                yield file
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.truncate(temporary, temporary.read_bytes().rfind(b"\n") + 1)
+            raise
 
 
 @functools.cache
@@ -117,6 +136,77 @@ def _here() -> str:
         space = 0
     text = f"{platform.node()} {space}"
     return hashlib.blake2b(text.encode(errors="replace"), digest_size=4).hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: str | Path, waiting: str | None = None) -> Iterator[None]:
+    """Hold a lock file inside the block; wait for another process that holds it.
+
+    The system frees it when the process ends, however it ends. The file, whose folder is made, is
+    removed at the end. Where there are no such locks (Windows, some network drives) nobody waits.
+
+    Args:
+        path: The lock file.
+        waiting: A line for the terminal before it waits; None: nothing is said.
+
+    Raises:
+        InputError: The file cannot be made.
+    """
+    path = Path(path)
+    with _held(path, waiting):
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def _held(path: Path, waiting: str | None) -> BinaryIO:
+    """Return the open lock file of which this process has the lock, and no other one can have."""
+    for attempt in range(_ATTEMPTS):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.ExitStack() as stack:
+                file = stack.enter_context(path.open("wb"))
+                _lock(file.fileno(), waiting)
+                # else it was removed meanwhile, and a third process may have that of the next one
+                if os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+                    stack.pop_all()
+                    return file
+        except OSError as error:
+            if not isinstance(error, FileNotFoundError) or attempt == _ATTEMPTS - 1:
+                raise of_storage(error, f"{path.parent}: cannot write there") from error
+    raise InputError(f"{path}: cannot be locked, it changes all the time")
+
+
+def _lock(handle: int, waiting: str | None) -> None:
+    try:
+        import fcntl
+    except ImportError:
+        return
+    with contextlib.suppress(OSError):
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting:
+                print(waiting, file=sys.stderr)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def discard(path: str | Path, top: str | Path) -> None:
+    """Remove a file, where there is one, and the folders around it that are empty then.
+
+    Args:
+        path: The file. What cannot be removed stays.
+        top: A folder around it, which stays.
+    """
+    path = Path(path)
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+        for folder in path.parents:
+            if folder == Path(top):
+                break
+            folder.rmdir()
 
 
 def exists(path: str | Path) -> bool:

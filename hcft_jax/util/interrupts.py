@@ -24,6 +24,7 @@ _DEFAULT = (signal.default_int_handler, signal.SIG_DFL)
 _received: int | None = None  # the signal that is not answered yet
 _held: list[int] = []  # the signals that ``working`` handles
 _when = -PATIENCE
+_deferring = False
 
 
 class Terminated(KeyboardInterrupt):
@@ -46,8 +47,8 @@ def working() -> Iterator[None]:
     Signals that the process ignores, and those that somebody else handles, stay as they are; so do
     all where this is not the main thread.
     """
-    global _received
-    _received = None
+    global _received, _deferring
+    _received, _deferring = None, False
     former = {number: _replace(number, _raise) for number in _SIGNALS}
     _held[:] = [number for number, handler in former.items() if handler is not None]
     hook = sys.unraisablehook
@@ -55,12 +56,32 @@ def working() -> Iterator[None]:
     try:
         yield
     finally:
+        _deferring = True  # what comes now comes too late to interrupt anything
         sys.unraisablehook = hook
-        _received = None
         _held.clear()
         for number, handler in former.items():
             if handler is not None:
                 signal.signal(number, handler)
+        _received, _deferring = None, False
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """Let a signal that comes inside the block raise at its end, and not in a library's middle.
+
+    For short work that must not be broken into, as saving. Whoever repeats Ctrl-C after
+    ``PATIENCE`` ends it all the same.
+
+    Raises:
+        KeyboardInterrupt: There was Ctrl-C, or SIGTERM.
+    """
+    global _deferring
+    former, _deferring = _deferring, True
+    try:
+        yield
+    finally:
+        _deferring = former
+    check()
 
 
 def check() -> None:
@@ -124,8 +145,10 @@ def _raise(number: int, _: FrameType | None) -> None:
     now = time.monotonic()
     if _received is not None and now - _when < PATIENCE:
         return
+    again = _received is not None
     _received, _when = number, now
-    raise _interrupt(number)
+    if again or not _deferring:
+        raise _interrupt(number)
 
 
 def _told_of(hook: Callable[[Any], None]) -> Callable[[Any], None]:

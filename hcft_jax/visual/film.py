@@ -47,7 +47,7 @@ class Film:
             film.write(picture, time)
 
     The file appears when the block ends; after an exception there is no file, or the part that was
-    written is at ``partial``.
+    written is at ``partial``, unless the exception was that something could not be written.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Film:
         self.codec = codec()
         self._fps, self._partial = fps, partial
         self._count, self._last = 0, -1
+        self._faulty = False  # something could not be written
         self._shape: tuple[int, ...] | None = None
         self._container: Any = None
         self._stream: Any = None
@@ -77,9 +78,7 @@ class Film:
             try:
                 yield
             finally:
-                if self._container is not None:
-                    with self._errors(), contextlib.closing(self._container):
-                        self._container.mux(self._stream.encode(None))
+                self._close()
             if not self._count:
                 raise InputError(f"{self.path}: the video is empty (it has no frame)")
 
@@ -119,6 +118,17 @@ class Film:
             frame.pts, frame.time_base = self._last, Fraction(1, _CLOCK)
             self._container.mux(self._stream.encode(frame))
 
+    def _close(self) -> None:
+        """Write the last frames and the index; what has no index is no video, and is removed."""
+        if self._container is None:
+            return
+        try:
+            with self._errors(), contextlib.closing(self._container):
+                self._container.mux(self._stream.encode(None))
+        finally:
+            if self._faulty:
+                self._temporary.unlink(missing_ok=True)
+
     def _start(self, shape: tuple[int, ...]) -> None:
         # The index comes first, so that a browser can begin before it has the whole file.
         self._container = av.open(
@@ -138,6 +148,7 @@ class Film:
         except InputError:
             raise
         except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._faulty = True
             raise of_storage(error, f"{self.path}: cannot write the video") from error
 
 

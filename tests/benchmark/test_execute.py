@@ -1,5 +1,6 @@
 """Runs in lanes: the files of one after the other, whatever fails beside them."""
 
+import contextlib
 import dataclasses
 import shutil
 from pathlib import Path
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hcft_jax.benchmark import benchmark, execute, record
+from hcft_jax.benchmark import benchmark, execute, plan, record
 from hcft_jax.benchmark.outcome import Outcome, Row
+from hcft_jax.benchmark.progress import Meter
+from hcft_jax.benchmark.tasks import Task
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data import otb
 from hcft_jax.data.frames import read_image
@@ -118,6 +121,49 @@ def test_lanes_track_other_frames_of_the_same_names_anew(data: Path, tmp_path: P
     again = boxes(run(tmp_path / "data", tmp_path / "out", lanes=2))
     assert {name for name in again if again[name] != before[name]} == {"ope/synthetic-1.txt"}
     assert again == boxes(run(tmp_path / "data", tmp_path / "fresh", lanes=2))
+
+
+@pytest.mark.parametrize("way", ["alone", "lanes", "side by side"])
+def test_ctrl_c_keeps_the_boxes_of_the_runs_under_way(
+    data: Path,
+    tmp_path: Path,
+    way: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    given: dict[str, Any] = {"data_dir": str(data), "output_dir": str(tmp_path)}
+    settings = [SMALL, dataclasses.replace(SMALL, eta=0.02)][: 1 + (way == "side by side")]
+    experiments = [Experiment("x", t, **given, lanes=1 + (way == "lanes")) for t in settings]
+
+    def track() -> list[Path]:
+        planned = plan.make(experiments, [lookup.random()] * len(experiments))
+        todo = planned.missing()
+        with contextlib.closing(execute.work(planned, todo, Meter(todo))) as work:
+            for done in work:
+                planned.settle(done)
+        return [outcome.folder for outcome in planned.outcomes]
+
+    original = Meter.advance
+
+    def advance(self: Meter, task: Task, frames: int) -> None:
+        original(self, task, frames)
+        if self.tracked > 12 * len(experiments):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Meter, "advance", advance)
+    with pytest.raises(KeyboardInterrupt):
+        track()
+    monkeypatch.setattr(Meter, "advance", original)
+    kept = {path: path.read_text().splitlines() for path in tmp_path.glob("*/partial/*.txt")}
+    assert len(kept) == {"alone": 1, "lanes": 2, "side by side": 2}[way]
+    said = capsys.readouterr().err
+    assert all(f"{len(rows)} of " in said and str(path) in said for path, rows in kept.items())
+    for folder in track():
+        assert not (folder / "partial").exists()
+    for path, rows in kept.items():
+        whole = (path.parents[1] / "ope" / path.name).read_text().splitlines()
+        assert 1 <= len(rows) < len(whole)
+        assert rows == whole[: len(rows)]
 
 
 @pytest.mark.parametrize("frame", [0, 4])

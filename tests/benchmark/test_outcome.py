@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hcft_jax.benchmark.outcome import Speed
+from hcft_jax.benchmark.tasks import Speed
 from hcft_jax.util.errors import InputError
 
 PATH = Path("speed", "Deer.json")
@@ -35,5 +35,5 @@ def test_a_run_without_a_record_has_no_speed() -> None:
     ],
 )
 def test_a_damaged_record_is_named(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"speed.Deer\.json: .*; remove it$"):
+    with pytest.raises(InputError, match=r"speed.Deer\.json: "):
         Speed.recorded(WHOLE | changes, PATH)

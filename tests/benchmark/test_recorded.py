@@ -257,13 +257,19 @@ def test_other_line_ends_are_no_other_boxes(start: Start, tracked: list[str]) ->
         '{"frames": 1, "seconds": NaN, "compile_seconds": 0}',
     ],
 )
-def test_a_damaged_record_is_one_line(start: Start, text: str) -> None:
+def test_a_run_with_a_damaged_record_is_tracked_anew(
+    start: Start, tracked: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     outcome = start()
-    path = outcome.folder / "speed" / f"{NAME}.json"
-    path.write_text(text)
-    assert str(path) in start().failed[NAME]
-    path.unlink()
+    before = boxes(outcome)
+    (outcome.folder / "speed" / f"{NAME}.json").write_text(text)
+    capsys.readouterr()
     assert not start().failed
+    assert tracked == [NAME]
+    assert "note: 1 result is tracked anew (the record of" in capsys.readouterr().err
+    assert boxes(outcome) == before
+    start()
+    assert tracked == []
 
 
 def test_an_output_folder_that_is_deleted_meanwhile_is_told_of(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from hcft_jax.data import datasets, otb_download, unpacking
 from hcft_jax.util import download, opening
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, StorageError
 from tests import damage
 from tests.commands import call
 from tests.server import Behaviour, serving
@@ -119,7 +119,7 @@ def test_a_server_that_sends_without_end_is_cut_off(
     assert server.files is not None
     with pytest.raises(InputError, match="is no whole zip file"):
         otb_download.fetch("Deer", tmp_path, server.url)
-    assert everything(tmp_path) <= {".download/Deer.lock"}
+    assert not everything(tmp_path)
 
 
 def test_a_page_and_an_absent_file_are_one_line_each(
@@ -211,8 +211,7 @@ def test_hostile_archives_are_refused(
     assert message in lines[0]
     assert "Traceback" not in lines[0]
     # nothing of it is left, nothing got out, and the other sequence is there
-    left = {name for name in everything(tmp_path) if not name.endswith(".lock")}
-    assert left == {f"inner/OTB/{name}" for name in sequence("Girl")}
+    assert everything(tmp_path) == {f"inner/OTB/{name}" for name in sequence("Girl")}
     server.files["Deer.zip"] = pack(sequence("Deer"))
     assert run(server, folder, "Deer") == 0
 
@@ -291,3 +290,33 @@ def test_an_archive_that_is_no_file_is_refused(tmp_path: Path) -> None:
     assert not unpacking.is_whole(path)
     with pytest.raises(InputError, match=r"Deer\.zip: a named pipe"):
         unpacking.unpack(path, tmp_path / "to")
+
+
+def test_what_a_kill_has_left_beside_a_finished_sequence_is_removed(
+    server: Behaviour, tmp_path: Path
+) -> None:
+    assert run(server, tmp_path, "Deer") == 0
+    (tmp_path / ".download" / "Deer.unpacked" / "all").mkdir(parents=True)
+    for name in ("Deer.zip", "Deer.zip.part", "Deer.lock", "Girl.zip.part"):
+        (tmp_path / ".download" / name).write_bytes(b"left")
+    assert run(server, tmp_path, "Deer") == 0
+    assert [path.name for path in (tmp_path / ".download").iterdir()] == ["Girl.zip.part"]
+
+
+def test_a_full_disk_ends_the_downloads_and_keeps_the_archive(
+    server: Behaviour,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def unpack(*_: object) -> None:
+        raise StorageError("a.zip: cannot be unpacked (No space left on device)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unpacking, "unpack", unpack)
+        assert run(server, tmp_path, "Deer", "Girl") == 2
+    assert len([line for line in capsys.readouterr().err.splitlines() if "error: " in line]) == 1
+    assert everything(tmp_path) == {".download/Deer.zip"}
+    requests = len(server.requests)
+    assert run(server, tmp_path, "Deer") == 0
+    assert len(server.requests) == requests

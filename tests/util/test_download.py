@@ -47,7 +47,7 @@ def part_of(server: Behaviour, path: Path, content: bytes) -> Path:
 
 def assert_fetched(server: Behaviour, path: Path) -> None:
     assert path.read_bytes() == server.content
-    assert sorted(file.name for file in path.parent.iterdir()) == ["data.bin", "data.lock"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["data.bin"]
 
 
 def test_a_file_is_fetched(server: Behaviour, path: Path) -> None:
@@ -187,7 +187,7 @@ def test_a_folder_can_be_made_of_the_download(server: Behaviour, tmp_path: Path)
     for _ in range(2):
         download.download(server.url, folder, server.checksum, convert=unpack)
     assert (folder / "content").read_bytes() == server.content
-    assert sorted(file.name for file in folder.parent.iterdir()) == ["data", "data.lock"]
+    assert sorted(file.name for file in folder.parent.iterdir()) == ["data"]
     assert len(server.requests) == 1
 
 

@@ -2,6 +2,8 @@ import errno
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,62 @@ def test_what_cannot_be_there_is_not_there(tmp_path: Path, name: str) -> None:
     assert (files.exists(path), files.is_file(path), files.is_dir(path)) == (False, False, False)
     assert files.is_file(tmp_path / "a.txt")
     assert files.is_dir(tmp_path)
+
+
+def test_what_is_discarded_takes_empty_folders_with_it(tmp_path: Path) -> None:
+    one, other = tmp_path / "a" / "b" / "1.txt", tmp_path / "a" / "2.txt"
+    one.parent.mkdir(parents=True)
+    one.touch()
+    other.touch()
+    files.discard(one, tmp_path)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["2.txt"]
+    files.discard(one, tmp_path)
+    files.discard(other, tmp_path)
+    assert tmp_path.is_dir()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_is_gone_at_the_end(tmp_path: Path) -> None:
+    path, inside, most = tmp_path / "new" / "own.lock", [], []
+
+    def work(number: int) -> None:
+        with files.locked(path):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.002)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(40)))
+    assert most == [1] * 40
+    assert not list(path.parent.iterdir())
+
+
+def test_who_waits_for_a_lock_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "own.lock"
+
+    def other() -> None:
+        with files.locked(path, "waiting"):
+            pass
+
+    with ThreadPoolExecutor(1) as pool:
+        with files.locked(path, "waiting"):
+            waits = pool.submit(other)
+            while not (said := capsys.readouterr().err):
+                time.sleep(0.001)
+        waits.result()
+    assert said == "waiting\n"
+
+
+def test_what_is_left_of_a_text_has_whole_lines(tmp_path: Path) -> None:
+    path, partial = tmp_path / "boxes.csv", tmp_path / "partial" / "boxes.csv"
+
+    def write() -> None:
+        with files.lines(path, partial) as file:
+            file.write("1,2\n3,4\n5")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(StorageError):
+        write()
+    assert not path.exists()
+    assert partial.read_text() == "1,2\n3,4\n"

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -146,3 +147,47 @@ def test_importing_the_library_leaves_signals_alone() -> None:
         "assert signal.getsignal(signal.SIGINT) == signal.default_int_handler"
     )
     subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_a_signal_does_not_break_into_what_defers_it() -> None:
+    done = []
+
+    def work() -> None:
+        with interrupts.deferred():
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append("saved")
+        done.append("not reached")
+
+    with interrupts.working(), pytest.raises(interrupts.Terminated):
+        work()
+    assert done == ["saved"]
+
+
+def test_whoever_insists_ends_what_defers_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "PATIENCE", 0.0)
+    done = []
+
+    def work() -> None:
+        with interrupts.deferred():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("saving")
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("not reached")
+
+    with interrupts.working(), pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["saving"]
+
+
+def test_a_signal_that_comes_too_late_breaks_into_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = signal.signal
+
+    def slow(number: signal.Signals, handler: Any) -> Any:
+        os.kill(os.getpid(), number)
+        return original(number, handler)
+
+    with interrupts.working():
+        monkeypatch.setattr(signal, "signal", slow)
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -183,7 +183,7 @@ def server(tmp_path: Path, small: None, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def assert_fetched(path: Path) -> None:
     assert_same(lookup.load(path).params, tiny())
-    assert sorted(file.name for file in path.parent.iterdir()) == ["vgg19.lock", "vgg19.npz"]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["vgg19.npz"]
 
 
 def test_a_fetched_file_is_kept_as_native_file(server: Behaviour) -> None:

@@ -1,5 +1,7 @@
 """An interrupted training ends as one that is not interrupted."""
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from experiments.learn_features import training
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, StorageError
 
 FIRST = {"a": jnp.ones(3), "b": {"kernel": jnp.full((2, 2), 2.0)}}
 
@@ -78,6 +80,35 @@ def test_the_log_is_readable_by_tensorboard(tmp_path: Path) -> None:
     run(tmp_path, 12)
     (events,) = (tmp_path / "logs").glob("events.out.tfevents.*")
     assert b"part" in events.read_bytes()
+
+
+def test_what_a_killed_training_was_saving_is_removed(tmp_path: Path) -> None:
+    left = tmp_path / "checkpoints" / "4.orbax-checkpoint-tmp"
+    left.mkdir(parents=True)
+    run(tmp_path, 4)
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["4"]
+    assert not list(tmp_path.glob("*.lock"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (ValueError("RESOURCE_EXHAUSTED: Error writing 'b/0'"), StorageError),
+        (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), StorageError),
+        (FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT)), InputError),
+        (ValueError("NOT_FOUND: a folder"), InputError),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_saved_is_one_line(
+    tmp_path: Path, error: Exception, kind: type[InputError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("orbax.checkpoint.CheckpointManager.save", save)
+    with pytest.raises(InputError, match="checkpoints: cannot save a checkpoint") as raised:
+        run(tmp_path, 4)
+    assert type(raised.value) is kind
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

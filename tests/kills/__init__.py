@@ -1,0 +1,1 @@
+"""Commands that are ended at random moments, and given again: ``python -m tests.kills``."""
