@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
 from hcft_jax.backbones.backbone import Params
 from hcft_jax.benchmark import baselines
