@@ -48,7 +48,12 @@ class OwnVideo:
     )
     box: tuple[float, ...] = static((), "x,y,w,h of the target in the first frame, from 0")
     boxes: str | None = static(None, "a file with one such row for each of several targets")
-    select: bool = static(False, "draw the box with the mouse")
+    select: bool = static(False, "draw the box, or several, with the mouse")
+    preview: str | None = static(
+        None,
+        "track nothing: write the first frame with a grid and coordinates, and the boxes if given, "
+        "to this .png or .jpg, to read a box off where there is no screen",
+    )
     show: bool = static(False, "watch while it tracks; q or Esc ends it")
     layers_view: bool = static(
         False,
@@ -63,9 +68,11 @@ class OwnVideo:
         """
         if not self.video:
             raise SettingError("video", "name a video file, a folder of images, a camera or a URL")
-        if (bool(self.box), bool(self.boxes), self.select).count(True) != 1:
+        given = (bool(self.box), bool(self.boxes), self.select).count(True)
+        if given > 1 or (given == 0 and not self.preview):
             raise InputError(
-                "where is the target? give one of box (x,y,w,h), boxes (a file) and select"
+                "where is the target? give one of box (x,y,w,h), boxes (a file) and select; "
+                "preview writes the first frame with coordinates"
             )
         if self.box and len(self.box) != 4:
             raise SettingError("box", f"{_shown(self.box, ',')} is not four numbers x,y,w,h")

@@ -40,6 +40,7 @@ from hcft_jax.data.sequence import Frame
 from hcft_jax.data.video import Moment, Video
 from hcft_jax.evaluation import results
 from hcft_jax.experiment.settings import Experiment, OwnVideo, folders
+from hcft_jax.own_video import first_frame
 from hcft_jax.own_video.gui import Gui
 from hcft_jax.run.environment import device, versions
 from hcft_jax.run.identity import Identity
@@ -75,12 +76,14 @@ def run(experiment: Experiment) -> str:
     assert own is not None
     with contextlib.ExitStack() as stack:
         gui = None
-        if own.select or own.show:
+        if (own.select or own.show) and not own.preview:
             gui = Gui("hcft_jax", "select" if own.select else "show")
             stack.callback(gui.close)
         source = stack.enter_context(video.opened(own.video or ""))
         moments = iter(source)
         first = next(moments)
+        if own.preview:
+            return first_frame.write(own.preview, first.image, first_frame.given(own))
         starts = first_boxes(own, first.image, gui, experiment.tracker.layout)
         weights = lookup.find(experiment.weights, experiment.tracker.backbone)
         files = VideoFiles.of(experiment, source, starts, weights.digest)
@@ -90,7 +93,7 @@ def run(experiment: Experiment) -> str:
             return f"kept, it is there: {there}"
         tracker = Tracker(experiment, weights)
         targets: OneTarget | SeveralTargets = SeveralTargets(tracker, starts)
-        if own.boxes is None:
+        if own.boxes is None and len(starts) == 1:
             targets = OneTarget(tracker, starts[0], own.layers_view)
         if gui is not None and not own.show:
             gui.close()
@@ -119,7 +122,9 @@ def first_boxes(own: OwnVideo, image: Frame, gui: Gui | None, layout: Layout = P
     if own.boxes is not None:
         rows = boxes.parse(own.boxes)
     else:
-        rows = np.array([gui.select(image) if gui is not None and own.select else own.box])
+        rows = np.array(gui.select(image) if gui is not None and own.select else [own.box])
+        if own.layers_view and len(rows) > 1:
+            raise SettingError("layers_view", "shows one target; draw one box")
     for number, row in enumerate(rows, 1):
         where = "--select" if own.select else "--box"
         where = where if own.boxes is None else f"{own.boxes}, line {number}"
@@ -200,7 +205,8 @@ class VideoFiles:
         (folder,) = folders([(experiment, digest)], "video")
         folder = folder / "video" / f"{fitting(source.name, _LONGEST - len(tag))}-{tag}"
         overlay = folder / ("layers.mp4" if own.layers_view else "overlay.mp4")
-        names = [""] if own.boxes is None else [str(n) for n in range(1, len(starts) + 1)]
+        one = own.boxes is None and len(starts) == 1
+        names = [""] if one else [str(n) for n in range(1, len(starts) + 1)]
         return cls(folder, tuple(names), overlay if experiment.overlay else None)
 
     @property
