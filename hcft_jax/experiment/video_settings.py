@@ -35,7 +35,12 @@ class OwnVideo:
     box_format: str = static(
         XYWH, f"how boxes are given and written in boxes.csv: {XYWH}, or {XYXY} (two corners)"
     )
-    select: bool = static(False, "draw the box with the mouse")
+    select: bool = static(False, "draw the box, or several, with the mouse")
+    preview: str | None = static(
+        None,
+        "track nothing: write the first frame with a grid and coordinates, and the boxes if given, "
+        "to this .png or .jpg, to read a box off where there is no screen",
+    )
     start: str | None = static(None, "begin at this frame (75, from 1) or time (3.5s, or 1:05)")
     end: str | None = static(None, "end with this frame or time")
     every: int = static(1, "track in every so many frames")
@@ -62,9 +67,11 @@ class OwnVideo:
         """
         if not self.video:
             raise SettingError("video", "name a video file, a folder of images, a camera or a URL")
-        if (bool(self.box), bool(self.boxes), self.select).count(True) != 1:
+        ways = (bool(self.box), bool(self.boxes), self.select).count(True)
+        if ways > 1 or (ways == 0 and not self.preview):
             raise InputError(
-                "where is the target? give one of box (x,y,w,h), boxes (a file) and select"
+                "where is the target? give one of box (x,y,w,h), boxes (a file) and select; "
+                "preview writes the first frame with coordinates"
             )
         if self.box and len(self.box) != 4:
             raise SettingError(

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import cv2
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from hcft_jax.util.errors import SettingError
 
 Image = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]  # x, y, w, h in pixels, 0-based
 _SHARE = 0.85  # the part of the screen's sides that a picture may take
 
 
@@ -28,7 +29,8 @@ class Gui:
         Raises:
             SettingError: There is no screen, or this Python has no Tk.
         """
-        instead = "; give --box=x,y,w,h" if field == "select" else ""
+        instead = "; give --box=x,y,w,h (--preview=frame.png draws a grid)"
+        instead = instead if field == "select" else ""
         try:
             import tkinter
         except ImportError as error:
@@ -68,17 +70,23 @@ class Gui:
             self.open = False
         return self.open
 
-    def select(self, picture: Image) -> tuple[float, float, float, float]:
-        """Return the box (x, y, w, h) that the user draws over a picture, 0-based, in its pixels.
+    def select(self, picture: Image) -> list[Box]:
+        """Return the boxes (x, y, w, h) that the user draws, 0-based, in the picture's pixels.
 
-        Pressing and pulling the mouse draws it, any number of times; Enter or the right button
-        takes it.
+        Pressing and pulling the mouse draws a box, any number of times, until it is as wanted.
+        Enter, or the right button, takes it and ends the drawing. Space takes it, and another one
+        can be drawn; pressed once more it ends the drawing. Backspace gives back the last one. C
+        and Esc leave without a box.
+
+        Args:
+            picture: RGB uint8 ``[H, W, 3]``.
 
         Raises:
-            SettingError: The user closed the GUI without a box.
+            SettingError: The user left, or closed the GUI, without a box.
         """
         corners: list[tuple[int, int]] = []
-        taken = False
+        taken: list[Box] = []
+        done = False
 
         def press(event: Any) -> None:
             corners[:] = [(event.x, event.y)] * 2
@@ -88,27 +96,63 @@ class Gui:
             self._canvas.delete("box")
             self._canvas.create_rectangle(*corners[0], *corners[1], outline="red", tags="box")
 
-        def take(event: Any) -> None:
-            nonlocal taken
-            taken = len(corners) == 2 and corners[0] != corners[1]
+        def take() -> bool:
+            """Take the box that is drawn; return whether there is one."""
+            if len(corners) < 2 or corners[0] == corners[1]:
+                return False
+            (left, right), (top, bottom) = (sorted(pair) for pair in zip(*corners, strict=True))
+            box = np.array([left, top, right - left, bottom - top]) / self._scale
+            taken.append(tuple(map(float, box)))  # type: ignore[arg-type]
+            corners.clear()
+            self._canvas.delete("box")
+            self._canvas.create_rectangle(
+                left, top, right, bottom, outline="lime", tags=f"taken-{len(taken)}"
+            )
+            self._tell(len(taken))
+            return True
 
+        def another(event: Any) -> None:
+            nonlocal done
+            done = not take() and bool(taken)
+
+        def end(event: Any) -> None:
+            nonlocal done
+            take()
+            done = bool(taken)
+
+        def undo(event: Any) -> None:
+            corners.clear()
+            self._canvas.delete("box")
+            if taken:
+                self._canvas.delete(f"taken-{len(taken)}")
+                taken.pop()
+            self._tell(len(taken))
+
+        keys = dict.fromkeys(("<Return>", "<KP_Enter>", "<Button-2>", "<Button-3>"), end)
+        keys |= {"<space>": another, "<BackSpace>": undo, "c": self._end, "C": self._end}
         self._draw(picture)
-        self._root.title("Draw a box around the target, then press Enter (Esc: leave)")
+        self._tell(0)
         self._canvas.bind("<Button-1>", press)
         self._canvas.bind("<B1-Motion>", pull)
-        with self._bound(("<Return>", "<KP_Enter>", "<Button-2>", "<Button-3>"), take):
-            while self.open and not taken:
+        with self._bound(keys):
+            while self.open and not done:
                 self._root.update()
                 time.sleep(0.01)
-        if not taken:
+        if not done:
             raise SettingError("select", "the GUI was closed before a box was drawn")
-        (left, right), (top, bottom) = (sorted(pair) for pair in zip(*corners, strict=True))
-        box = np.array([left, top, right - left, bottom - top]) / self._scale
-        return tuple(map(float, box))  # type: ignore[return-value]
+        for number in range(1, len(taken) + 1):
+            self._canvas.delete(f"taken-{number}")
+        return taken
+
+    def _tell(self, taken: int) -> None:
+        """Say in the title bar what can be done."""
+        first = f"{taken} taken. Draw another box" if taken else "Draw a box around the target"
+        ends = "Enter: begin, Space: take it and draw another, C or Esc: leave"
+        self._root.title(f"{first} ({ends})")
 
     @contextlib.contextmanager
-    def _bound(self, keys: tuple[str, ...], function: Any) -> Iterator[None]:
-        for key in keys:
+    def _bound(self, keys: Mapping[str, Any]) -> Iterator[None]:
+        for key, function in keys.items():
             self._root.bind(key, function)
         try:
             yield

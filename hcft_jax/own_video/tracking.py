@@ -32,7 +32,7 @@ from hcft_jax.data.part import Part, Point
 from hcft_jax.data.wanted import Source
 from hcft_jax.evaluation import results
 from hcft_jax.experiment.settings import Experiment
-from hcft_jax.own_video import box_files, box_tables, video_films
+from hcft_jax.own_video import box_files, box_tables, first_frame, video_films
 from hcft_jax.own_video.box_files import Start
 from hcft_jax.own_video.box_tables import About, BoxRow, BoxTables
 from hcft_jax.own_video.followed import Found, OneTarget, SeveralTargets, Targets
@@ -123,7 +123,7 @@ def track_one(experiment: Experiment, source: Source, trackers: Trackers) -> str
     way = Way.of(own, source)
     with contextlib.ExitStack() as stack:
         gui = None
-        if own.select or own.show:
+        if (own.select or own.show) and not own.preview:
             gui = Gui("hcft_jax", "select" if own.select else "show")
             stack.callback(gui.close)
         opened = stack.enter_context(video.opened(source, way.part, reconnect=own.reconnect))
@@ -131,6 +131,8 @@ def track_one(experiment: Experiment, source: Source, trackers: Trackers) -> str
             raise SettingError("at", f"{source} is live: it cannot be tracked backwards")
         moments = iter(opened)
         first = next(moments)
+        if own.preview:
+            return first_frame.write(own.preview, first.image, way.known(own))
         begun = first_boxes(own, way, first, gui, experiment.tracker.layout)
         number = box_files.outermost(begun, way.part.backwards) or first.number
         while first.number != number:
@@ -145,7 +147,7 @@ def track_one(experiment: Experiment, source: Source, trackers: Trackers) -> str
         if opened.identity is not None and (there := files.found(identity)):
             return f"kept, it is there: {there}"
         targets: Targets = SeveralTargets(trackers.tracker, begun)
-        if own.boxes is None:
+        if own.boxes is None and len(begun) == 1:
             targets = OneTarget(trackers.tracker, begun[0], own.layers_view)
         if gui is not None and not own.show:
             gui.close()

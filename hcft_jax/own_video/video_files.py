@@ -93,7 +93,7 @@ class VideoFiles:
             tag = time.strftime("%Y%m%d-%H%M%S")
         (folder,) = folders([(experiment, digest)], "video")
         folder = folder / "video" / f"{fitting(source.name, _LONGEST - len(tag))}-{tag}"
-        names = names_of(starts, own.boxes is not None)
+        names = names_of(starts, own.boxes is not None or len(starts) > 1)
         films = ["layers" if own.layers_view else "overlay"] if experiment.overlay else []
         films += ["plain"] if own.plain_video else []
         if own.crop_video:

@@ -69,6 +69,17 @@ class Way:
             said["frames"] = [start.frame for start in begun]
         return said
 
+    def known(self, own: OwnVideo) -> list[Box]:
+        """Return the boxes that are given, to be looked at before anything is tracked.
+
+        Args:
+            own: What is asked for.
+        """
+        if self.given is not None:
+            number = box_files.outermost(self.given, self.part.backwards)
+            return [start.box for start in self.given if start.frame in (None, number)]
+        return [_box(own)] if own.box else []
+
     def tracked(self, first: int, number: int) -> bool:
         """Return whether a frame is tracked, where the first one that is has the number ``first``.
 
@@ -81,6 +92,12 @@ class Way:
             steps = -1 if (number - last.frame) * (-1 if part.backwards else 1) > 0 else steps
         most = part.most is None or steps < part.every * part.most
         return steps >= 0 and steps % part.every == 0 and most
+
+
+def _box(own: OwnVideo) -> Box:
+    """Return the one box that is given, as x, y, w, h."""
+    box: Box = tuple(map(float, own.box))  # type: ignore[assignment]
+    return box_files.corners(box) if own.box_format == XYXY else box
 
 
 def _boxes_of(boxes: str, source: Source) -> Path:
@@ -118,10 +135,11 @@ def first_boxes(
         if others:
             note(f"{own.boxes}: {len(begun)} boxes are where targets start, {others} are not used")
     elif own.select and gui is not None:
-        begun = [Start(gui.select(first.image), "--select")]
+        begun = [Start(box, "--select") for box in gui.select(first.image)]
+        if own.layers_view and len(begun) > 1:
+            raise SettingError("layers_view", "shows one target; draw one box")
     else:
-        given: Box = tuple(map(float, own.box))  # type: ignore[assignment]
-        begun = [Start(box_files.corners(given) if own.box_format == XYXY else given)]
+        begun = [Start(_box(own))]
     size = first.image.shape[0], first.image.shape[1]
     for start in begun:
         try:

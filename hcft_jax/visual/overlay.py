@@ -112,8 +112,8 @@ def outlined(frame: Image, outlines: Iterable[Outline], text: str) -> Image:
         draw_box(picture, box, scale, colour, width)
         if name and np.isfinite(np.asarray(box)).all():
             x, y = (scale * np.asarray(box)[:2]).clip(0, 1e6).astype(int).tolist()
-            _draw_text(picture, name, (x, max(12, y - 6)), 0.5)
-    _draw_text(picture, text, (8, 24), 0.6)
+            draw_text(picture, name, (x, max(12, y - 6)), 0.5)
+    draw_text(picture, text, (8, 24), 0.6)
     return picture
 
 
@@ -137,8 +137,15 @@ def draw_box(picture: Image, box: npt.ArrayLike, scale: int, colour: Colour, wid
     cv2.rectangle(picture, first, last, colour, width, cv2.LINE_AA, _SHIFT)
 
 
-def _draw_text(picture: Image, text: str, origin: tuple[int, int], size: float) -> None:
-    """Write white text with a dark outline; ``origin`` is its left end on the base line."""
+def draw_text(picture: Image, text: str, origin: tuple[int, int], size: float) -> None:
+    """Write white text with a dark outline into a picture.
+
+    Args:
+        picture: RGB uint8 ``[H, W, 3]``.
+        text: What to write.
+        origin: (x, y) of the left end of its base line, in pixels.
+        size: Of the letters, in OpenCV's measure.
+    """
     x, y = origin  # The outline is shifted copies: thicker letters would stand further apart.
     black: Colour = (0, 0, 0)
     for dx, dy, colour in [(*step, black) for step in _AROUND] + [(0, 0, WHITE)]:
@@ -181,7 +188,7 @@ def _panel(
     room = tile - _CAPTION - 2 * _MARGIN  # for the longer side of a map
     for index, (name, values) in enumerate(zip(names, maps, strict=True)):
         top = index * tile + _CAPTION
-        _draw_text(drawn, name, (_MARGIN, top - 4), 0.45)
+        draw_text(drawn, name, (_MARGIN, top - 4), 0.45)
         if values is None or room < 2:
             continue
         size = max(2, round(room * min(1, aspect))), max(2, round(room * min(1, 1 / aspect)))

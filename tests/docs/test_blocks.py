@@ -27,7 +27,7 @@ def quick(words: list[str]) -> list[str]:
     room, text = module(words)[0].removeprefix("hcft_jax."), " ".join(words)
     if "--tracker=" in text:
         return [KEEP]
-    if room == "main":
+    if room in ("main", "track_video"):
         one = ["--sequences=Deer"] if "--data_dir" in text and len(module(words)[1]) > 2 else []
         several = "--lanes" in text or "--protocols" in text
         return [*QUICK, *one, KEEP, *(["--lanes=2"] if several else [])]

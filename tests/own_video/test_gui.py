@@ -3,8 +3,9 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +14,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from hcft_jax import main
-from hcft_jax.own_video.gui import Gui
+from hcft_jax.own_video.gui import Box, Gui
 from hcft_jax.util.errors import SettingError
 from tests import films
 from tests.system.test_main import QUICK
@@ -41,6 +42,23 @@ def _screen() -> Iterator[None]:
     server.wait()
 
 
+KEYS: dict[str, Callable[[Any], None]] = {}  # what is bound to them
+
+
+@pytest.fixture(autouse=True)
+def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Record what keys are bound to: without a window manager nothing has the focus for sure."""
+    import tkinter
+
+    bind = tkinter.Tk.bind
+
+    def recorded(self: Any, key: str, function: Callable[[Any], None]) -> None:
+        KEYS[key] = function
+        bind(self, key, function)
+
+    monkeypatch.setattr(tkinter.Tk, "bind", recorded)
+
+
 @pytest.fixture
 def gui() -> Iterator[Gui]:
     opened = Gui("test", "show")
@@ -64,30 +82,64 @@ def test_a_picture_is_shown_until_q_is_pressed(gui: Gui) -> None:
     assert not gui.show(PICTURE)
 
 
-def test_a_box_is_drawn_in_any_direction_and_taken_by_enter(gui: Gui) -> None:
-    root = gui._root
+Drag = tuple[tuple[int, int], ...]
+ONE: Drag = ((120, 90), (100, 60), (50, 40))
+TWO: Drag = ((150, 100), (170, 130))
+THREE: Drag = ((10, 10), (20, 20))
 
-    def draw() -> None:
-        drag(gui, (10, 10), (20, 20))  # a first try
-        drag(gui, (120, 90), (100, 60), (50, 40))
-        root.focus_force()
-        root.event_generate("<Return>")
 
-    root.after(300, draw)
-    assert gui.select(PICTURE) == (50.0, 40.0, 70.0, 50.0)
+def act(gui: Gui, *steps: Drag | str) -> None:
+    """Have boxes drawn and keys pressed as soon as the picture is on the screen."""
+
+    def now() -> None:
+        if not gui._canvas.winfo_viewable():
+            gui._root.after(20, now)
+            return
+        for step in steps:
+            if isinstance(step, str):
+                KEYS[step](None)
+            else:
+                drag(gui, *step)
+
+    gui._root.after(20, now)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (THREE, ONE, "<Return>"),
+        (ONE, "<KP_Enter>"),
+        (ONE, "<space>", "<space>"),
+        (ONE, "<space>", "<Return>"),
+        ("<Return>", "<space>", ONE, "<Return>"),
+        (TWO, "<space>", "<BackSpace>", ONE, "<Return>"),
+    ],
+)
+def test_a_box_is_drawn_in_any_direction_and_taken_by_enter_or_space(
+    gui: Gui, steps: tuple[Drag | str, ...]
+) -> None:
+    act(gui, *steps)
+    assert gui.select(PICTURE) == [(50.0, 40.0, 70.0, 50.0)]
     assert gui.show(PICTURE)
 
 
+@pytest.mark.parametrize("ends", [("<Return>",), ("<space>", "<Return>"), ("<space>", "<space>")])
+def test_several_boxes_are_drawn_in_one_go(gui: Gui, ends: tuple[str, ...]) -> None:
+    act(gui, ONE, "<space>", THREE, TWO, *ends)
+    assert gui.select(PICTURE) == [(50.0, 40.0, 70.0, 50.0), (150.0, 100.0, 20.0, 30.0)]
+    assert len(gui._canvas.find_all()) == 1  # the picture
+
+
+@pytest.mark.parametrize("key", ["c", "C", "<Escape>", "q"])
+def test_c_and_escape_leave_whatever_is_drawn(gui: Gui, key: str) -> None:
+    act(gui, ONE, "<space>", TWO, key)
+    with pytest.raises(SettingError, match="select: the GUI was closed before a box was drawn"):
+        gui.select(PICTURE)
+
+
 def test_a_large_picture_fits_on_the_screen_and_boxes_are_in_its_pixels(gui: Gui) -> None:
-    root = gui._root
-
-    def draw() -> None:
-        drag(gui, (0, 0), (100, 50))
-        root.focus_force()
-        root.event_generate("<Return>")
-
-    root.after(300, draw)
-    x, y, w, h = gui.select(np.zeros((2160, 3840, 3), np.uint8))
+    act(gui, ((0, 0), (100, 50)), "<Return>")
+    ((x, y, w, h),) = gui.select(np.zeros((2160, 3840, 3), np.uint8))
     assert gui._photo.width() <= 640
     scale = 3840 / gui._photo.width()
     np.testing.assert_allclose((x, y, w, h), (0, 0, 100 * scale, 50 * scale), rtol=0.01)
@@ -98,13 +150,8 @@ def test_a_video_is_watched_from_a_box_that_is_drawn(
 ) -> None:
     select = Gui.select
 
-    def drawing(self: Gui, picture: npt.NDArray[np.uint8]) -> tuple[float, float, float, float]:
-        def draw() -> None:
-            drag(self, (30, 20), (60, 50))
-            self._root.focus_force()
-            self._root.event_generate("<Return>")
-
-        self._root.after(300, draw)
+    def drawing(self: Gui, picture: npt.NDArray[np.uint8]) -> list[Box]:
+        act(self, ((30, 20), (60, 50)), "<Return>")
         return select(self, picture)
 
     monkeypatch.setattr(Gui, "select", drawing)
