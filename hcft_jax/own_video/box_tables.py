@@ -21,6 +21,7 @@ from hcft_jax.answers import csv_row
 from hcft_jax.data.moments import Moment
 from hcft_jax.experiment.video_settings import XYXY
 from hcft_jax.own_video.followed import Found, row_of
+from hcft_jax.util import text
 from hcft_jax.util.files import lines
 
 HEADER = "frame,time,x,y,w,h,score,lost"  # the score is the PSR
@@ -178,6 +179,31 @@ class BoxTables:
                 file.write(json.dumps(_coco(self._about, self._kept)) + "\n")
             elif not self._sorted:
                 _sort(file)
+
+
+def read_csv(paths_: Sequence[Path], form: str) -> tuple[list[BoxRow], bool]:
+    """Return the rows of the tables of some targets, and whether all have boxes in a form.
+
+    Args:
+        paths_: ``boxes.csv``, or the table of each target in their order.
+        form: "xywh" or "xyxy".
+
+    Raises:
+        InputError: One cannot be read; the message names the line.
+    """
+    found, same = [], True
+    for target, path in enumerate(paths_):
+        cut = text.lines(path)[0].startswith(CORNERS)
+        same = same and cut == (form == XYXY)
+        columns = (CORNERS if cut else HEADER).split(",")
+        for line, cells in text.table(path, columns):
+            number, time, *box = (text.real(path, line, cells[name]) for name in columns[:6])
+            if cut:
+                box = [box[0], box[1], box[2] - box[0], box[3] - box[1]]
+            score = text.real(path, line, cells["score"]) if cells["score"] else None
+            lost = cells["lost"] == "1"
+            found.append(BoxRow(int(number), time, target, tuple(box), score, lost, 0.0))
+    return sorted(found, key=lambda row: (row.frame, row.target)), same
 
 
 def _sort(file: IO[str]) -> None:

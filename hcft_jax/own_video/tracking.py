@@ -15,7 +15,7 @@ import functools
 import itertools
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -144,8 +144,11 @@ def track_one(experiment: Experiment, source: Source, trackers: Trackers) -> str
         files = VideoFiles.of(experiment, opened, begun, weights.digest, said)
         reclaim(files.folder)
         identity = _identity(experiment, opened, begun, weights.digest, said)
-        if opened.identity is not None and (there := files.found(identity)):
-            return f"kept, it is there: {there}"
+        if opened.identity is not None:
+            if left := files.left(identity, own.box_format):
+                return complete(source, opened, first, way, *left)
+            if there := files.found(identity):
+                return f"kept, it is there: {there}"
         targets: Targets = SeveralTargets(trackers.tracker, begun)
         if own.boxes is None and len(begun) == 1:
             targets = OneTarget(trackers.tracker, begun[0], own.layers_view)
@@ -242,10 +245,7 @@ class Job:
         opened, way = self._opened, self._way
         later = way.back or way.part.backwards
         first = next(moments)
-        shape = first.image.shape
-        pictures = opened.files if len(opened.files) > 1 else ()
-        about = About(opened.source, (shape[0], shape[1]), self._files.names, pictures)
-        tables.begin(about, opened.live)
+        tables.begin(_about(opened, first, self._files), opened.live)
         found = self._targets.init(first.image, first.number)  # it compiles: the clock starts later
         if opened.live:
             first = next(moments, first)  # the newest frame: compiling took seconds
@@ -263,7 +263,7 @@ class Job:
                     self._targets.init(first.image, first.number)
                     self._follow(moments, None, bar, tables, None)
         if later and films.wanted:
-            self._draw(films)
+            draw(self._source, self._way, self._rows, films, self._files.names)
 
     def _follow(
         self,
@@ -300,19 +300,6 @@ class Job:
             bar.update()
             self._seconds = before + time.perf_counter() - started
 
-    def _draw(self, films: Films) -> None:
-        """Draw what was tracked in another order than that of the video."""
-        numbers = self._rows.keys()
-        part = Part(Point(min(numbers)), Point(max(numbers)), self._way.part.every)
-        with video.opened(self._source, part) as again:
-            for moment in tqdm(again, total=len(numbers), desc="drawing", unit="frame"):
-                interrupts.check()
-                rows = self._rows.get(moment.number, [])
-                drawn = None
-                if films.drawn:
-                    drawn = video_films.picture(moment, rows, self._files.names, None)
-                films.write(moment, rows, drawn)
-
     def _write_summary(self, recorded: dict[str, Any]) -> None:
         experiment, opened = self._experiment, self._opened
         content = {
@@ -332,6 +319,66 @@ class Job:
             **recorded,
         }
         results.write_json(self._files.summary, content)
+
+
+def draw(
+    source: Source,
+    way: Way,
+    rows: Mapping[int, Sequence[BoxRow]],
+    films: Films,
+    names: Sequence[str],
+) -> None:
+    """Draw the films of a video from the boxes of its frames.
+
+    Args:
+        source: The video.
+        way: Which frames have boxes.
+        rows: These, by the number of the frame.
+        films: What is drawn.
+        names: A name for each target.
+    """
+    part = Part(Point(min(rows)), Point(max(rows)), way.part.every)
+    with video.opened(source, part) as again:
+        for moment in tqdm(again, total=len(rows), desc="drawing", unit="frame"):
+            interrupts.check()
+            own = rows.get(moment.number, ())
+            drawn = video_films.picture(moment, own, names, None) if films.drawn else None
+            films.write(moment, own, drawn)
+
+
+def complete(
+    source: Source, opened: Video, first: Moment, way: Way, rows: list[BoxRow], files: VideoFiles
+) -> str:
+    """Make files from the boxes of a video that was tracked; return a line for the user.
+
+    Args:
+        source: The video.
+        opened: The video, of which the first frame has been read.
+        first: That frame.
+        way: Which frames were tracked.
+        rows: The boxes.
+        files: Those that are not there.
+    """
+    if not files.films and not files.formats:
+        return f"kept, it is there: {files.folder}"
+    frames = {n: list(of) for n, of in itertools.groupby(rows, lambda row: row.frame)}
+    tables, films = files.writers(way.form)
+    with tables.opened(), films.opened():
+        tables.begin(_about(opened, first, files), gaps=False)
+        for own in frames.values():
+            tables.write(own)
+        if films.wanted:
+            draw(source, way, frames, films, files.names)
+    with contextlib.suppress(OSError):
+        files.partial.rmdir()
+    made = ", ".join([*files.formats, *files.films])
+    return f"kept, {made} made of its boxes: {files.folder}"
+
+
+def _about(opened: Video, first: Moment, files: VideoFiles) -> About:
+    pictures = opened.files if len(opened.files) > 1 else ()
+    size = first.image.shape[0], first.image.shape[1]
+    return About(opened.source, size, files.names, pictures)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ from hcft_jax.evaluation import results
 from hcft_jax.experiment.settings import Experiment, folders
 from hcft_jax.own_video import box_tables
 from hcft_jax.own_video.box_files import Start
-from hcft_jax.own_video.box_tables import BoxTables
+from hcft_jax.own_video.box_tables import BoxRow, BoxTables
 from hcft_jax.own_video.video_films import Films
 from hcft_jax.run.identity import Identity
 from hcft_jax.util.errors import InputError
@@ -160,6 +160,39 @@ class VideoFiles:
                     if recorded is not None and not identity.differs(recorded):
                         return folder
         return None
+
+    def left(self, identity: Identity, form: str) -> "tuple[list[BoxRow], VideoFiles] | None":
+        """Return the boxes here and the files that can be made of them; None where that is not so.
+
+        So another format, or a film that is asked for later, needs no tracking.
+
+        Args:
+            identity: What the boxes must be of.
+            form: How boxes are to be written in boxes.csv.
+
+        Raises:
+            InputError: A table here is damaged.
+        """
+        tables = box_tables.paths(self.folder, ("csv",), self.names)
+        if not all(exists(path) for path in [*tables, self.summary]):
+            return None
+        recorded = results.read_json(self.summary).get("identity")
+        if recorded is None or identity.differs(recorded):
+            return None
+        rows, same = box_tables.read_csv(tables, form)
+        never = {f"crop-{n}" for i, n in enumerate(self.names) if i not in {r.target for r in rows}}
+        films = tuple(
+            n for n in self.films if n not in never and not exists(self.folder / f"{n}.mp4")
+        )
+        if "layers" in films or not rows:
+            return None
+        formats = [
+            name
+            for name in self.formats
+            if not all(map(exists, box_tables.paths(self.folder, (name,), self.names)))
+            or (name == "csv" and not same)
+        ]
+        return rows, dataclasses.replace(self, films=films, formats=tuple(formats))
 
     def writers(self, form: str) -> tuple[BoxTables, Films]:
         """Return what writes the tables and the films; ``form`` is that of boxes in boxes.csv."""

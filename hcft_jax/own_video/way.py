@@ -32,11 +32,13 @@ class Way:
         part: The frames, from the first box on.
         back: Whether it is tracked from there to the start, too.
         given: The boxes of a file; None: there is one, which ``box`` or ``select`` says.
+        form: How boxes are written in boxes.csv.
     """
 
     part: Part
     back: bool
     given: list[Start] | None
+    form: str
 
     @classmethod
     def of(cls, own: OwnVideo, source: Source) -> "Way":
@@ -58,7 +60,7 @@ class Way:
                 part = replace(part, start=Point(number))
         if own.at is not None:
             part = replace(part, start=Point.parse("at", own.at))
-        return cls(part, own.at is not None, given)
+        return cls(part, own.at is not None, given, own.box_format)
 
     def described(self, own: OwnVideo, begun: Sequence[Start]) -> dict[str, Any]:
         """Return what boxes depend on besides the frames, as plain data for their identity."""

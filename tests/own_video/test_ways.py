@@ -238,6 +238,34 @@ def test_boxes_are_given_and_written_as_corners(clip: Path, track: Track) -> Non
     np.testing.assert_allclose(rows, np.stack([x, y, x + w, y + h], 1), atol=2e-4)
 
 
+@pytest.mark.parametrize("way", [{}, {"backwards": True, "every": 2}])
+def test_what_is_asked_for_later_is_made_of_the_boxes_that_are_there(
+    way: dict[str, Any], clip: Path, track: Track, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more: dict[str, Any] = {
+        "format": ("csv", "mot", "json", "coco"),
+        **{"overlay": True, "plain_video": True, "crop_video": True, "box_format": "xyxy"},
+    }
+    cut = (10.0, 8.0, 30.0, 20.0)
+    at_once = track(clip, cut, output_dir=str(tmp_path / "other"), **more, **way)
+    folder = track(clip, **way)
+    with monkeypatch.context() as patch:
+        patch.setattr(tracking, "OneTarget", None)  # nothing is tracked
+        assert track(clip, cut, **more, **way) == folder
+        stamp = (folder / "overlay.mp4").stat().st_mtime_ns
+        assert track(clip, cut, **more, **way) == folder
+    assert (folder / "overlay.mp4").stat().st_mtime_ns == stamp
+    for path in at_once.iterdir():
+        if path.name == "boxes.json":  # corners are sums of rounded numbers there
+            assert len(path.read_text()) == pytest.approx(len((folder / path.name).read_text()), 9)
+        elif path.suffix == ".mp4":
+            pairs = zip(films.read(path)[0], films.read(folder / path.name)[0], strict=True)
+            assert max(np.abs(a.astype(int) - b).mean() for a, b in pairs) < 1
+        elif path.suffix in (".csv", ".txt"):
+            given, made = (np.genfromtxt(f / path.name, delimiter=",") for f in (at_once, folder))
+            np.testing.assert_allclose(made, given, atol=2.1e-4)
+
+
 @pytest.mark.parametrize("way", [{}, {"backwards": True}, {"at": "5"}])
 def test_films_have_all_frames_in_the_order_of_the_video(
     way: dict[str, Any], clip: Path, frames: list[Frame], track: Track
