@@ -119,7 +119,11 @@ def one_number(rng: Rng, folder: Path) -> Case:
     made: list[Experiment] = []
 
     def main(argv: list[str]) -> int:
-        return finish(lambda: made.append(program.experiment_of_flags()) or 0)
+        def work() -> int:
+            made.append(program.experiment_of_flags())
+            return 0
+
+        return finish(work)
 
     def open_() -> Experiment:
         run(main, [f"--{name}={value}"])

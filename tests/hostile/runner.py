@@ -193,7 +193,7 @@ def _remove(folder: Path) -> None:
 
 def table(counts: dict[str, Counter[str]], peaks: dict[str, int], times: dict[str, float]) -> str:
     """Return the table of doors."""
-    rows = [("door", "tried", *COLUMNS, "MiB", "s")]
+    rows: list[tuple[str, ...]] = [("door", "tried", *COLUMNS, "MiB", "s")]
     total: Counter[str] = sum(counts.values(), Counter())
     largest = max(peaks.values(), default=0)
     every = [*counts.items(), ("all", total)]
