@@ -27,7 +27,7 @@ STARTING = 180.0  # seconds
 CASES_EACH = 1500  # of a worker, before a fresh one takes over
 COLUMNS = ("refused", "accepted", "unchecked", "undetectable", "wrong")
 
-_TURN = 0.05  # seconds between two looks at the memory
+_TURN = 0.2  # seconds between two looks at the memory; the worker knows its own peak
 
 
 class Worker:
