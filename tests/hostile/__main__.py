@@ -62,6 +62,7 @@ def report(planned: list[Planned], keep: Path) -> int:
     counts: dict[str, Counter[str]] = {}
     peaks: dict[str, int] = {}
     times: Counter[str] = Counter()
+    sizes = Counter(one.door for one in planned)
     wrong = 0
     with runner.Worker() as worker:
         before = time.monotonic()
@@ -71,14 +72,15 @@ def report(planned: list[Planned], keep: Path) -> int:
             before = now
             result = outcome.outcome if isinstance(outcome, runner.Wrong) else outcome
             counts.setdefault(one.door, Counter())[result.kind] += 1
-            if one.door not in peaks:
-                print(f"{time.strftime('%H:%M:%S')} {one.door}", file=sys.stderr, flush=True)
             peaks[one.door] = max(peaks.get(one.door, 0), result.peak)
             if isinstance(outcome, runner.Wrong):
                 wrong += 1
                 print(outcome, flush=True)
             elif len(planned) == 1:
                 print(f"{result.kind}: {result.detail}")
+            if counts[one.door].total() == sizes[one.door]:
+                said = ", ".join(f"{n} {kind}" for kind, n in counts[one.door].most_common())
+                print(f"{one.door}: {said}", file=sys.stderr, flush=True)
     print(runner.table(counts, peaks, dict(times)))
     print(
         f"{len(planned)} cases of {len({(p.door, p.kind) for p in planned})} kinds, {wrong} wrong"

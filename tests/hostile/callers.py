@@ -92,9 +92,11 @@ def odd_values() -> list[Any]:
             2, 3), "1,2,3,4",
             ("1", "2", "3", "4"), (None,) * 4, ([1], 2, 3, 4), (10**400, 1, 2, 3), (1e-40,) * 4,
             {"x": 1, "y": 2},
-            np.array([[1, 2, 3, 4]]), np.float16([1, 2, 3, 4]), (True, False, True, True), (1000,
+            np.array([[1, 2, 3, 4]]), np.array([1, 2, 3, 4], np.float16), (True, False, True, True),
+            (1000,
             1000, 5, 5), whole[::-1],
-            np.asfortranarray(whole), whole.astype(">u2"), whole[..., ::-1], memoryview(whole), [[1,
+            np.asfortranarray(whole), whole.astype(">u2"), whole[..., ::-1],
+            memoryview(whole.tobytes()), [[1,
             2], [3]],
             np.array([1, 2, 3, 4], object)]  # fmt: skip
 

@@ -119,7 +119,11 @@ def one_number(rng: Rng, folder: Path) -> Case:
     made: list[Experiment] = []
 
     def main(argv: list[str]) -> int:
-        return finish(lambda: made.append(options.experiment()) or 0)
+        def work() -> int:
+            made.append(options.experiment())
+            return 0
+
+        return finish(work)
 
     def open_() -> Experiment:
         run(main, [f"--{name}={value}"])

@@ -93,7 +93,8 @@ def by_others(content: bytes) -> list[Pixels]:
         found.append(np.asarray(decoded[..., ::-1], np.uint8))
     deep = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     if deep is not None and deep.dtype == np.uint16:  # by the bits that are used, 10, 12, 14 or 16
-        colour = deep[..., :3][..., ::-1] if deep.ndim == 3 else np.stack([deep] * 3, axis=-1)
+        whole = np.asarray(deep, np.uint16)
+        colour = whole[..., :3][..., ::-1] if deep.ndim == 3 else np.stack([whole] * 3, axis=-1)
         found += [np.asarray(np.minimum(colour >> n, 255), np.uint8) for n in (2, 4, 6, 8)]
     return found
 

@@ -10,7 +10,7 @@ import tarfile
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hcft_jax.data import otb_download, unpacking
@@ -56,8 +56,9 @@ def _archive_case(path: Path, sound: bytes) -> Case:
         if odd := [p for p in strays if not p.startswith(str(path.parent / "inner"))]:
             return f"it writes {odd}"
         with zipfile.ZipFile(path) as archive:
+            there = {str(PurePosixPath(info.filename)): info for info in archive.infolist()}
             for name, content in answer.items():
-                if archive.read(name) != content:
+                if archive.read(there[name]) != content:
                     return f"{name!r} has another content"
         return ""
 

@@ -27,7 +27,7 @@ STARTING = 180.0  # seconds
 CASES_EACH = 1500  # of a worker, before a fresh one takes over
 COLUMNS = ("refused", "accepted", "unchecked", "undetectable", "wrong")
 
-_TURN = 0.05  # seconds between two looks at the memory
+_TURN = 0.2  # seconds between two looks at the memory; the worker knows its own peak
 
 
 class Worker:
@@ -193,7 +193,7 @@ def _remove(folder: Path) -> None:
 
 def table(counts: dict[str, Counter[str]], peaks: dict[str, int], times: dict[str, float]) -> str:
     """Return the table of doors."""
-    rows = [("door", "tried", *COLUMNS, "MiB", "s")]
+    rows: list[tuple[str, ...]] = [("door", "tried", *COLUMNS, "MiB", "s")]
     total: Counter[str] = sum(counts.values(), Counter())
     largest = max(peaks.values(), default=0)
     every = [*counts.items(), ("all", total)]

@@ -280,7 +280,7 @@ def archive_entries(rng: Rng, folder: Path) -> Case:
 
 def odd_json(rng: Rng, value: Any) -> Any:
     """Replace a part of plain data by something else."""
-    odd = (
+    odd: tuple[Any, ...] = (
         None,
         True,
         -1,

@@ -62,9 +62,10 @@ def opened(case: Case, unchecked: bool) -> Outcome:
 
 
 def _outcome(case: Case, unchecked: bool) -> Outcome:
+    refusals: tuple[type[BaseException], ...] = (InputError, *case.refuses)
     try:
         answer = case.open()
-    except (InputError, *case.refuses) as error:
+    except refusals as error:
         line = str(error)
         if re.search(r"[\r\n]", line) or not line.strip():
             return Outcome("wrong", f"its message is not one line: {line[:200]!r}")
