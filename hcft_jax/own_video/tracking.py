@@ -229,12 +229,13 @@ class VideoFiles:
 
         That is this folder, or one of a copy of the video by the same name. A line on stderr tells
         of files here that are of another identity, or of an unknown one, which are kept.
-
-        Raises:
-            InputError: A summary here is damaged.
         """
         if self.exist:
-            recorded = results.read_json(self.summary).get("identity")
+            try:
+                recorded = results.read_json(self.summary).get("identity")
+            except InputError:
+                _note(f"{self.folder}: tracked anew (its summary is damaged)")
+                return None
             if recorded is None:
                 _note(f"{self.folder}: no record of the version of the method; it is kept")
                 return self.folder
