@@ -133,8 +133,18 @@ def track(task: Task, params: Params) -> Iterator[int]:
     Raises:
         InputError: a frame, the first box or the tracker is at fault, or a file cannot be written.
     """
+    parts = [np.zeros((0, 4), np.float32)]
+    try:
+        yield from _follow(task, params, parts)
+    except (KeyboardInterrupt, GeneratorExit):
+        interrupted(task, np.concatenate(parts))
+        raise
+
+
+def _follow(task: Task, params: Params, parts: list[Floats]) -> Iterator[int]:
+    """Track a run and write its files; the boxes are added to those in parts."""
     experiment, sequence = task.experiment, task.sequence
-    boxes, psr = np.zeros((0, 4), np.float32), np.zeros(0, np.float32)
+    boxes, psr = parts[0], np.zeros(0, np.float32)
     task.identity.begin()
     before = compilation.total()
     started = compiled = 0.0
@@ -152,6 +162,7 @@ def track(task: Task, params: Params) -> Iterator[int]:
                 if experiment.responses:
                     maps = maps or stack.enter_context(_responses(task, tracked))
                     maps.write(tracked.responses, _centres(tracked, boxes), tracked.psr)
+                parts.append(tracked.boxes)
                 boxes = np.concatenate([boxes, tracked.boxes])
                 psr = np.concatenate([psr, tracked.psr])
                 yield len(tracked.images)
@@ -160,9 +171,6 @@ def track(task: Task, params: Params) -> Iterator[int]:
                     compiled = (compilation.total() - before).seconds
         except InputError:
             write_partial(task, boxes)
-            raise
-        except (KeyboardInterrupt, GeneratorExit):
-            interrupted(task, boxes)
             raise
     speed = Speed(len(boxes) - 1, time.perf_counter() - started, compiled)
     if experiment.overlay:

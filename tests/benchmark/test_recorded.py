@@ -351,3 +351,18 @@ def test_temporary_files_of_killed_runs_are_removed(start: Start) -> None:
         (folder / "responses" / name).touch()
         start()
         assert [path.name for path in (folder / "responses").iterdir()] == [temporary.name]
+
+
+def test_ctrl_c_while_the_plot_is_drawn_keeps_all_boxes(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = boxes(start())
+
+    def plot(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(record, "plot_track", plot)
+    with pytest.raises(KeyboardInterrupt):
+        start(overlay=True, to="other")
+    (kept,) = (tmp_path / "other").glob("*/partial/*.txt")
+    assert kept.read_bytes() == whole[f"ope/{NAME}.txt"]

@@ -76,7 +76,9 @@ class Trials:
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "PYTHONPATH": str(Path(__file__).parents[2]),
             "RAY_TMPDIR": str(work / "ray"),
-            "RAY_worker_register_timeout_seconds": "600",  # other work may be going on
+            # other work may be going on, beside which Ray's workers would hardly get a core
+            "RAY_worker_register_timeout_seconds": "600",
+            "RAY_worker_niceness": "0",
         }
         self._started = time.monotonic()
         self.skipped: dict[str, str] = {}  # why, by job or ending

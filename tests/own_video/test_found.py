@@ -85,6 +85,15 @@ def test_files_from_before_there_was_an_identity_are_kept_with_a_note(
     assert "no record of the version of the method; it is kept" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["", "{", "[]"])
+def test_a_video_whose_summary_is_damaged_is_tracked_anew(
+    done: VideoFiles, clip: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done.summary.write_text(text)
+    assert done.found(of(clip)) is None
+    assert "tracked anew (its summary is damaged)\n" in capsys.readouterr().err
+
+
 def test_tables_without_their_summary_were_killed_before_it(done: VideoFiles, clip: Path) -> None:
     done.summary.unlink()
     assert done.found(of(clip)) is None
