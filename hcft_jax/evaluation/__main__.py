@@ -7,7 +7,9 @@ r"""Score result folders of any program, without a tracker: tables, plots and a 
         --report --data_dir=OTB100
 
 Results are those of this program, the OTB MATLAB toolkit, the GOT-10k toolkit or pysot, or plain
-text (``result_folders``); annotations are ``anno/``, ``attributes.csv``, ``initOmit/``. Below OUT:
+text (``result_folders``); annotations are ``anno/``, ``attributes.csv``, ``initOmit/``, or ground
+truth of your own: <Name>.txt with a row x,y,w,h per frame (from 1), or a data set in any known
+layout. --sequences scores some of the sequences, by name. Below OUTPUT_DIR:
 
     summary.json       {tracker: {subset: {n, dp20, os50, auc, cle, ...}}}
     attributes.json    the same by attribute      sequences.json   by sequence
@@ -40,6 +42,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     group = FlagGroup(into, "What is scored")
     group.folders("results")
     group.text("annotations")
+    group.many("sequences")
     group.switch("sre_unscale")
     group.whole("resamples", bootstrap.RESAMPLES)
     group.whole("seed", 0)

@@ -7,20 +7,26 @@
     <folder>/initOmit/<Name>.txt    ranges of frames in which temporal robustness must not start
 
 The evaluated frames are those of the table, narrowed by ``data.otb.RANGES`` (Tiger1).
+
+Ground truth of one's own needs no table: then it is a folder with ``anno/``, a folder of such
+``<Name>.txt``, or a data set in any layout that is known. Its targets have no attributes.
 """
 
 import dataclasses
-from collections.abc import Mapping
+import functools
+import warnings
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
-from hcft_jax.data import layout, otb
+from hcft_jax.data import datasets, layout, otb
+from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import toolkit
 from hcft_jax.evaluation.metrics import valid
 from hcft_jax.evaluation.toolkit import Published
 from hcft_jax.util import boxes, files, names, text
 from hcft_jax.util.boxes import Boxes
-from hcft_jax.util.errors import InputError
+from hcft_jax.util.errors import InputError, InputWarning, SettingError
 
 # In the order of the toolkit's files.
 ATTRIBUTES = {
@@ -37,6 +43,7 @@ ATTRIBUTES = {
     "LR": "low resolution",
 }
 SUBSETS = ("OTB100", "CVPR13", "TB50")  # all; the 51 of CVPR 2013; the TB-50 half
+ALL = "all"  # the one subset of ground truth of one's own, and of sequences that were named
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,19 +97,47 @@ class Benchmark:
         """Return the name that a spelling stands for; None if it is no target's."""
         return self.spellings.get(names.key(spelling))
 
+    def only(self, wanted: Iterable[str]) -> "Benchmark":
+        """Return the benchmark of some targets alone, which are then one subset, ``ALL``.
+
+        Args:
+            wanted: Their names, or those of their videos (``Jogging``), in any spelling.
+
+        Raises:
+            SettingError: A name is unknown; near ones are listed.
+        """
+        chosen: set[str] = set()
+        for name in wanted:
+            found = {
+                own for own in self.targets if names.key(name) in (names.key(own), _video(own))
+            }
+            if not found and (own := self.name_of(name)):
+                found = {own}
+            if not found:
+                raise SettingError(
+                    "sequences",
+                    f"no {name[:60]!r} in the annotations{names.near(name, self.targets)}",
+                )
+            chosen |= found
+        kept = {name: target for name, target in self.targets.items() if name in chosen}
+        one = frozenset({ALL})
+        return Benchmark({n: dataclasses.replace(t, subsets=one) for n, t in kept.items()})
+
     def subset(self, subset: str) -> list[str]:
         """Return the names of a subset's targets, in the order of the table."""
         return [name for name, target in self.targets.items() if subset in target.subsets]
 
 
 def load(folder: str | Path) -> Benchmark:
-    """Read the annotations in a folder.
+    """Read the annotations in a folder, or the ground truth of one's own that it holds.
 
     Raises:
         InputError: a file is missing or bad, or its number of rows is not that of the table.
     """
     folder = Path(folder)
     path = folder / "attributes.csv"
+    if not files.exists(path):
+        return _own(folder)
     needed = ["name", "startFrame", "endFrame", *SUBSETS[1:], *ATTRIBUTES]
     targets: dict[str, AnnotatedTarget] = {}
     for number, row in text.table(path, needed):
@@ -113,6 +148,73 @@ def load(folder: str | Path) -> Benchmark:
     if not targets:
         raise InputError(f"{path}: the table has no target")
     return Benchmark(targets)
+
+
+def _own(folder: Path) -> Benchmark:
+    """Read ground truth without a table; an ``InputWarning`` names what cannot be used."""
+    if not files.is_dir(folder):
+        raise InputError(f"{folder}: no such folder")
+    inside = folder / "anno" if files.is_dir(folder / "anno") else folder
+    readers: dict[str, Callable[[], AnnotatedTarget]] = {}
+    try:
+        listed = [] if inside != folder else datasets.find(folder)
+    except InputError:
+        listed = []  # no data set: files alone
+    for target in listed:
+        readers[target.name] = functools.partial(_of_sequence, target)
+    for path in sorted(inside.glob("*.txt")) if not listed else []:
+        if not layout.is_foreign(path.name) and not path.stem.endswith("_time"):
+            readers[path.stem] = functools.partial(_of_file, path, folder)
+    targets, faults = dict[str, AnnotatedTarget](), list[InputError]()
+    for name, read in readers.items():
+        try:
+            targets[name] = read()
+        except InputError as error:
+            faults.append(error)
+    if not targets:
+        if faults:
+            raise faults[0]
+        raise InputError(
+            f"{folder}: no ground truth there; want attributes.csv with anno/, <Name>.txt with a "
+            "row x,y,w,h per frame, or sequences of a data set"
+        )
+    for fault in faults:
+        warnings.warn(InputWarning(f"{fault}; it is left out"), stacklevel=2)
+    return Benchmark(targets)
+
+
+def _of_file(path: Path, folder: Path) -> AnnotatedTarget:
+    name = layout.plain_name(path.stem, path)
+    return _without_table(name, path, boxes.parse(path, gaps=True), 1, folder)
+
+
+def _of_sequence(target: ListedTarget) -> AnnotatedTarget:
+    sequence = target.load()
+    truth = boxes.to_file(sequence.boxes)
+    return _without_table(target.name, target.where, truth, sequence.first_frame, None)
+
+
+def _without_table(
+    name: str, path: Path, truth: Boxes, first_frame: int, folder: Path | None
+) -> AnnotatedTarget:
+    if not valid(truth[:1]).all():
+        raise InputError(f"{path}: the first frame has no valid ground truth")
+    omitted = folder and folder / "initOmit" / f"{name}.txt"
+    return AnnotatedTarget(
+        name=name,
+        truth=truth,
+        first_frame=first_frame,
+        annotated_from=first_frame,
+        attributes=frozenset(),
+        subsets=frozenset({ALL}),
+        omit=tuple(otb.frame_ranges(omitted)) if omitted and files.exists(omitted) else (),
+    )
+
+
+def _video(name: str) -> str:
+    """Return the ``names.key`` of a target's video: ``jogging`` of Jogging-1, else its own."""
+    video, _, number = names.key(name).rpartition("-")
+    return video if number.isdigit() and video else names.key(name)
 
 
 def _target(folder: Path, table: Path, line: int, row: Mapping[str, str]) -> AnnotatedTarget:

@@ -49,6 +49,8 @@ _DEPTH = 3  # <folder>/OTB100/<Tracker>/ope
 # The name of a folder of the toolkit's files that contains their protocol: results_TRE_CVPR13.
 _PROTOCOL = re.compile(r"(?<![a-z])(" + "|".join(PROTOCOLS) + r")(?![a-z])", re.IGNORECASE)
 
+_OF_NONE = "not used, because its name is no annotated sequence's"  # the end of a problem's line
+
 _T = TypeVar("_T")
 Runs = list[tuple[Run, Boxes]]  # all runs of a protocol on one sequence, in the toolkit's order
 
@@ -81,6 +83,28 @@ class Results:
     runs: dict[str, dict[str, dict[str, Runs]]] = dataclasses.field(default_factory=dict)
     origins: dict[str, Path] = dataclasses.field(default_factory=dict)
     files: dict[str, dict[str, Path]] = dataclasses.field(default_factory=dict)
+
+    def only(self, benchmark: Benchmark) -> "Results":
+        """Return the results of a benchmark's targets alone, and only their problems.
+
+        Args:
+            benchmark: Some targets of the one that these results were loaded for.
+        """
+        wanted = benchmark.targets
+        return Results(
+            {t: {n: b for n, b in of.items() if n in wanted} for t, of in self.boxes.items()},
+            [
+                p
+                for p in self.problems
+                if p.sequence in wanted or (p.sequence is None and not p.line.endswith(_OF_NONE))
+            ],
+            {
+                protocol: {t: {n: r for n, r in of.items() if n in wanted} for t, of in by.items()}
+                for protocol, by in self.runs.items()
+            },
+            self.origins,
+            {t: {n: f for n, f in of.items() if n in wanted} for t, of in self.files.items()},
+        )
 
 
 class _Found(NamedTuple):
@@ -211,7 +235,7 @@ def _by_name(
 
 
 def _foreign(path: Path) -> str:
-    return f"{path}: not used, because its name is no annotated sequence's"
+    return f"{path}: {_OF_NONE}"
 
 
 def _load(

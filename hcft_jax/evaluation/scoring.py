@@ -38,7 +38,8 @@ def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> di
     for subset, targets in evaluation.subsets.items():
         table = tables.overall(evaluation, subset, content, intervals)
         tables.write(table, folder / "tables" / subset)
-        for measure in ("auc", "dp20"):
+        having = any(target.attributes for target in evaluation.benchmark.targets.values())
+        for measure in ("auc", "dp20") if having else ():
             table = tables.attributes(evaluation, subset, content, by_attribute, measure)
             tables.write(table, folder / "tables" / f"{subset}_attributes_{measure}")
         means = {
@@ -58,7 +59,7 @@ def write(evaluation: Evaluation, folder: Path, resamples: int, seed: int) -> di
 
 def _remove_old(folder: Path) -> None:
     """Remove the files of an earlier evaluation, which may have had other subsets."""
-    subsets = (*annotations.SUBSETS, summary.COMMON)
+    subsets = (*annotations.SUBSETS, annotations.ALL, summary.COMMON)
     old = [folder / "summary.json", folder / "report.html"]
     for part in ("tables", "plots"):
         old += [p for subset in subsets for p in (folder / part).glob(f"{subset}[._]*")]
@@ -94,9 +95,13 @@ def run(given: flags.FlagValues) -> int:
         raise InputError("--data_dir: only --report shows frames, so give --report too")
     folder = Path(given.output_dir)
     start = time.perf_counter()
-    benchmark = annotations.load(given.annotations)
+    benchmark = annotated = annotations.load(given.annotations)
+    if given.sequences:
+        benchmark = benchmark.only(given.sequences)
     pictures.find(benchmark)  # so that a wrong folder is reported before the scoring
-    results = result_folders.load(given.results, benchmark)
+    results = result_folders.load(given.results, annotated)
+    if given.sequences:
+        results = results.only(benchmark)
     loaded = time.perf_counter()
     for problem in results.problems:
         print(f"error: {' '.join(problem.line.split())}", file=sys.stderr)

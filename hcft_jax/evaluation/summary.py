@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from hcft_jax.evaluation import bootstrap, metrics, protocols
-from hcft_jax.evaluation.annotations import ATTRIBUTES, SUBSETS, Benchmark
+from hcft_jax.evaluation.annotations import ALL, ATTRIBUTES, SUBSETS, Benchmark
 from hcft_jax.evaluation.metrics import MEASURES, Curves
 from hcft_jax.evaluation.result_folders import Problem, Results
 from hcft_jax.util.boxes import Boxes
@@ -63,7 +63,7 @@ def evaluate(
         unscale: For SRE, judge boxes with the size divided by the factor of their start.
     """
     curves = _curves(results, benchmark, protocol, unscale)
-    subsets = {subset: names for subset in SUBSETS if (names := benchmark.subset(subset))}
+    subsets = {subset: names for subset in (*SUBSETS, ALL) if (names := benchmark.subset(subset))}
     some = [of for of in curves.values() if of]
     common = [name for name in benchmark.targets if some and all(name in of for of in some)]
     if common and len(common) < len(benchmark.targets):
@@ -72,7 +72,7 @@ def evaluate(
     evaluation = Evaluation(benchmark, curves, subsets, problems, protocol)
 
     def rank(tracker: str) -> tuple[float, float, str]:
-        whole, part = (evaluation.mean(tracker, t) for t in (subsets[SUBSETS[0]], common))
+        whole, part = (evaluation.mean(tracker, t) for t in ([*benchmark.targets], common))
         return -(whole.auc if whole else -1.0), -(part.auc if part else -1.0), tracker
 
     ordered = {tracker: curves[tracker] for tracker in sorted(curves, key=rank)}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hcft_jax.evaluation.annotations import ATTRIBUTES
+from hcft_jax.evaluation.annotations import ALL, ATTRIBUTES
 from hcft_jax.evaluation.protocols import PROTOCOLS
 from hcft_jax.evaluation.summary import COMMON, Evaluation, having
 from hcft_jax.util.files import replacing
@@ -16,6 +16,7 @@ TITLES = {
     "OTB100": "OTB-100",
     "CVPR13": "CVPR 2013",
     "TB50": "TB-50",
+    ALL: "these sequences",
     COMMON: "shared by all trackers",
 }
 _LATEX = {character: f"\\{character}" for character in "_%&#${}"} | {

@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 
 MEANINGS = {
-    "annotations": "folder of the benchmark's annotations: anno/, attributes.csv, initOmit/",
+    "annotations": "folder of annotations: anno/, attributes.csv, initOmit/; or any ground truth",
     "batch": "clips per step",
     "config": "the tracker and what goes with it: a shipped configuration's name, or a file.py",
     "data_dir": "folder of sequences, in any known layout",
@@ -82,11 +82,17 @@ class FlagGroup:
         flags.DEFINE_bool(name, default, text, **self._more)
 
     def many(
-        self, name: str, default: Sequence[str] | None = None, *, meaning: str = "", shown: str = ""
+        self,
+        name: str,
+        default: Sequence[str] | None = (),
+        *,
+        meaning: str = "",
+        shown: str = "",
     ) -> None:
         """Add a flag whose values are separated by commas."""
         text = _help(name, meaning, shown or ",".join(default or ()))
-        flags.DEFINE_list(name, default and list(default), text, **self._more)
+        value = None if default is None else list(default)
+        flags.DEFINE_list(name, value, text, **self._more)
 
     def one_of(
         self, name: str, default: str | None, choices: Sequence[str], *, meaning: str = ""

@@ -152,7 +152,7 @@ def test_results_are_exported(place: Path, folder: Path, small: Benchmark, tmp_p
         ({"annotations": None}, "--annotations: must be given"),
         ({"output_dir": None}, "--output_dir: must be given"),
         ({"results": "absent"}, "absent: cannot list it"),
-        ({"annotations": "absent"}, "absent/attributes.csv: cannot read it"),
+        ({"annotations": "absent"}, "absent: no such folder"),
         ({"export": "vot"}, "'vot' is not a format"),
         ({"resamples": 0}, "--resamples: 0"),
         ({"data_dir": "absent"}, "--data_dir: only --report shows frames"),
