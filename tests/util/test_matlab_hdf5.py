@@ -37,10 +37,10 @@ def same(one: Any, other: Any) -> None:
         for a, b in zip(one.values, other.values, strict=True):
             same(a, b)
     elif isinstance(one, MatlabStruct):
-        for a, b in zip(one.elements, other.elements, strict=True):
-            assert a.keys() == b.keys()
-            for name in a:
-                same(a[name], b[name])
+        for own, theirs in zip(one.elements, other.elements, strict=True):
+            assert own.keys() == theirs.keys()
+            for name in own:
+                same(own[name], theirs[name])
     elif isinstance(one, np.ndarray):
         np.testing.assert_array_equal(one, other, strict=True)
     else:
