@@ -1,5 +1,7 @@
 """Reads variables of a MATLAB 5 file (``save -v6`` and ``-v7``), also a damaged or hostile one.
 
+A file of MATLAB 7.3 is HDF5, and read by ``matlab_hdf5``; its values are the same.
+
 SciPy's reader is compiled code that trusts what a file says: a single wrong byte can end the whole
 process, and a small file can take all memory. The format is simple enough to check everything
 before it is used (MathWorks, "MAT-File Format"): a header of 128 bytes, then elements of a type, a
@@ -22,11 +24,11 @@ import zlib
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, NamedTuple, TypeAlias
+from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from hcft_jax.util import opening
+from hcft_jax.util import matlab_hdf5, opening
 from hcft_jax.util.errors import InputError
 
 MOST = 1 << 30  # bytes of a file's wanted variables: VGG-19 has 0.6 GB
@@ -81,11 +83,14 @@ def read(path: Path, most: int, names: Collection[str]) -> dict[str, Value]:
         names: The variables; others are skipped.
 
     Raises:
-        InputError: It is damaged, of another version of MATLAB's format, or too large.
+        InputError: It is damaged, or too large.
         OSError: It cannot be opened.
     """
     try:
         with opening.regular(path, most) as file:
+            if is_hdf5(file.read(_HEADER)):
+                tree, arrays = matlab_hdf5.read(path, names)
+                return {name: _of_tree(node, arrays) for name, node in tree.items()}
             return dict(_Reader(path, file, names).variables())
     except InputError:
         raise
@@ -94,6 +99,29 @@ def read(path: Path, most: int, names: Collection[str]) -> dict[str, Value]:
         raise InputError(
             f"{path}: cannot be read as a MATLAB file, truncated or damaged ({reason})"
         ) from error
+
+
+def is_hdf5(header: bytes) -> bool:
+    """Tell whether a file of MATLAB is HDF5 (``-v7.3``).
+
+    Args:
+        header: Its first 128 bytes.
+    """
+    return header.startswith(b"MATLAB 7.3") or header[124:128] in (b"\0\2IM", b"\2\0MI")
+
+
+def _of_tree(node: Any, arrays: dict[str, np.ndarray]) -> Value:
+    """Return the value of a node of ``matlab_hdf5``."""
+    if node is None:
+        return None
+    kind, inside = node
+    if kind == "numbers":
+        return arrays[inside]
+    if kind == "text":
+        return str(inside)
+    if kind == "cell":
+        return MatlabCell([_of_tree(one, arrays) for one in inside])
+    return MatlabStruct([{n: _of_tree(v, arrays) for n, v in one.items()} for one in inside])
 
 
 class _Inflater:
@@ -145,8 +173,6 @@ class _Reader:
             raise ValueError("no header of MATLAB 5")
         self.order = "<" if header[126:] == b"IM" else ">"
         version = header[125 if self.order == "<" else 124]
-        if version == 2:
-            raise InputError(f"{self.path}: MATLAB 7.3 (HDF5); save it again in MATLAB with '-v7'")
         if version != 1:
             raise ValueError(f"version {version} of the format")
         start = _HEADER

@@ -85,9 +85,7 @@ def sniff(path: Path) -> str:
         return "pth" if torch_file.is_zip(path) else "npz"
     if head.startswith(b"\x89HDF\r\n\x1a\n"):
         return "keras"
-    if head.startswith(b"MATLAB 7.3"):
-        raise InputError(f"{path}: a MATLAB 7.3 (HDF5) file; save it again in MATLAB with '-v7'")
-    if head.startswith(b"MATLAB 5.0"):
+    if head.startswith((b"MATLAB 5.0", b"MATLAB 7.3")):
         return "mat"
     if head.startswith(b"\x80"):  # PROTO, the first opcode of a pickle
         return "pth"

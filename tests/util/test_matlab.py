@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hcft_jax.util import matlab
-from hcft_jax.util.errors import InputError
 from hcft_jax.util.matlab import MatlabCell, MatlabStruct, Value
 from tests import damage
 from tests.conftest import shared
@@ -176,12 +175,6 @@ def read_x(path: Path) -> dict[str, Value]:
 @pytest.mark.parametrize("header", [b"", b"MATLAB 5.0", b"x" * 128, head()[:-2] + b"XX"])
 def test_another_header_is_an_error(tmp_path: Path, header: bytes) -> None:
     assert damage.read(tmp_path / "a.mat", header, read_x) is None
-
-
-def test_the_newest_format_asks_for_another_save(tmp_path: Path) -> None:
-    (tmp_path / "a.mat").write_bytes(head()[:124] + struct.pack("<H", 0x0200) + b"IM")
-    with pytest.raises(InputError, match=r"a\.mat: MATLAB 7\.3 .*'-v7'"):
-        matlab.read(tmp_path / "a.mat", MOST, ["x"])
 
 
 def test_a_bomb_is_refused_before_it_is_inflated(tmp_path: Path) -> None:

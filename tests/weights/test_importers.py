@@ -12,7 +12,7 @@ from hcft_jax.backbones import vgg
 from hcft_jax.backbones.vgg import LAYERS
 from hcft_jax.util.errors import InputError
 from hcft_jax.weights import importers, torch_file
-from tests import damage
+from tests import damage, mat73
 
 DATA = Path(__file__).parents[1] / "data"
 CAFFE_MEAN = np.array([123.68, 116.779, 103.939], np.float32)
@@ -199,11 +199,13 @@ def test_a_matlab_file_of_something_else_is_an_error(tmp_path: Path) -> None:
         importers.read(tmp_path / "x.mat")
 
 
-def test_matlab_7_3_asks_for_another_save(tmp_path: Path) -> None:
-    path = tmp_path / "x.mat"
-    path.write_bytes(b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512) + b"\x89HDF\r\n\x1a\n")
-    with pytest.raises(InputError, match=r"x\.mat: .*'-v7'"):
-        importers.read(path)
+@pytest.mark.parametrize("generation", ["oldest", "new", "net"])
+def test_matlab_7_3_has_the_same_network(
+    tmp_path: Path, generation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scipy.io, "savemat", mat73.save)
+    found = importers.read(write_mat(tmp_path / "vgg.mat", tiny(), generation))
+    assert_same(found.params, tiny())
 
 
 @pytest.mark.parametrize("layout", ["2016", "bare", "nested", "nested bare", "model"])
