@@ -89,6 +89,7 @@ function connect() {
   addEventListener("hashchange", () => {
     const details = location.hash.startsWith("#source-") && document.getElementById(location.hash.slice(1));
     if (details) details.open = true;
+    if (viewer.follow(location.hash)) $("#viewer").scrollIntoView();
   });
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((d) => { d.open = true; }));
 }
@@ -107,7 +108,9 @@ function start() {
   refresh();
   const pictured = selected().find((i) => document.getElementById(`sequence-${i}`)?.textContent.includes('"pictures"'));
   const first = pictured ?? selected().find((i) => document.getElementById(`sequence-${i}`));
-  if (first != null) viewer.open(first);
+  if (viewer.follow(location.hash)) $("#viewer").scrollIntoView();
+  else if (first != null) viewer.open(first);
+  if (data.trackers.length > 1) createDifferences($("#viewer .differences"), viewer, showOnly);
 }
 
 start();

@@ -19,7 +19,16 @@ from hcft_jax.evaluation.summary import Evaluation
 from hcft_jax.util.files import replacing
 
 # One program: each part uses those before it. It runs in a function, so that nothing is global.
-_SCRIPTS = ("dom.js", "charts.js", "tables.js", "sections.js", "maps.js", "viewer.js", "main.js")
+_SCRIPTS = (
+    "dom.js",
+    "charts.js",
+    "tables.js",
+    "sections.js",
+    "maps.js",
+    "viewer.js",
+    "differences.js",
+    "main.js",
+)
 
 
 def write(

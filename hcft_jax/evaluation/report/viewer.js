@@ -3,6 +3,9 @@
 const WIDE = { width: 640, height: 150, bottom: 34 };
 const PERIOD = 80; // milliseconds per frame when playing
 
+const FRAME = "#frame=";
+const frameLink = (name, index) => `${FRAME}${encodeURIComponent(name)}:${index + 1}`;
+
 function createViewer(root) {
   let sequence = null; // its number
   let track = null; // its decoded tracks
@@ -23,6 +26,7 @@ function createViewer(root) {
   const slider = el("input", { type: "range", min: 0, value: 0, step: 1, "aria-label": "Frame",
     oninput: () => show(Number(slider.value)) });
   const where = el("output");
+  const link = el("a", { class: "link", title: "A permanent link to this frame" }, "link");
   const play = el("button", { type: "button", class: "play", "aria-label": "Play", onclick: () => run(timer == null) }, "\u25b6");
   const only = el("input", { type: "checkbox", id: "only-shown", onchange: () => show(frame) });
   const onlyLabel = el("label", {}, only, el("span"));
@@ -42,7 +46,7 @@ function createViewer(root) {
       el("button", { type: "button", "aria-label": "Previous sequence", onclick: () => step(-1) }, "\u2039"), chooser,
       el("button", { type: "button", "aria-label": "Next sequence", onclick: () => step(1) }, "\u203a"), about),
     el("div", { class: "split", tabindex: 0, onkeydown: keys },
-      el("div", {}, stage, el("div", { class: "scrubber" }, play, slider, where), onlyLabel, maps),
+      el("div", {}, stage, el("div", { class: "scrubber" }, play, slider, where, link), onlyLabel, maps),
       el("div", {}, plots)),
     help, scores,
   );
@@ -120,12 +124,27 @@ function createViewer(root) {
     };
   }
 
-  async function open(number) {
-    run(false);
+  // Returns the decoded tracks of a sequence; null if no tracker has a result.
+  async function tracks(number) {
     const element = document.getElementById(`sequence-${number}`);
+    return element ? decode(element.textContent) : null;
+  }
+
+  // Opens the frame that a link names; returns whether there is such a frame.
+  function follow(fragment) {
+    if (!fragment.startsWith(FRAME)) return false;
+    const [, name, index] = /^(.*):(\d+)$/.exec(fragment.slice(FRAME.length)) ?? [];
+    const number = data.sequences.findIndex((s) => encodeURIComponent(s.name) === name || s.name === name);
+    if (number < 0) return false;
+    open(number, Number(index) - 1);
+    return true;
+  }
+
+  async function open(number, at = 0) {
+    run(false);
     sequence = number;
     list();
-    const decoded = element ? await decode(element.textContent) : null;
+    const decoded = await tracks(number);
     if (sequence !== number) return; // another sequence was chosen meanwhile
     track = decoded;
     root.classList.toggle("empty", !track);
@@ -143,7 +162,8 @@ function createViewer(root) {
     onlyLabel.hidden = track.shown.length === track.length || !(track.pictures || track.responses.size);
     $("span", onlyLabel).textContent = ` only the ${track.shown.length} frames with `
       + [track.pictures && "pictures", track.responses.size && "response maps"].filter(Boolean).join(" and ");
-    frame = 0;
+    frame = Math.min(Math.max(at, 0), track.length - 1);
+    only.checked = only.checked && track.shown.includes(frame);
     draw();
   }
 
@@ -209,6 +229,7 @@ function createViewer(root) {
     slider.value = frame;
     slider.setAttribute("aria-valuetext", `frame ${frame + 1} of ${track.length}`);
     where.textContent = `${frame + 1} / ${track.length}`;
+    link.href = frameLink(data.sequences[sequence].name, frame);
     where.title = `file number ${track.first + frame}`;
     drawPicture();
     drawBoxes();
@@ -223,7 +244,7 @@ function createViewer(root) {
     picture.hidden = !track.pictures;
     if (track.pictures) picture.src = `data:image/webp;base64,${track.pictures[place]}`;
     picture.classList.toggle("stale", !exact);
-    remark.textContent = !track.pictures ? "no pictures; evaluate with --frames to get them"
+    remark.textContent = !track.pictures ? "no pictures; evaluate with --data_dir to get them"
       : exact ? "" : `picture of frame ${track.shown[place] + 1}`;
   }
 
@@ -303,5 +324,5 @@ function createViewer(root) {
     }));
   }
 
-  return { open, draw, list, current: () => sequence };
+  return { open, draw, list, follow, track: tracks, current: () => sequence };
 }

@@ -324,6 +324,34 @@ def test_a_sequence_opens_from_the_table(page: Browser) -> None:
     page.until(lambda: page.one("#viewer select").get_attribute("value") == "2")
 
 
+def test_a_link_opens_its_frame_in_this_and_in_another_window(
+    page: Browser, chromium: webdriver.Chrome, tmp_path: Path
+) -> None:
+    page.one('#viewer input[type="range"]').send_keys(Keys.ARROW_RIGHT)
+    assert str(page.one("#viewer a.link").get_attribute("href")).endswith("#frame=One:2")
+    page.run("location.hash = '#frame=Two-1:4'")
+    page.until(lambda: page.one("output").text == "4 / 6")
+    assert str(page.one("#viewer a.link").get_attribute("href")).endswith("#frame=Two-1:4")
+    chromium.get("about:blank")
+    chromium.get(f"{(tmp_path / 'report.html').as_uri()}#frame=Two-1:3")
+    page.until(lambda: page.one("output").text == "3 / 6")
+    assert page.problems() == ([], [])
+
+
+def test_the_frames_in_which_two_trackers_differ_most_are_listed(page: Browser) -> None:
+    page.one("#viewer .differences button").click()
+    page.until(lambda: page.all("#viewer .differences li"))
+    entries = page.all("#viewer .differences li a")
+    assert len(entries) >= 1
+    name, number = entries[0].text.split(", frame ")
+    entries[0].click()
+    page.until(lambda: page.one("output").text.startswith(f"{number} / "))
+    assert str(page.one("#viewer a.link").get_attribute("href")).endswith(f"{name}:{number}")
+    shown = {r.get_attribute("data-tracker") for r in page.all(".boxes [data-tracker]")}
+    assert shown <= {"0", "1"}
+    assert page.problems() == ([], [])
+
+
 def test_the_source_of_a_row_is_shown(page: Browser) -> None:
     row = page.one(f'#scores tr[data-key="{page.tracker(OURS)}"]')
     row.find_element(By.LINK_TEXT, "command").click()

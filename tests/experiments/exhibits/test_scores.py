@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from experiments.exhibits import NothingToShow, scores
+from experiments.exhibits import EIGHT, NothingToShow, scores
 from hcft_jax.evaluation import annotations, result_folders, summary, tables
-from hcft_jax.evaluation.annotations import Benchmark
+from hcft_jax.evaluation.annotations import ATTRIBUTES, Benchmark
 from hcft_jax.evaluation.result_folders import Results
 from hcft_jax.evaluation.summary import Evaluation
 from hcft_jax.util.errors import InputError
@@ -89,6 +89,13 @@ def test_figure_6_is_over_the_targets_that_have_the_attribute(
     assert [axes.get_title() for axes in figure.axes] == ["occlusion (3)", "low resolution (2)"]
     mean = np.mean([1 / 4, 1 / 6, 1 / 6]) * 20 / 21
     assert legends(figure)[0] == [f"a [{20 / 21:.3f}]", f"b [{mean:.3f}]"]
+
+
+def test_the_default_is_the_papers_eight_attributes() -> None:
+    assert len(EIGHT) == len(set(EIGHT)) == 8
+    assert set(EIGHT) <= set(ATTRIBUTES)
+    assert "LR" in EIGHT
+    assert "OPR" not in EIGHT
 
 
 def test_attributes_that_nobody_has_and_unknown_ones_are_told_apart(small: Benchmark) -> None:
