@@ -53,7 +53,7 @@ def _read(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         with opening.regular(path, opening.WEIGHTS) as whole:
             size = whole.seek(0, 2)
         with h5py.File(path, "r") as file:
-            reader = _Reader(path, file, min(npz.MOST, _SLACK + _RATIO * size))
+            reader = _Tree(path, file, min(npz.MOST, _SLACK + _RATIO * size))
             present = [name for name in hdf5.names(path, file) if name in wanted]
             tree = {name: reader.node(hdf5.member(path, file, name), 0) for name in present}
             text = json.dumps(tree).encode()
@@ -65,7 +65,7 @@ def _read(path: Path, wanted: Sequence[str]) -> dict[str, np.ndarray]:
         raise npz.damaged(path, error) from error
 
 
-class _Reader:
+class _Tree:
     def __init__(self, path: Path, file: h5py.File, bytes_left: int):
         self._path, self._file = path, file
         self._bytes_left, self._values_left = bytes_left, _VALUES

@@ -247,3 +247,15 @@ def test_an_error_of_opencv_is_one_line() -> None:
 def test_ones_own_video_is_for_our_tracker() -> None:
     with pytest.raises(InputError, match="video: the tracker opencv:MIL runs on benchmarks only"):
         Experiment("video", own=OwnVideo("x.mp4", box=(1, 1, 9, 9)), method="opencv:MIL").validate()
+
+
+def test_a_tracker_in_the_working_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by the command ``hcft``, whose path has no such folder."""
+    code = "class Mine:\n    init = update = print\n"
+    (tmp_path / "tracker_of_this_folder.py").write_text(code)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
+    name = "got10k:tracker_of_this_folder:Mine"
+    assert baselines.find(name).name == name

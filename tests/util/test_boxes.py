@@ -147,3 +147,36 @@ def test_any_content_gives_boxes_or_an_input_error(
         return
     assert "groundtruth_rect.txt" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1,2,3,4,\n5,6,7,8,\n",
+        "x,y,w,h\n1,2,3,4\n5,6,7,8\n",
+        "left\ttop\twidth\theight\n1 2 3 4\n5 6 7 8\n",
+        "# mine\n1,2,3,4\n# more\n5;6;7;8;\n",
+    ],
+)
+def test_headers_comments_and_separators_at_the_end_are_understood(
+    tmp_path: Path, text: str
+) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    np.testing.assert_array_equal(boxes.parse(tmp_path / "a.txt"), [[1, 2, 3, 4], [5, 6, 7, 8]])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x1,y1,x2,y2\n1,2,3,4\n", "line 1: the columns x1,y1,x2,y2, expected x,y,w,h"),
+        ("left,top,right,bottom\n1,2,3,4\n", "line 1: the columns left"),
+        ("frame,x,y,w,h\n1,2,3,4,5\n", "line 1: the columns frame"),
+        ("x,y,w,h\n", "it has no box"),
+        ("1,2,3,4\nx,y,w,h\n", "line 2: 'x' is not a finite number"),
+        ("1,2,3,,\n", "line 1: '' is not a finite number"),
+    ],
+)
+def test_a_header_of_something_else_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "a.txt").write_text(text)
+    with pytest.raises(InputError, match=message):
+        boxes.parse(tmp_path / "a.txt")
