@@ -134,12 +134,13 @@ class VideoFiles:
 
         That is this folder, or one of a copy of the video by the same name. A line on stderr tells
         of files here that are of another identity, or of an unknown one, which are kept.
-
-        Raises:
-            InputError: A summary here is damaged.
         """
         if self.exist:
-            recorded = results.read_json(self.summary).get("identity")
+            try:
+                recorded = results.read_json(self.summary).get("identity")
+            except InputError:
+                note(f"{self.folder}: tracked anew (its summary is damaged)")
+                return None
             if recorded is None:
                 note(f"{self.folder}: no record of the version of the method; it is kept")
                 return self.folder
@@ -169,10 +170,12 @@ class VideoFiles:
         Args:
             identity: What the boxes must be of.
             form: How boxes are to be written in boxes.csv.
-
-        Raises:
-            InputError: A table here is damaged.
         """
+        with contextlib.suppress(InputError):  # what is damaged is no boxes
+            return self._left(identity, form)
+        return None
+
+    def _left(self, identity: Identity, form: str) -> "tuple[list[BoxRow], VideoFiles] | None":
         tables = box_tables.paths(self.folder, ("csv",), self.names)
         if not all(exists(path) for path in [*tables, self.summary]):
             return None
