@@ -170,10 +170,12 @@ class VideoFiles:
         Args:
             identity: What the boxes must be of.
             form: How boxes are to be written in boxes.csv.
-
-        Raises:
-            InputError: A table here is damaged.
         """
+        with contextlib.suppress(InputError):  # what is damaged is no boxes
+            return self._left(identity, form)
+        return None
+
+    def _left(self, identity: Identity, form: str) -> "tuple[list[BoxRow], VideoFiles] | None":
         tables = box_tables.paths(self.folder, ("csv",), self.names)
         if not all(exists(path) for path in [*tables, self.summary]):
             return None

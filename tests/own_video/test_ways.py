@@ -266,6 +266,15 @@ def test_what_is_asked_for_later_is_made_of_the_boxes_that_are_there(
             np.testing.assert_allclose(made, given, atol=2.1e-4)
 
 
+@pytest.mark.parametrize("name", ["boxes.csv", "summary.json"])
+def test_what_is_damaged_is_tracked_anew(name: str, clip: Path, track: Track) -> None:
+    folder = track(clip)
+    expected = (folder / "boxes.csv").read_text()
+    (folder / name).write_text("frame,time,x\n1,,\n")
+    assert track(clip, format=("csv", "mot")) == folder
+    assert (folder / "boxes.csv").read_text() == expected
+
+
 @pytest.mark.parametrize("way", [{}, {"backwards": True}, {"at": "5"}])
 def test_films_have_all_frames_in_the_order_of_the_video(
     way: dict[str, Any], clip: Path, frames: list[Frame], track: Track
