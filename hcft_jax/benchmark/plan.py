@@ -108,6 +108,10 @@ class Planned:
         made = set(done)
         for task in self.tasks:
             outcome = self.outcomes[task.number]
+            if (
+                task in made and not task.speed.exists()
+            ):  # its boxes alone would be of unknown frames
+                discard(task.result, task.folder)
             judged = outcome.judged.get(task.result)
             if self.failed(task) or not (judged or task in made) or (judged and _there(task)):
                 continue

@@ -87,6 +87,8 @@ def _put(task: Task, record: dict[str, Any], content: bytes) -> None:
     results.write_json(task.speed, record)
     with replacing(task.result) as temporary:
         temporary.write_bytes(content)
+    if not task.speed.exists():  # deleted in between: boxes alone would be of unknown frames
+        results.write_json(task.speed, record)
     if earlier is None or (earlier == written and "identity" not in before):
         return
     for file in task.possible:

@@ -366,3 +366,35 @@ def test_ctrl_c_while_the_plot_is_drawn_keeps_all_boxes(
         start(overlay=True, to="other")
     (kept,) = (tmp_path / "other").glob("*/partial/*.txt")
     assert kept.read_bytes() == whole[f"ope/{NAME}.txt"]
+
+
+def test_a_record_that_is_deleted_before_the_boxes_are_there_is_written_again(
+    start: Start, tracked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = record.replacing
+
+    def replacing(path: Path) -> Any:
+        shutil.rmtree(path.parents[1] / "speed")
+        return original(path)
+
+    monkeypatch.setattr(record, "replacing", replacing)
+    outcome = start(sequences=(NAME,))
+    assert not outcome.failed
+    assert (outcome.folder / "speed" / f"{NAME}.json").exists()
+    start(sequences=(NAME,))
+    assert tracked == []
+
+
+def test_boxes_whose_record_was_deleted_are_gone_as_well(
+    start: Start, tracked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = record.track
+
+    def track(task: Task, params: Any) -> Iterator[int]:
+        yield from original(task, params)
+        shutil.rmtree(task.folder / "speed")
+
+    monkeypatch.setattr(record, "track", track)
+    assert "it is gone" in start(sequences=(NAME,)).failed[NAME]
+    monkeypatch.setattr(record, "track", original)
+    assert not start(sequences=(NAME,)).failed
