@@ -19,8 +19,8 @@ layout. --sequences scores some of the sequences, by name. Below OUTPUT_DIR:
     tre/, sre/         the same for temporal and spatial robustness, if there are results of them
     report.html        with --report: everything on one interactive page, frames with --data_dir
 
-With --export=FORMAT nothing is scored: the results are written to OUT in that layout. Each file or
-target that cannot be used is one line on the terminal; the exit status is then 1.
+With --export=FORMAT nothing is scored: the results are written to OUTPUT_DIR in that layout. Each
+file or target that cannot be used is one line on the terminal; the exit status is then 1.
 """
 
 from absl import flags
