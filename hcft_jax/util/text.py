@@ -88,9 +88,14 @@ def _named(parts: list[str]) -> bool:
     return letters and len(parts) > 1 and not all(part.lower() == "nan" for part in parts)
 
 
-def shown(text: str) -> str:
-    """Return a text from a file as a message can show it: short, in one line, printable."""
-    return "".join(c if c.isprintable() else "?" for c in text[:60])
+def shown(text: str, most: int = 60) -> str:
+    """Return a text from a file as a message can show it: short, in one line, printable.
+
+    Args:
+        text: The text.
+        most: Characters that are shown.
+    """
+    return "".join(c if c.isprintable() else "?" for c in text[:most])
 
 
 def fields(line: str) -> list[str]:

@@ -194,7 +194,7 @@ HOSTILE = {
     ),
     "no pictures": (
         pack({k: "text" if "jpg" in k else v for k, v in sequence("Deer").items()}),
-        "not a JPEG",
+        "not an image (JPEG, ",
     ),
 }
 

@@ -139,5 +139,5 @@ def test_the_folder_of_the_user_is_found_after_an_equals_sign(
     ]
     assert at_home(given) == [
         *("main", "--data_dir=/home/me/OTB", "--results=/home/me/a,b,/home/me/c", "--x=/home/me"),
-        *("/home/me/y", "--z=a~/b,~a~b"),
+        *("/home/me/y", "--z=a~/b,~a~b", "~~"),
     ]
