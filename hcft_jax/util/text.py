@@ -85,7 +85,8 @@ def records(path: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 def _named(parts: list[str]) -> bool:
     """Return whether the fields of a row are names, not numbers."""
     letters = all(re.match(r"[\"']?[A-Za-z_]", part) for part in parts)
-    return letters and len(parts) > 1 and not all(part.lower() == "nan" for part in parts)
+    numbers = {"nan", "inf", "infinity"} & {part.lower() for part in parts}
+    return letters and len(parts) > 1 and not numbers
 
 
 def shown(text: str, most: int = 60) -> str:

@@ -19,7 +19,7 @@ from hcft_jax.evaluation import annotations, result_folders
 from hcft_jax.experiment import options
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.util import entry
-from hcft_jax.util.errors import InputError, finish
+from hcft_jax.util.errors import InputError, finish, report
 from tests.hostile import texts
 from tests.hostile.configured import ready
 from tests.hostile.kinds import Case, Door, Rng, pick
@@ -29,26 +29,28 @@ FLAGS = Door("flags", share=6)
 COMMANDS = Door("commands", share=3)
 
 
+Main = Callable[[list[str], flags.FlagValues], int]
+Define = Callable[[flags.FlagValues], None]
+
+
 class Said(InputError):
     """What a command says in place of doing its work."""
 
 
-def run(main: Callable[[list[str]], int], arguments: list[str]) -> str:
-    """Run a command as ``entry.run`` does; return what it prints.
+def run(main: Main, define: Define, arguments: list[str]) -> str:
+    """Run a command as ``entry.run`` does, on flags of its own; return what it prints.
 
     Raises:
         Said: It ends with a status other than 0, after its line ``error: ...``.
     """
     out, err = io.StringIO(), io.StringIO()
-    known, argv = flags.FLAGS, sys.argv
-    known.unparse_flags()
-    for each in known:
-        known[each].unparse()
-    sys.argv = ["hcft", *arguments]
+    argv, sys.argv = sys.argv, ["hcft", *arguments]
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             try:
-                status = main(entry._parsed(sys.argv))
+                status = main(*entry.parsed(sys.argv, define))
+            except InputError as error:
+                status = report(error)
             except SystemExit as end:
                 status = int(end.code or 0)
     finally:
@@ -93,20 +95,20 @@ def _flag_values(rng: Rng) -> list[str]:
 @FLAGS.kind("Flags with any values: what a script or a typing error passes.")
 def any_values(rng: Rng, folder: Path) -> Case:
     # what is accepted is made and validated, and not tracked
-    def experiment(argv: list[str]) -> int:
+    def experiment(argv: list[str], given: flags.FlagValues) -> int:
         def work() -> int:
             if argv[1:]:
                 raise InputError(f"{argv[1]!r}: only flags (--name=value) are understood")
-            made.append(options.experiment())
+            made.append(options.experiment(given))
             return 0
 
         return finish(work)
 
     made: list[Experiment] = []
-    given = _flag_values(rng)
+    words = _flag_values(rng)
 
     def open_() -> Experiment:
-        run(experiment, given)
+        run(experiment, program.define_flags, words)
         return made[0] if made else Experiment("x")  # --help and the like
 
     return Case(open_, ready)
@@ -118,15 +120,15 @@ def one_number(rng: Rng, folder: Path) -> Case:
     name, value = str(pick(rng, names)), str(pick(rng, NUMBERS)).replace("\0", "")
     made: list[Experiment] = []
 
-    def main(argv: list[str]) -> int:
+    def main(argv: list[str], given: flags.FlagValues) -> int:
         def work() -> int:
-            made.append(options.experiment())
+            made.append(options.experiment(given))
             return 0
 
         return finish(work)
 
     def open_() -> Experiment:
-        run(main, [f"--{name}={value}"])
+        run(main, program.define_flags, [f"--{name}={value}"])
         return made[0] if made else Experiment("x")
 
     return Case(open_, ready, (name, "video", "target"))
@@ -156,7 +158,7 @@ def damaged_data(rng: Rng, folder: Path) -> Case:
 
     def open_() -> str:
         try:
-            return run(program.main, [*arguments, "--compilation_cache=none"])
+            return run(program.main, program.define_flags, [*arguments, "--compilation_cache=none"])
         finally:  # whatever happens, the sound sequence is tracked
             assert list(folder.glob("out/*/ope/synthetic-0.txt")), "the other sequence is lost"
 
@@ -184,9 +186,14 @@ def own_video(rng: Rng, folder: Path) -> Case:
     rows.write_text(f"{box}\n")
     given = f"--box={box}" if rng.integers(2) else f"--boxes={rows}"
     arguments = ["--config=video", f"--video={source}", given, f"--output_dir={folder / 'out'}"]
+    arguments += ["--weights=random", "--compilation_cache=none"]
     named = ("box", "boxes.txt", source[:30], "image", "video", "clip")
     return Case(
-        lambda: run(program.main, [*arguments, "--weights=random", "--compilation_cache=none"]),
+        lambda: run(
+            program.main,
+            program.define_flags,
+            [*arguments, "--weights=random", "--compilation_cache=none"],
+        ),
         lambda _: "it tracks",
         named,
     )
@@ -206,22 +213,7 @@ def evaluation(rng: Rng, folder: Path) -> Case:
         f"--output_dir={folder / 'out'}",
     ]
     return Case(
-        lambda: with_flags(evaluating.define_flags, evaluating.main, arguments),
+        lambda: run(evaluating.main, evaluating.define_flags, arguments),
         None,
         (path.name, "r"),
     )
-
-
-def with_flags(
-    define: Callable[[], None], main: Callable[[list[str]], int], arguments: list[str]
-) -> str:
-    """Run a command whose flags have the names of another one's."""
-    known = flags.FLAGS._flags()
-    kept = dict(known)
-    known.clear()
-    try:
-        define()
-        return run(main, arguments)
-    finally:
-        known.clear()
-        known.update(kept)

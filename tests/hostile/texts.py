@@ -37,13 +37,17 @@ def decoded(path: Path) -> list[str]:
 
 
 def _numbers(line: str, separator: str = r"\s*[,;]\s*|\s+") -> list[float | None]:
-    return [number_of(part) for part in re.split(separator, line.strip())]
+    ended = re.sub(r"\s*[,;]$", "", line.strip())  # one separator may end a row
+    return [number_of(part) for part in re.split(separator, ended)]
 
 
 def same_rows(answer: Any, path: Path, pick_row: Callable[[str], list[float | None]]) -> str:
     """Say in what rows of boxes differ from those that stand in the file."""
     found = np.asarray(answer)
-    lines = decoded(path)
+    lines = [line for line in decoded(path) if not line.lstrip().startswith("#")]
+    header = re.compile(r"(?!nan|inf)[a-z]\w*([\s,;]+(?!nan|inf)[a-z]\w*)+", re.IGNORECASE)
+    if lines and header.fullmatch(lines[0].strip()):
+        lines = lines[1:]
     if len(found) != len(lines):
         return f"{len(found)} rows of a file of {len(lines)} lines"
     for number, (row, line) in enumerate(zip(found, lines, strict=True), 1):
@@ -59,7 +63,7 @@ def _boxes(gaps: bool) -> Callable[[Path, bytes], Case]:
     def row(line: str) -> list[float | None]:
         if not gaps:
             return _numbers(line)
-        parts = re.split(r"\s*[,;]\s*|\s+", line.strip())
+        parts = re.split(r"\s*[,;]\s*|\s+", re.sub(r"\s*[,;]$", "", line.strip()))
         return [float("nan") if part.lower() == "nan" else number_of(part) for part in parts]
 
     def of(path: Path, sound: bytes) -> Case:
