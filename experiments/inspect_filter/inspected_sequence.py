@@ -89,7 +89,8 @@ def asked(given: flags.FlagValues) -> Experiment:
         raise InputError("--distributed: one process does one sequence; leave it out")
     experiment = settings.override(settings.load(given.config), changes)
     if experiment.own is not None:
-        raise InputError("--video: filters need a sequence: give --data_dir and --sequences")
+        line = f"--config={given.config}: it is for videos; filters need a sequence"
+        raise InputError(line)
     if experiment.method != METHOD:
         raise InputError(f"--config={given.config}: {experiment.method} has no filters")
     if experiment.synthetic is None and experiment.data_dir is None and not experiment.sequences:

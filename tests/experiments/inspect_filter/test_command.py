@@ -86,7 +86,7 @@ def test_one_sequence_of_a_folder_with_flags_of_the_tracker(tmp_path: Path) -> N
         (["--lanes=2"], "--lanes: it has nothing to do with a filter"),
         (["--decode=host"], "--decode: it has nothing to do with a filter"),
         (["--tracker=opencv:MIL"], "--tracker: it has nothing to do with a filter"),
-        (["--video=cat.mp4"], "--video: filters need a sequence"),
+        (["--config=video"], "--config=video: it is for videos; filters need a sequence"),
         (["--gamma=1"], "--gamma: 1 values for 3 layers"),
         (["deer"], "'deer': only flags"),
     ],
