@@ -292,7 +292,7 @@ def test_a_video_of_any_name_has_a_folder_of_its_own(name: str, live: bool, tmp_
         (["--video={clip}", "--box=1,2,9"], "--box: 1,2,9 is not four numbers"),
         (["--video={clip}", "--box=1,2,9,x"], "--box: '1,2,9,x' is not a list of numbers"),
         (["--video={clip}", "--box=200,2,9,9"], "--box: first box: 9 x 9 px at (200, 2) lies out"),
-        (["--video={clip}", "--box=1,2,nan,9"], "--box: first box: [ 1.  2. nan  9.] is not four"),
+        (["--video={clip}", "--box=1,2,nan,9"], "--box: first box: [ 1. 2. nan 9.] is not four"),
         (["--video={clip}", "--boxes={rows}"], "rows.txt, line 2: first box: 9 x 9 px at (500, 2)"),
         (["--video={clip}", "--boxes=absent"], "absent: cannot read it"),
         (["--video=absent.mp4", "--box=1,2,9,9"], "absent.mp4: no such file, folder or camera"),

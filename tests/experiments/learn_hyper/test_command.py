@@ -116,8 +116,8 @@ def test_without_data_sequences_are_drawn(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     small = Synthetic(frames=5, height=64, width=80, target=(20, 20), motion=12.0)
-    monkeypatch.setattr(learn_hyper, "DRAWN", small)
-    monkeypatch.setattr(learn_hyper, "DRAWN_COUNT", 6)
+    monkeypatch.setattr(learned, "DRAWN", small)
+    monkeypatch.setattr(learned, "DRAWN_COUNT", 6)
     broken = tmp_path / "out" / "drawn" / "synthetic-1"  # interrupted while it was written
     (broken / "img").mkdir(parents=True)
     (broken / "img" / "0001.jpg").write_bytes(b"")

@@ -15,7 +15,7 @@ from hcft_jax.util.errors import InputError
 from hcft_jax.weights import lookup
 from tests.small import NAME
 
-command: Any = importlib.import_module("experiments.project_levels.__main__")
+command: Any = importlib.import_module("experiments.project_levels.projected")
 
 
 @pytest.fixture
