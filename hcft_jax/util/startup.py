@@ -59,8 +59,11 @@ def define(
 
 
 def quiet() -> None:
-    """Let JAX only log warnings: otherwise it reports every accelerator that is absent."""
-    logging.getLogger("jax").setLevel(logging.WARNING)
+    """Let libraries only log warnings: JAX reports every accelerator that is absent, and Matplotlib
+    the list of fonts that it makes once.
+    """
+    for name in ("jax", "matplotlib"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def keep_programs(folder: str | None = None) -> None:

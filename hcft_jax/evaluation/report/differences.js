@@ -14,7 +14,7 @@ function overlapOf([ax, ay, aw, ah], [bx, by, bw, bh]) {
 const distance = ([ax, ay, aw, ah], [bx, by, bw, bh]) =>
   Math.hypot(ax + aw / 2 - bx - bw / 2, ay + ah / 2 - by - bh / 2);
 
-async function differences(viewer, a, b) {
+async function mostDifferent(viewer, a, b) {
   const found = [];
   for (const number of data.sequences.keys()) {
     const track = await viewer.track(number);
@@ -43,7 +43,7 @@ function createDifferences(root, viewer, showOnly) {
   const find = el("button", { type: "button", onclick: async () => {
     const [a, b] = pair.map((select) => Number(select.value));
     find.disabled = true;
-    const listed = await differences(viewer, a, b);
+    const listed = await mostDifferent(viewer, a, b);
     find.disabled = false;
     if (a !== b) showOnly([a, b]);
     list.replaceChildren(...listed.map(({ number: i, frame, overlap, pixels }) => el("li", {},

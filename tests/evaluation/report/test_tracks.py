@@ -105,7 +105,7 @@ def test_response_maps_are_those_of_the_file(setting: Setting, tmp_path: Path) -
     [
         (shutil.rmtree, "frames: no such folder"),
         (lambda f: (f / "One" / "img" / "0002.png").unlink(), "img: frame 2 is missing"),
-        (lambda f: (f / "One" / "img" / "0002.png").write_bytes(b"x"), "0002.png: not a JPEG"),
+        (lambda f: (f / "One" / "img" / "0002.png").write_bytes(b"x"), "0002.png: not an image"),
         (lambda f: (f / "One").rename(f / "Other"), None),
     ],
 )
