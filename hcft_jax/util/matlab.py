@@ -28,7 +28,7 @@ from typing import IO, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from hcft_jax.util import matlab_hdf5, opening
+from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
 
 MOST = 1 << 30  # bytes of a file's wanted variables: VGG-19 has 0.6 GB
@@ -89,6 +89,8 @@ def read(path: Path, most: int, names: Collection[str]) -> dict[str, Value]:
     try:
         with opening.regular(path, most) as file:
             if is_hdf5(file.read(_HEADER)):
+                from hcft_jax.util import matlab_hdf5  # loads HDF5, which few files need
+
                 tree, arrays = matlab_hdf5.read(path, names)
                 return {name: _of_tree(node, arrays) for name, node in tree.items()}
             return dict(_Reader(path, file, names).variables())

@@ -59,8 +59,9 @@ def define(
 
 
 def quiet() -> None:
-    """Let libraries only log warnings: JAX reports every accelerator that is absent, and Matplotlib
-    the list of fonts that it makes once.
+    """Let libraries only log warnings.
+
+    JAX reports every accelerator that is absent, and Matplotlib the list of fonts that it makes.
     """
     for name in ("jax", "matplotlib"):
         logging.getLogger(name).setLevel(logging.WARNING)
