@@ -82,7 +82,9 @@ def describe_fields(
         return
     comments = _comments(obj)
     texts = {field: text or comments.get(field) for field, text in named.items()}
-    found = [f"    {re.sub('_$', chr(92) + '_', f)}: {text}" for f, text in texts.items() if text]
+    # what a help text has of patterns is no markup
+    plain = {field: text.replace("*", r"\*") for field, text in texts.items() if text}
+    found = [f"    {re.sub('_$', chr(92) + '_', f)}: {text}" for f, text in plain.items()]
     lines += ["", "Attributes:", *found, ""] if found else []
 
 
