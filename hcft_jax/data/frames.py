@@ -193,10 +193,11 @@ def _of_16_bits(
 def _deep_pixels(content: bytes, image: Image.Image) -> npt.NDArray[np.uint16]:
     """Return all bits of an image, uint16 ``[H, W, 3]`` or, grey, ``[H, W, 1]``.
 
-    Pillow has only the upper 8 bits of colours, but it refuses what is damaged.
+    Pillow has only the upper 8 bits of colours, but it refuses what is damaged, and OpenCV the PNG
+    files whose checksums are wrong.
     """
     image.load()
-    if image.mode == "I" or image.mode.startswith("I;16"):
+    if image.format != "PNG" and (image.mode == "I" or image.mode.startswith("I;16")):
         return np.asarray(image).astype(np.uint16)[..., None]
     import cv2  # only here, and commands that list their flags have no need of it
 

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -104,4 +105,15 @@ def test_faults_in_exif_data_are_not_said_by_others(tmp_path: Path) -> None:
     path = tmp_path / "0001.jpg"
     path.write_bytes(content[:2] + part + content[2:-30])  # damaged, so that Pillow decides
     with pytest.raises(InputError, match=r"0001\.jpg: cannot read the image"):
+        read_image(path)
+
+
+def test_deep_grey_whose_checksum_is_wrong_is_refused(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 65535, (37, 53), np.uint16)
+    path = tmp_path / "deep.png"
+    cv2.imwrite(str(path), pixels)
+    whole = path.read_bytes()
+    read_image(path)
+    path.write_bytes(whole[:-83] + bytes(83))
+    with pytest.raises(InputError, match=r"deep\.png: "):
         read_image(path)

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
 import threading
 import traceback
@@ -104,7 +105,8 @@ def made_and_opened(planned: Planned, folder: Path, made: Callable[[], None]) ->
     from tests.hostile.doors import DOORS  # here: it imports every room
 
     door = DOORS[planned.door]
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)  # a case that is repeated is made anew
+    folder.mkdir(parents=True)
     here = Path.cwd()
     os.chdir(folder)
     output = io.StringIO()
