@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,9 @@ def _taken(moments: Iterator[Moment], part: Part) -> Iterator[Moment]:
                 return
 
 
+_VIDEO4LINUX = 81  # the major number of cameras
+
+
 def _digest(paths: tuple[Path, ...]) -> str:
     """Return a digest of the files' names, sizes and times of change."""
     text = "".join(f"{p.name}\0{(s := p.stat()).st_size}\0{s.st_mtime_ns}\n" for p in paths)
@@ -109,9 +113,11 @@ def _digest(paths: tuple[Path, ...]) -> str:
 
 def _local(path: Path, text: str, part: Part) -> Video:
     """Open what lies at a path; ``text`` is what it was called."""
-    if path.is_char_device():
+    if path.is_char_device() and (
+        sys.platform != "linux" or os.major(path.stat().st_rdev) == _VIDEO4LINUX
+    ):
         return live.camera(str(path))
-    if not path.is_file():
+    if not path.is_file():  # /dev/zero, too, which some formats would be read from without end
         raise InputError(f"{text}: neither a file nor a folder nor a camera")
     # FFmpeg takes a picture for a video of one frame, but refuses none that is damaged
     if path.suffix.lower() in SUFFIXES:

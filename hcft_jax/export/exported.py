@@ -180,7 +180,7 @@ def _program(path: Path, digests: dict[str, str]) -> Any:
 
 def _weights(path: Path, digests: dict[str, str]) -> dict[str, Any]:
     try:
-        with np.load(_same(path, digests, _WEIGHTS)) as weights:
+        with _same(path, digests, _WEIGHTS).open("rb") as file, np.load(file) as weights:
             arrays = {name: weights[name] for name in weights.files}
     except ExportError:
         raise

@@ -317,3 +317,14 @@ def test_a_stream_without_a_length_is_live(
                 assert seen + opened.dropped == 48
             assert bool(opened.broken) != properly
         server.shutdown()
+
+
+@pytest.mark.parametrize("ending", ["mjpeg", "mp4"])
+def test_a_device_that_is_no_camera_is_refused(tmp_path: Path, ending: str) -> None:
+    path = tmp_path / f"clip.{ending}"
+    path.symlink_to("/dev/zero")
+    with (
+        pytest.raises(InputError, match="neither a file nor a folder nor a camera"),
+        video.opened(path),
+    ):
+        pass
