@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from hcft_jax.benchmark import benchmark, plan, side_by_side
+from hcft_jax.benchmark.tasks import Speed
 from hcft_jax.evaluation import annotations, metrics, result_folders, summary
-from hcft_jax.evaluation.comparison import Comparison
+from hcft_jax.evaluation.comparison import COLUMNS, Comparison
 from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.protocols import PROTOCOLS
-from hcft_jax.evaluation.scoreboard import Scoreboard, Value
+from hcft_jax.evaluation.scoreboard import CLE, FPS, Scoreboard, Value
 from hcft_jax.experiment import settings, sweeps
 from hcft_jax.experiment.settings import Experiment
 from hcft_jax.experiment.sweeps import Sweep
@@ -69,12 +70,10 @@ def run_benchmark(
     rows: dict[str, dict[str, Value]] = {}
     listing = sorted(outcome.rows(protocol).items(), key=lambda item: item[0].lower())
     for name, row in listing:
-        rows[name] = _of(row.scores) | {"frames/s": row.speed.fps}
+        rows[name] = _of(row.scores) | {FPS: row.speed.fps}
     if scored := [row for _, row in listing if row.scores]:
-        frames = sum(row.speed.frames for row in scored)
-        seconds = sum(row.speed.seconds for row in scored)
-        rows[MEAN] = _of(metrics.mean([row.scores for row in scored if row.scores]))
-        rows[MEAN]["frames/s"] = frames / seconds if seconds else 0.0
+        mean = metrics.mean([row.scores for row in scored if row.scores])
+        rows[MEAN] = _of(mean) | {FPS: Speed.total([row.speed for row in scored]).fps}
     title = f"{experiment.label}, {PROTOCOLS[protocol].lower()}"
     return Scoreboard(title, rows, folder=outcome.folder, failed=dict(outcome.failed))
 
@@ -202,17 +201,11 @@ def _names(given: str | Sequence[str]) -> list[str]:
 
 def _of(scores: Scores | metrics.Curves | None) -> dict[str, Value]:
     """Return the measures of a row, None each where nothing could be scored."""
-    if scores is None:
-        return dict.fromkeys(("DP@20 (%)", "OS@0.5 (%)", "AUC", "CLE (px)"))
-    return {
-        "DP@20 (%)": 100 * scores.dp20,
-        "OS@0.5 (%)": 100 * scores.os50,
-        "AUC": scores.auc,
-        "CLE (px)": scores.cle,
+    row: dict[str, Value] = {
+        name: None if scores is None else scale * getattr(scores, measure)
+        for measure, (name, scale, _) in COLUMNS.items()
     }
-
-
-_COLUMNS = {"dp20": ("DP@20 (%)", 100), "os50": ("OS@0.5 (%)", 100), "auc": ("AUC", 1)}
+    return row | {CLE: None if scores is None else scores.cle}
 
 
 def _of_settings(comparison: Comparison) -> dict[str, dict[str, Value]]:
@@ -220,7 +213,7 @@ def _of_settings(comparison: Comparison) -> dict[str, dict[str, Value]]:
     for setting in comparison.counts:
         of = comparison.measures.get(setting, {})
         row: dict[str, Value] = {"n": len(comparison.sequences)}
-        for measure, (column, scale) in _COLUMNS.items():
+        for measure, (column, scale, _) in COLUMNS.items():
             value = of.get(measure)
             row[column] = scale * value.mean if value else None
             ends = value.difference_interval if value else None

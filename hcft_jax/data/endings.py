@@ -4,9 +4,11 @@ Decoders take what there is: a file that was cut between two frames decodes with
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
+
+Found = TypeVar("Found")
 
 _MOST_BOXES = 1_000_000
 _BOXES = (  # that may stand alone in a file
@@ -27,9 +29,25 @@ def missing(path: Path, container: str) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    check = _CHECKS.get(container)
+    return checked(path, container, _CHECKS) or ""
+
+
+def checked(
+    path: Path, container: str, checks: Mapping[str, Callable[[BinaryIO, int], Found]]
+) -> Found | None:
+    """Return what the check of a file's format gives; None where there is no such check.
+
+    Args:
+        path: The file.
+        container: The name of its format as FFmpeg has it.
+        checks: By format: takes the open file and its size in bytes.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    check = checks.get(container)
     if check is None:
-        return ""
+        return None
     with path.open("rb") as file:
         return check(file, os.fstat(file.fileno()).st_size)
 

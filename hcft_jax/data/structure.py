@@ -5,13 +5,14 @@ Formats without checksums have this instead: the parts of a sound file follow ea
 gap, and the tables of an MP4 speak of one number of frames.
 """
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
+
+from hcft_jax.data import endings
 
 _MOST = 2_000_000  # parts of a file; 12 hours of video and sound have as many
 _TABLES = 256 << 20  # bytes of the tables of an MP4, of which an hour has one MB
@@ -32,14 +33,10 @@ def fault(path: Path, container: str) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    check = _CHECKS.get(container)
-    if check is None:
-        return ""
-    with path.open("rb") as file:
-        try:
-            check(file, os.fstat(file.fileno()).st_size)
-        except _Fault as found:
-            return str(found)
+    try:
+        endings.checked(path, container, _CHECKS)
+    except _Fault as found:
+        return str(found)
     return ""
 
 

@@ -11,7 +11,8 @@ from hcft_jax.evaluation.metrics import Scores
 from hcft_jax.evaluation.tables import Table
 
 MEASURES = ("dp20", "os50", "auc", "cle")
-_COLUMNS = {"dp20": ("DP@20 (%)", 100, 2), "os50": ("OS@0.5 (%)", 100, 2), "auc": ("AUC", 1, 4)}
+COLUMNS = {"dp20": ("DP@20 (%)", 100, 2), "os50": ("OS@0.5 (%)", 100, 2), "auc": ("AUC", 1, 4)}
+"""Columns of tables by measure: name, factor of the numbers, and digits after the point."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,12 +88,12 @@ def table(comparison: Comparison, title: str, total: int) -> Table:
     """Return a table with one row per setting, for a data set of ``total`` sequences."""
     first = next(iter(comparison.counts))
     header = ["Setting", "n"]
-    for name, _, _ in _COLUMNS.values():
+    for name, _, _ in COLUMNS.values():
         header += [name, f"minus {first}"]
     rows = []
     for setting, count in comparison.counts.items():
         row = [setting, f"{count}/{total}"]
-        for measure in _COLUMNS:
+        for measure in COLUMNS:
             of = comparison.measures.get(setting, {}).get(measure)
             row.append(_shown(of.mean, of.interval, measure, "") if of else "-")
             if of and of.difference is not None and of.difference_interval and setting != first:
@@ -106,7 +107,7 @@ def table(comparison: Comparison, title: str, total: int) -> Table:
 
 
 def _shown(value: float, ends: tuple[float, float], measure: str, sign: str) -> str:
-    _, scale, digits = _COLUMNS[measure]
+    _, scale, digits = COLUMNS[measure]
 
     def number(value: float, digits: int) -> str:
         return f"{round(scale * value, digits) + 0.0:{sign}.{digits}f}"  # no -0.0

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from hcft_jax.evaluation import results, tables
+from hcft_jax.evaluation.comparison import COLUMNS
 from hcft_jax.evaluation.tables import Table
 
 Value = float | int | str | None
 
-DIGITS = {
-    "DP@20 (%)": 2,
-    "OS@0.5 (%)": 2,
-    "AUC": 4,
-    "CLE (px)": 2,
-    "frames/s": 1,
-}
+CLE, FPS = "CLE (px)", "frames/s"
+DIGITS = {name: digits for name, _, digits in COLUMNS.values()} | {CLE: 2, FPS: 1}
 """Digits after the point, by column; in the columns of differences those of what is subtracted."""
 
 

@@ -179,10 +179,7 @@ class VideoFiles:
         tables = box_tables.paths(self.folder, ("csv",), self.names)
         if not all(exists(path) for path in [*tables, self.summary]):
             return None
-        try:
-            recorded = results.read_json(self.summary).get("identity")
-        except InputError:  # ``found`` tells of it
-            return None
+        recorded = results.read_json(self.summary).get("identity")
         if recorded is None or identity.differs(recorded):
             return None
         rows, same = box_tables.read_csv(tables, form)

@@ -37,8 +37,12 @@ def decoded(path: Path) -> list[str]:
 
 
 def _numbers(line: str, separator: str = r"\s*[,;]\s*|\s+") -> list[float | None]:
+    return [number_of(part) for part in _parts(line, separator)]
+
+
+def _parts(line: str, separator: str = r"\s*[,;]\s*|\s+") -> list[str]:
     ended = re.sub(r"\s*[,;]$", "", line.strip())  # one separator may end a row
-    return [number_of(part) for part in re.split(separator, ended)]
+    return re.split(separator, ended)
 
 
 def same_rows(answer: Any, path: Path, pick_row: Callable[[str], list[float | None]]) -> str:
@@ -63,8 +67,7 @@ def _boxes(gaps: bool) -> Callable[[Path, bytes], Case]:
     def row(line: str) -> list[float | None]:
         if not gaps:
             return _numbers(line)
-        parts = re.split(r"\s*[,;]\s*|\s+", re.sub(r"\s*[,;]$", "", line.strip()))
-        return [float("nan") if part.lower() == "nan" else number_of(part) for part in parts]
+        return [float("nan") if p.lower() == "nan" else number_of(p) for p in _parts(line)]
 
     def of(path: Path, sound: bytes) -> Case:
         return Case(
