@@ -240,7 +240,7 @@ def _complete(url: str, part: Path, check: Check, description: str, most: int | 
 
 def _said(text: object) -> str:
     """Return what a server or library says, short and on one line: it may be anything."""
-    return shown(" ".join(str(text).split()), 160)
+    return shown(" ".join(str(text).split()), 100)
 
 
 def _receive(
