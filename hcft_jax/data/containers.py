@@ -1,7 +1,8 @@
 """Video files and network streams, decoded by FFmpeg: what it may open, and what was damaged.
 
 A local file is one container of one of the formats of videos, and nothing beside it is opened:
-playlists, lists of pictures and text are refused. Addresses may only lead to other addresses.
+playlists, lists of pictures and text are refused. It is read here, not by FFmpeg, which would take
+all of an endless file for one frame. Addresses may only lead to other addresses.
 
 Damage is noticed by what the decoder reports, by flags of packets and frames, and by what the
 container announces. A file is decoded by one thread: several drop frames that follow damage, and
@@ -9,6 +10,7 @@ what they report cannot be told from the reports of another video.
 """
 
 import contextlib
+import errno
 import threading
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ import av.error
 import av.logging
 
 from hcft_jax.data import endings, structure
+from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
 
 TIMEOUT = 10.0  # seconds that a network stream may take to open, or to send more
@@ -37,17 +40,65 @@ _PROTOCOLS = (*SCHEMES, "tls", "srtp", "crypto", "httpproxy", "rtmpe", "rtmpte",
 _OF_SOUND = ("wav", "mp3", "flac", "aac", "ac3", "aiff")
 _ANNOUNCE_FRAMES = ("mov,mp4,m4a,3gp,3g2,mj2",)
 _ANNOUNCE_SECONDS = ("matroska,webm", "avi", "asf", "flv")
+_FRAME = (
+    512 << 20
+)  # most bytes that are read for a frame: 8192 x 8192 px of 16 bits and four channels
 _GAPS = 2.5  # longest gaps between frames by which a video may end before the announced time
 _MOST_FAILURES = 3  # reads that fail one after the other, before the rest is given up
 # said also of a sound stream that begins with a recovery point, of which no frame is missing
 _HARMLESS = ("mmco: unref short failure", "co located POCs unavailable")
 
 
+class _Source:
+    """A file as FFmpeg reads it: there is an end of what it may read for one frame."""
+
+    def __init__(self, path: Path):
+        self.name = str(path)  # by which FFmpeg guesses what the content does not tell
+        self.fault = ""
+        self._file = opening.regular(path, opening.VIDEO)
+        self._read = 0
+
+    def next_frame(self) -> None:
+        """Begin to count anew."""
+        self._read = 0
+
+    def read(self, size: int) -> bytes:
+        if self._read > _FRAME:  # an exception would be printed: FFmpeg is told that it ends here
+            self.fault = f"no frame in {_FRAME >> 20} MiB"
+            return b""
+        content = self._file.read(size)
+        self._read += len(content)
+        return content
+
+    def seek(self, offset: int, whence: int) -> int:
+        try:
+            return self._file.seek(offset, whence)
+        except (OSError, ValueError):  # of a damaged file; FFmpeg knows what to do then
+            return -errno.EINVAL
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            self._file.close()
+
+
 class Container(NamedTuple):
-    """An open container and its stream of pictures."""
+    """An open container, its stream of pictures, and the file where it is one."""
 
     file: Any
     stream: Any
+    source: _Source | None = None
+
+    def close(self) -> None:
+        """Close what is open."""
+        self.file.close()
+        if self.source is not None:
+            self.source.close()
 
 
 def open_file(path: Path) -> Container:
@@ -56,8 +107,20 @@ def open_file(path: Path) -> Container:
     Raises:
         InputError: It is no video, or cannot be read.
     """
-    options = {"format_whitelist": f"{FORMATS},{','.join(_OF_SOUND)}", "protocol_whitelist": "file"}
-    return _open(str(path), f"file:{path}", options)
+    options = {"format_whitelist": f"{FORMATS},{','.join(_OF_SOUND)}", "protocol_whitelist": "none"}
+    try:
+        source = _Source(path)
+    except OSError as error:
+        raise InputError(f"{path}: not a video that can be read ({reason(error)})") from error
+    try:
+        container = _open(str(path), source, options)
+        if source.fault:
+            container.file.close()
+            raise InputError(f"{path}: not a video that can be read ({source.fault})")
+        return container._replace(source=source)
+    except BaseException:
+        source.close()
+        raise
 
 
 def open_address(url: str) -> Container:
@@ -73,7 +136,7 @@ def open_address(url: str) -> Container:
     return _open(url, url, options)
 
 
-def _open(name: str, location: str, options: dict[str, str]) -> Container:
+def _open(name: str, location: str | _Source, options: dict[str, str]) -> Container:
     try:
         file: Any = av.open(location, timeout=TIMEOUT, options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -86,6 +149,9 @@ def _open(name: str, location: str, options: dict[str, str]) -> Container:
     if stream is None:
         file.close()
         raise InputError(f"{name}: it has no video")
+    if stream.codec_context is None:
+        file.close()
+        raise InputError(f"{name}: not a video that can be read (its codec is not known)")
     stream.thread_type = "AUTO"
     return Container(file, stream)
 
@@ -121,7 +187,7 @@ class Decoding:
         self._container, self._path = container, path
         self.decoded = 0
         self.damaged = 0
-        file, stream = container
+        file, stream = container.file, container.stream
         stream.thread_type = "NONE"
         stream.codec_context.thread_count = 1
         self._kind: str = file.format.name
@@ -138,7 +204,7 @@ class Decoding:
 
     def frames(self) -> Generator[Any, None, None]:
         """Yield all frames; the damage is known after the last one."""
-        with contextlib.closing(self._container.file):
+        with contextlib.closing(self._container):
             steps = self._steps()
             while True:
                 with _heard() as errors:
@@ -155,7 +221,7 @@ class Decoding:
 
     def _steps(self) -> Iterator[Step]:
         """Yield what each packet gives, also of those that cannot be decoded."""
-        file, stream = self._container
+        file, stream, source = self._container
         packets, failures, flushed = file.demux(stream), 0, False
         while not flushed:
             try:
@@ -169,6 +235,8 @@ class Decoding:
                 continue
             if packet is None:
                 break
+            if source is not None:
+                source.next_frame()
             flushed = not packet.size and packet.pts is None and packet.dts is None
             if not flushed:
                 failures = 0
@@ -210,7 +278,8 @@ class Decoding:
         announced, missing = "", ""
         if self._path is not None:
             with contextlib.suppress(OSError):
-                missing = endings.missing(self._path, self._kind)
+                missing = source.fault if (source := self._container.source) else ""
+                missing = missing or endings.missing(self._path, self._kind)
                 missing = missing or structure.fault(self._path, self._kind)
         if self._frames:
             announced = str(self._frames)

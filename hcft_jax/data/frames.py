@@ -24,7 +24,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
-from hcft_jax.data import depth, orientation
+from hcft_jax.data import depth, orientation, png
 from hcft_jax.data.sequence import Frame, FrameSource, encoded, read_to
 from hcft_jax.util import opening
 from hcft_jax.util.errors import InputError
@@ -105,6 +105,8 @@ def _decoded(
         return frame
     if content.startswith(_JPEG):
         content = content.replace(_EXIF, bytes(len(_EXIF)))  # Pillow warns of each fault in it
+    if content.startswith(png.SIGNATURE) and (at := png.damaged(content)) is not None:
+        raise InputError(f"{path}: the image is damaged: a wrong checksum of its part at byte {at}")
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:
         width, height = image.size
         if not _affordable(content, width, height):

@@ -6,6 +6,7 @@ stored.
 """
 
 import contextlib
+import math
 import struct
 from collections.abc import Sequence
 
@@ -80,14 +81,27 @@ def of_exif(data: bytes) -> Matrix | None:
     return None
 
 
-def of_display(data: bytes) -> Matrix:
+_SKEW = 0.01  # cosine of the angle between what were the axes
+_STRETCH = 16.0  # of one axis in relation to the other; pixels that are not square have up to 2
+
+
+def of_display(data: bytes) -> Matrix | None:
     """Return the part of a video's display matrix that turns and mirrors.
 
     Args:
         data: Nine int32, row by row, as FFmpeg has them.
+
+    Returns:
+        The part; None where it does more than turn, mirror and stretch: no camera writes that.
     """
     values = np.frombuffer(data, np.int32, 9).astype(float)
-    return float(values[0]), float(values[1]), float(values[3]), float(values[4])
+    a, b, c, d = float(values[0]), float(values[1]), float(values[3]), float(values[4])
+    if not any((a, b, c, d)):  # nobody has filled it in
+        return EXIF[1]
+    first, second = math.hypot(a, b), math.hypot(c, d)
+    if abs(a * c + b * d) > _SKEW * first * second or not 0 < first < _STRETCH * second:
+        return None
+    return (a, b, c, d) if second < _STRETCH * first else None
 
 
 def upright(image: Frame, matrix: Matrix) -> Frame:

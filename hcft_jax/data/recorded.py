@@ -152,7 +152,13 @@ class AsSeen:
         image = self._pixels(frame)
         matrix = frame.side_data.get(av.sidedata.sidedata.Type.DISPLAYMATRIX)
         if matrix is not None:
-            image = orientation.upright(image, orientation.of_display(bytes(matrix)))
+            turn = orientation.of_display(bytes(matrix))
+            if turn is None:
+                raise InputError(
+                    f"{self._source}: it is damaged: its display matrix, by which its frames are "
+                    "turned, is none; take another copy"
+                )
+            image = orientation.upright(image, turn)
         self._shape = self._shape or image.shape
         if image.shape != self._shape:
             raise InputError(

@@ -143,7 +143,7 @@ def _stream(source: str, path: Path | None, part: Part, reconnect: int) -> Video
         return containers.open_file(path) if path else containers.open_address(source)
 
     container = again()
-    file, stream = container
+    file, stream = container.file, container.stream
     without_end = path is None and not file.duration
     rate = float(stream.average_rate or ASSUMED_RATE)
     count = stream.frames or None

@@ -23,9 +23,10 @@ UNFINISHED = 60.0  # seconds that a message may take
 _PREFIX = b"@@TRAX:"
 _QUIT = b"@@TRAX:quit \n"
 _BLOCK = 1 << 16
-# words, each bare or in quotes with backslashes; the library would read on after an open quote
+# words, each bare or in quotes with backslashes; the library would read on after an open quote,
+# and an empty word in the place of a region ends its process
 _MESSAGE = re.compile(
-    rb'@@TRAX:[a-z]+(?:[ \t]+(?:"[^"\\\0]*(?:\\[^\0][^"\\\0]*)*"|[^\s"\0]+))*[ \t\r]*'
+    rb'@@TRAX:[a-z]+(?:[ \t]+(?:"(?!")[^"\\\0]*(?:\\[^\0][^"\\\0]*)*"|[^\s"\0]+))*[ \t\r]*'
 )
 
 

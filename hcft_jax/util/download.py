@@ -218,7 +218,7 @@ def _complete(url: str, part: Path, check: Check, description: str, most: int | 
                 raise InputError(f"{url}: cannot connect ({_said(error.reason)})") from error
             reason = _said(error.reason)
         except (ValueError, http.client.InvalidURL) as error:
-            raise InputError(f"{url}: not a usable address ({_said(error)})") from error
+            raise InputError(f"{url!r}: not a usable address ({_said(error)})") from error
         except (_Broken, http.client.HTTPException) as error:
             reason = _said(error) or type(error).__name__
         else:

@@ -25,6 +25,7 @@ RESULTS = 256 << 20  # a .mat file of all runs of a tracker on a sequence
 RESPONSES = 2 << 30  # maps of a sequence
 ARCHIVE = 2 << 30  # a sequence of OTB-100; the largest has 0.1 GB
 DOWNLOAD = 8 << 30
+VIDEO = 64 << 40  # decoded frame by frame: no more than a file system holds
 
 _DIRECTORY = 16 << 20  # bytes of an archive's directory, which zipfile reads at once
 _END = struct.Struct("<4s4H2LH")  # of an archive, before its comment

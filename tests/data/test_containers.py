@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from hcft_jax.data import video
+from hcft_jax.data import containers, video
 from hcft_jax.data.sequence import Frame
 from hcft_jax.util.errors import InputError
 from tests import films
@@ -268,3 +268,37 @@ def test_a_file_address_is_the_file(films_of: Callable[..., Path], tmp_path: Pat
     (tmp_path / "list.mp4").write_text(PLAYLISTS["concat"])
     with pytest.raises(InputError, match="not a video that can be read"):
         seen_or_raised((tmp_path / "list.mp4").as_uri())
+
+
+@pytest.mark.parametrize("name", ["drawn.gif", "h264.h264", "mpeg2.ts"])
+def test_a_file_without_end_is_not_taken_for_one_frame(
+    films_of: Callable[..., Path], name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(containers, "_FRAME", 1 << 20)
+    path = tmp_path / name
+    path.write_bytes(films_of(name).read_bytes())
+    with path.open("r+b") as file:
+        file.truncate(1 << 40)
+    assert f"{name}: " in seen(path)[1]
+    assert "no frame in 1 MiB" in seen(path)[1]
+
+
+def test_a_video_of_an_unknown_codec_is_refused(
+    films_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mkv"
+    path.write_bytes(
+        films_of("h264.mkv").read_bytes().replace(b"V_MPEG4/ISO/AVC", b"V_MPEG4/ISO/XYZ")
+    )
+    assert "clip.mkv: not a video that can be read (its codec is not known)" in seen(path)[1]
+
+
+def test_a_display_matrix_that_is_none_is_refused(
+    films_of: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "clip.mp4"
+    content = films_of("h264.mp4").read_bytes()
+    identity = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
+    at = content.index(identity, content.index(b"tkhd"))
+    path.write_bytes(content[:at] + struct.pack(">2i", 7 << 16, 9 << 16) + content[at + 8 :])
+    assert "clip.mp4: it is damaged: its display matrix" in seen(path)[1]

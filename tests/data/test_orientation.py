@@ -1,6 +1,7 @@
 """Own pictures are seen as they were taken; the pixels of benchmarks stay as they are stored."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,3 +49,32 @@ def test_any_angle_is_the_nearest_quarter(angle: int) -> None:
     a, b = np.cos(np.radians(angle)), np.sin(np.radians(angle))
     turned = orientation.upright(COLOURS, (3 * a, 3 * b, -3 * b, 3 * a))
     np.testing.assert_array_equal(turned, np.rot90(COLOURS, -round(angle / 90)))
+
+
+def display(a: float, b: float, c: float, d: float) -> bytes:
+    values = [round(65536 * v) for v in (a, b, 0, c, d, 0, 0, 0)]
+    return np.array([*values, 1 << 30], np.int32).tobytes()
+
+
+@pytest.mark.parametrize("matrix", orientation.EXIF.values())
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+def test_a_display_matrix_turns_mirrors_and_stretches(matrix: Any, scale: float) -> None:
+    a, b, c, d = matrix
+    found = orientation.of_display(display(a, scale * b, c, scale * d))
+    assert found is not None
+    image = np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3)
+    np.testing.assert_array_equal(
+        orientation.upright(image, found), orientation.upright(image, matrix)
+    )
+
+
+@pytest.mark.parametrize(
+    "matrix",
+    [(1, 0, 1, 1), (1, 0, 0, 0), (0, 0, 0, 1), (1, 9000, 0, 1), (1, 1, 1, 1), (0, 99, 1, 0)],
+)
+def test_a_display_matrix_that_does_anything_else_is_none(matrix: Any) -> None:
+    assert orientation.of_display(display(*matrix)) is None
+
+
+def test_a_display_matrix_of_zeros_turns_nothing() -> None:
+    assert orientation.of_display(display(0, 0, 0, 0)) == (1, 0, 0, 1)

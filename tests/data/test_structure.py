@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hcft_jax.data import structure
 from tests import damage, films
 
+CLUSTER = b"\x1f\x43\xb6\x75"
 MP4 = "mov,mp4,m4a,3gp,3g2,mj2"
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "a.mp4": (MP4, {"codec": "libx264", "pixels": "yuv420p"}),
@@ -28,6 +29,8 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "a.avi": ("avi", {"codec": "mpeg4", "pixels": "yuv420p", "tick": Fraction(1, 25)}),
     "a.gif": ("gif", {"codec": "gif", "pixels": "rgb8", "tick": Fraction(1, 25)}),
+    "a.mkv": ("matroska,webm", {"codec": "libx264", "pixels": "yuv420p"}),
+    "a.ts": ("mpegts", {"codec": "libx264", "pixels": "yuv420p"}),
     "a.mjpeg": ("mjpeg", {"codec": "mjpeg", "pixels": "yuvj420p", "tick": Fraction(1, 25)}),
 }
 
@@ -76,6 +79,15 @@ def before(content: bytes, kind: bytes) -> bytes:
         ("a.avi", lambda c: after(c, b"movi00dc", 0, b"\xff" * 3), "chunk at byte .* not fit"),
         ("a.avi", lambda c: c.replace(b"00dc", b"00\0c", 3), "chunk at byte .* not fit"),
         ("a.avi", lambda c: after(c, b"00dc", 40, b"x" * 8) + b"xx", ""),
+        ("a.avi", lambda c: c.replace(b"00dc", b"01dc", 3), "chunk at byte .* is of no stream"),
+        ("a.avi", lambda c: c.replace(b"00dc", b"00wb", 3), "chunk at byte .* is of no stream"),
+        ("a.mp4", lambda c: after(c, b"stsz", 12, b"\0\x7f"), "are larger than their place"),
+        ("a.mp4", lambda c: after(c, b"stco", 8, b"\x7f"), "are larger than their place"),
+        ("a.mkv", lambda c: after(c, CLUSTER, 8, bytes(9), last=True), "no element at byte"),
+        ("a.mkv", lambda c: after(c, CLUSTER, -4, b"\x11", last=True), "no element at byte"),
+        ("a.ts", lambda c: after(c[:1880], b"", 0, b"\0") + c[1880:], "no packet at byte 0"),
+        ("a.ts", lambda c: c[:376] + bytes(188) + c[564:], "no packet at byte 376"),
+        ("a.ts", lambda c: c[:376] + c[377:], "no packet at byte 376"),
         ("a.gif", lambda c: after(c, b"!\xf9", 0, b"\x09"), "no block at byte"),
         ("a.mjpeg", lambda c: c[7:], "does not begin with a picture"),
     ],

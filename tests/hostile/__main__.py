@@ -42,7 +42,8 @@ def main() -> int:
         return 0
     keep = given.keep.absolute()
     if given.again:
-        door, kind, seed = given.again.rsplit("/", 2)
+        door, _, rest = given.again.partition("/")  # a kind's name may have others
+        kind, _, seed = rest.rpartition("/")
         planned = [Planned(door, kind, int(seed))]
     else:
         shutil.rmtree(keep, ignore_errors=True)

@@ -139,7 +139,7 @@ def later_image(rng: Rng, folder: Path) -> Case:
     def judge(result: Any) -> str:
         return _fine(result) if _is_image(value) is not None else f"{type(value)} is taken"
 
-    return Case(open_, judge, ("image",))
+    return Case(open_, judge, ("image", repr(value)[:20]))
 
 
 @PYTHON.kind("A box that is none.")

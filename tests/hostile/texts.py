@@ -261,12 +261,11 @@ def _of_annotations(part: str) -> tuple[Any, Any]:
 
         def judge(answer: Any) -> str:
             if part == "attributes.csv":
-                return _table(answer, path)
+                return _table(answer, path) if path.exists() else _untold(answer, folder)
             if part.startswith("anno"):
-                expected = [[number_of(p) for p in re.split(r"\s*[,;]\s*|\s+", line.strip())]
-                            for line in decoded(path)]  # fmt: skip
-                found = answer.targets["One"].truth.tolist()
-                return "" if found == expected else f"{found} of {expected}"
+                return same_rows(answer.targets["One"].truth, path, _numbers)
+            if not path.exists():  # nothing is left out
+                return str(answer.targets["One"].omit or "")
             lines = [re.split(r"[\s,;]+", line.strip(" ,;\t")) for line in decoded(path)]
             ranges = tuple(tuple(map(int, p)) for p in lines if p != [""])
             found = answer.targets["One"].omit
@@ -276,6 +275,14 @@ def _of_annotations(part: str) -> tuple[Any, Any]:
         return Case(lambda: annotations.load(folder), judge, names)
 
     return sound, of
+
+
+def _untold(answer: Any, folder: Path) -> str:
+    """Compare the targets with the files of ground truth, which is all that there is."""
+    names = sorted(path.stem for path in (folder / "anno").iterdir())
+    same = sorted(answer.targets) == names
+    told = any(target.attributes for target in answer.targets.values())
+    return "" if same and not told else f"{answer.targets} of {names} without attributes"
 
 
 def _table(answer: Any, path: Path) -> str:

@@ -63,6 +63,7 @@ def test_whole_messages_are_passed_on_as_they_are() -> None:
         (START + FRAME[:20] + b"\n" + QUIT, "no message of the protocol: .*file"),
         (START + b'@@TRAX:frame "a\0b" \n', "no message of the protocol"),
         (START + b'@@TRAX:frame "a\\\n', "no message of the protocol"),
+        (START + b'@@TRAX:initialize "" \n', "no message of the protocol"),
         (START + b"@@TRAX:frame " + b"x" * 500 + b"\n", "a message of more than 400 bytes"),
         (START + b"x" * 500, "a message of more than 400 bytes"),
     ],
