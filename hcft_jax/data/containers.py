@@ -45,6 +45,8 @@ _FRAME = (
 )  # most bytes that are read for a frame: 8192 x 8192 px of 16 bits and four channels
 _GAPS = 2.5  # longest gaps between frames by which a video may end before the announced time
 _MOST_FAILURES = 3  # reads that fail one after the other, before the rest is given up
+# whose pictures begin with something else than zeros
+_NEVER_ZEROS = ("av1", "ffv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2video", "mpeg4", "vp8")
 # said also of a sound stream that begins with a recovery point, of which no frame is missing
 _HARMLESS = ("mmco: unref short failure", "co located POCs unavailable")
 
@@ -241,9 +243,19 @@ class Decoding:
             if not flushed:
                 failures = 0
                 self._note(packet)
-            yield _decode(packet.decode, packet.is_corrupt)
+            yield _decode(packet.decode, self._flaw(packet))
         if not flushed:
-            yield _decode(lambda: stream.decode(None), False)
+            yield _decode(lambda: stream.decode(None), "")
+
+    def _flaw(self, packet: Any) -> str:
+        """Return what is wrong with a packet as such, in words; empty where nothing is."""
+        if packet.is_corrupt:
+            return "it is marked as damaged"
+        if packet.size and self._container.stream.codec.canonical_name in _NEVER_ZEROS:
+            content = memoryview(packet)
+            if not any(content[:64]) and not any(content):  # of which decoders make a grey picture
+                return "it is all zeros"
+        return ""
 
     def _note(self, packet: Any) -> None:
         """Note how many packets there were, and until when they are shown."""
@@ -294,8 +306,8 @@ class Decoding:
         return announced, missing
 
 
-def _decode(decode: Callable[[], list[Any]], corrupt: bool) -> Step:
-    frames, problem = [], "it is marked as damaged" if corrupt else ""
+def _decode(decode: Callable[[], list[Any]], problem: str) -> Step:
+    frames: list[Any] = []
     try:
         frames = decode()
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-import numpy as np
+from hcft_jax.data import transport
 
 Found = TypeVar("Found")
 
@@ -18,9 +18,6 @@ _BOXES = (  # that may stand alone in a file
     *(b"uuid", b"sidx", b"ssix", b"mfra", b"emsg", b"prft", b"pdin"),
 )
 _EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
-_PACKETS = (188, 192, 204)  # bytes of a transport stream's
-HEAD = 1 << 16
-"""Bytes of a transport stream that tell its packets."""
 
 
 def missing(path: Path, container: str) -> str:
@@ -106,35 +103,16 @@ def _chunks(file: BinaryIO, size: int) -> str:
     return ""
 
 
-def aligned(head: bytes) -> tuple[int, int]:
-    """Return how many bytes the packets of a transport stream have, and where the first begins.
-
-    Args:
-        head: The file's first bytes, some packets of them.
-
-    Returns:
-        What most of its marks say: some may be damaged; (0, 0) where there are too few.
-    """
-    marks = np.frombuffer(head, np.uint8) == 0x47
-    found = [
-        (int(marks[first::length].sum()) * length, length, first)
-        for length in _PACKETS
-        for first in range(min(length, len(head)))
-    ]
-    most, length, first = max(found, default=(0, 0, 0), key=lambda each: each[0])
-    if not 2 * most > len(head) >= 3 * length:
-        return 0, 0
-    # what most say is shifted where a byte was lost after the first packets
-    whole = length != _PACKETS[1] and bool(marks[0] and marks[length])
-    return length, 0 if whole else first
-
-
 def _packets(file: BinaryIO, size: int) -> str:
     """Check that a transport stream ends with a whole packet."""
-    length, first = aligned(file.read(HEAD))
+    length, first = transport.aligned(file.read(transport.HEAD))
     over = (size - first) % length if length else 0
     # what comes before the first mark may be a time that belongs to its packet
-    return f"its last packet has {over} of {length} bytes" if over not in (0, _PACKETS[0]) else ""
+    return (
+        f"its last packet has {over} of {length} bytes"
+        if over not in (0, transport.SIZES[0])
+        else ""
+    )
 
 
 def _ends_with(mark: bytes, what: str) -> Callable[[BinaryIO, int], str]:

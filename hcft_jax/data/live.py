@@ -82,9 +82,10 @@ def stream(
     """Yield the frames of a stream without an end, at the times at which they come.
 
     Where it breaks off it is opened again; ``video.breaks`` tells of each time that this worked.
+    RTSP and other streams of packets end in the same way whether they are over or their server is.
 
     Args:
-        video: What it is; ``broken`` is set where it ends by an error.
+        video: What it is; ``broken`` is set where it ends without saying so.
         container: It is open.
         again: Opens it once more; ``InputError`` where that fails.
         tries: How often, at most, it is tried to open it again.
@@ -106,8 +107,9 @@ def stream(
                         video.breaks.append(found)
                     shown, reason = now, ""
                     yield Moment(now - started, image, number, gap)
-            if not reason:  # it says itself that it is over
+            if not reason and _tells_its_end(video.source, container):
                 return
+            reason = reason or "it sent no more"
         except (av.error.FFmpegError, OSError) as error:
             reason = reason or containers.reason(error)
             if not number:
@@ -115,6 +117,12 @@ def stream(
                 raise InputError(text) from error
         opened, tries = _again(video, again, tries)
     video.broken = reason
+
+
+def _tells_its_end(source: str, container: Container) -> bool:
+    """Say whether an end without an error is one, not that of the connection."""
+    is_http = source.lower().startswith(("http:", "https:"))
+    return is_http and container.file.format.name != "mpjpeg"  # a camera's pictures, one by one
 
 
 def _decoded(container: Container) -> Iterator[Any]:

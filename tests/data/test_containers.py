@@ -302,3 +302,16 @@ def test_a_display_matrix_that_is_none_is_refused(
     at = content.index(identity, content.index(b"tkhd"))
     path.write_bytes(content[:at] + struct.pack(">2i", 7 << 16, 9 << 16) + content[at + 8 :])
     assert "clip.mp4: it is damaged: its display matrix" in seen(path)[1]
+
+
+@pytest.mark.parametrize("name", ["lossless.mkv", "h264.mp4", "h264.mkv", "mpeg4.avi", "vp8.webm"])
+def test_a_picture_of_zeros_is_damage(
+    films_of: Callable[..., Path], name: str, tmp_path: Path
+) -> None:
+    content = films_of(name).read_bytes()
+    with av.open(str(films_of(name))) as container:
+        fifth = [bytes(packet) for packet in container.demux(video=0)][4]
+    path = tmp_path / name
+    path.write_bytes(content.replace(fifth, bytes(len(fifth))))
+    assert "frame" in seen(path)[1]
+    assert "damaged" in seen(path)[1]

@@ -87,7 +87,7 @@ def compressed(name: str) -> list[tuple[int, int]]:
     if name.endswith(".ts"):
         return _in_packets(content, {at for at in pictures if at is not None})
     # the position is that of a picture, or of the header before it
-    starts = [(content.find(p, at), len(p)) for at, p in pictures.items() if (at or -1) >= 0]
+    starts = [(content.find(p, at), len(p)) for at, p in pictures.items() if at is not None]
     return [(at, at + size) for at, size in starts if at >= 0] or [(0, len(content))]
 
 

@@ -1,0 +1,105 @@
+"""Whether the elements of a Matroska or WebM file follow each other."""
+
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from hcft_jax.data.parts import MOST, Fault, read_at
+
+# names of elements of Matroska
+_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+_CLUSTER = b"\x1f\x43\xb6\x75"
+_TRACKS, _TRACK, _TRACK_NUMBER = b"\x16\x54\xae\x6b", b"\xae", b"\xd7"
+_BLOCK, _GROUP, _BLOCK_OF_GROUP = b"\xa3", b"\xa0", b"\xa1"
+_FILLING = (b"\xec", b"\xbf")  # nothing, and checksums
+_OF_SEGMENT = (  # places, about it, streams, index, files, chapters, tags
+    *(b"\x11\x4d\x9b\x74", b"\x15\x49\xa9\x66", _TRACKS, b"\x1c\x53\xbb\x6b"),
+    *(b"\x19\x41\xa4\x69", b"\x10\x43\xa7\x70", b"\x12\x54\xc3\x67", _CLUSTER),
+)
+_OF_CLUSTER = (b"\xe7", _BLOCK, _GROUP, b"\xa7", b"\xab", b"\xaf", b"\x58\x54")
+
+
+def check(file: BinaryIO, size: int) -> None:
+    """Check that the elements of the segment, and those of its clusters, follow each other.
+
+    Args:
+        file: The open file.
+        size: Its bytes.
+
+    Raises:
+        Fault: They do not, or a block is of no track.
+        OSError: It cannot be read.
+    """
+    at, end, left = 0, size, [MOST]
+    while found := _element(file, at, end):
+        name, first, last = found
+        if name == _SEGMENT:
+            _elements(file, first, last, left)
+        elif name not in (_EBML, *_FILLING):
+            return  # what somebody has appended
+        at = last
+
+
+def _elements(file: BinaryIO, at: int, end: int, left: list[int]) -> None:
+    within: tuple[bytes, ...] = ()
+    tracks: set[int] = set()
+    while at < end and left[0]:
+        left[0] -= 1
+        found = _element(file, at, end)
+        if not found or found[0] not in (*_OF_SEGMENT, *_FILLING, *within):
+            raise Fault(f"no element at byte {at}")
+        name, first, last = found
+        if name == _TRACKS:
+            tracks |= set(_numbers_of_tracks(file, first, last))
+        block = name == _BLOCK
+        if name == _GROUP:
+            inner = _children(file, first, last)
+            first, block = next(
+                ((a, True) for n, a, _ in inner if n == _BLOCK_OF_GROUP), (first, False)
+            )
+        if block and tracks and _track_of(read_at(file, first, 8)) not in tracks:
+            raise Fault(f"the block at byte {at} is of no track")
+        if name in _OF_SEGMENT:  # also where a cluster did not tell its size
+            within = _OF_CLUSTER if name == _CLUSTER else ()
+        at = first if name == _CLUSTER else last
+
+
+def _track_of(block: bytes) -> int:
+    """Return the number with which a block begins; -1 where it does not."""
+    if not block or not block[0]:
+        return -1
+    wide = 9 - block[0].bit_length()
+    return int.from_bytes(block[:wide], "big") & ((1 << 7 * wide) - 1)
+
+
+def _children(file: BinaryIO, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield the elements within one: name, and where the content begins and ends."""
+    while at < end and (found := _element(file, at, end)):
+        yield found
+        at = found[2]
+
+
+def _numbers_of_tracks(file: BinaryIO, at: int, end: int) -> Iterator[int]:
+    for entry, first, last in _children(file, at, end):
+        if entry == _TRACK:
+            for name, begin, stop in _children(file, first, last):
+                if name == _TRACK_NUMBER:
+                    yield int.from_bytes(read_at(file, begin, stop - begin), "big")
+
+
+def _element(file: BinaryIO, at: int, end: int) -> tuple[bytes, int, int] | None:
+    """Return the name of an EBML element, and where its content begins and ends.
+
+    None where there is none. One of unknown size ends where everything does.
+    """
+    head = read_at(file, at, 12)
+    if len(head) < 2 or not head[0]:
+        return None
+    named = 9 - head[0].bit_length()
+    sized = 9 - head[named].bit_length() if named < len(head) else 0
+    if not 1 <= named <= 4 or not 1 <= sized <= 8 or len(head) < named + sized:
+        return None
+    unknown = (1 << 7 * sized) - 1
+    length = int.from_bytes(head[named : named + sized], "big") & unknown
+    first = at + named + sized
+    last = end if length == unknown else first + length
+    return (head[:named], first, last) if last <= end else None
