@@ -2,6 +2,8 @@
 
 import http.server
 import itertools
+import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -136,3 +138,63 @@ def test_gaps_before_frames_that_are_dropped_are_not_forgotten() -> None:
     rest = list(items)
     assert sum(moment.gap for moment in rest) == 3.0
     assert rest[-1].number == 4
+
+
+SYSTEM_PYTHON = "/usr/bin/python3"  # which has GStreamer, where it is installed
+
+
+def rtsp_server(port: int) -> subprocess.Popen[str]:
+    command = [SYSTEM_PYTHON, str(Path(__file__).parents[1] / "rtsp_server.py"), str(port)]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    if server.stdout.readline() != "ready\n":
+        _, said = server.communicate()
+        pytest.skip(f"no RTSP server of GStreamer: {said.strip()[-200:]}")
+    return server
+
+
+def ended(server: subprocess.Popen[str]) -> None:
+    server.kill()
+    server.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path(SYSTEM_PYTHON).exists(), reason=f"there is no {SYSTEM_PYTHON}")
+def test_a_real_rtsp_server_that_dies_and_comes_back() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    servers = [rtsp_server(port)]
+    try:
+        with video.opened(f"rtsp://127.0.0.1:{port}/live", reconnect=8) as opened:
+            moments = []
+            for moment in opened:
+                assert moment.image.shape == (240, 320, 3)
+                moments.append(moment)
+                if len(moments) == 10:
+                    ended(servers[0])
+                    servers.append(rtsp_server(port))
+                if opened.breaks and moment.gap == 0:
+                    break
+            assert opened.live
+    finally:
+        for server in servers:
+            ended(server)
+    assert [found["reason"] for found in opened.breaks] == ["it sent no more"]
+    assert sum(m.gap for m in moments) == pytest.approx(opened.breaks[0]["seconds"], abs=0.001)
+    assert moments[-1].number == len(moments) + opened.dropped
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path(SYSTEM_PYTHON).exists(), reason=f"there is no {SYSTEM_PYTHON}")
+def test_a_real_rtsp_server_that_dies_ends_a_stream_after_the_tries() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = rtsp_server(port)
+    try:
+        with video.opened(f"rtsp://127.0.0.1:{port}/live", reconnect=1) as opened:
+            for moment in opened:
+                if moment.number >= 5:
+                    ended(server)
+            assert opened.broken == "it sent no more"
+    finally:
+        ended(server)
