@@ -220,7 +220,7 @@ class Tracker:
         part = of_settings(start, end, every, max_frames, backwards)
         opens = isinstance(frames, str | os.PathLike | int)
         if not opens and (
-            isinstance(frames, bytes | Mapping | Image.Image) or not isinstance(frames, Iterable)
+            isinstance(frames, bytes | Mapping | Image.Image) or not _is_iterable(frames)
         ):
             raise InputError(
                 f"frames: {type(frames).__name__} is neither images one after the other nor what "
@@ -305,6 +305,14 @@ class Tracker:
             except InputError as error:
                 raise InputError(f"frame {number}: {error}") from error
             yield TrackedFrame(*found, number, time, image)
+
+
+def _is_iterable(frames: Any) -> bool:
+    try:
+        iter(frames)  # an array of one number only looks as if it could
+    except TypeError:
+        return False
+    return True
 
 
 def _moments(

@@ -20,7 +20,7 @@ from hcft_jax.data import layout
 from hcft_jax.data.frames import ImageFiles
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence
-from hcft_jax.util import text
+from hcft_jax.util import boxes, text
 from hcft_jax.util.boxes import Boxes
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import exists
@@ -56,7 +56,7 @@ def parse(path: Path) -> Boxes:
         parts = line.split(maxsplit=5)  # the class at the end may have blanks
         if len(parts) < 5:
             raise InputError(f"{path}, line {number}: expected id x1 y1 x2 y2 ...")
-        x1, y1, x2, y2 = (text.real(path, number, part) for part in parts[1:5])
+        x1, y1, x2, y2 = (boxes.coordinate(path, number, part) for part in parts[1:5])
         rows.append((x1, y1, x2 - x1, y2 - y1))
     return np.array(rows)
 

@@ -36,7 +36,7 @@ from hcft_jax.data import layout
 from hcft_jax.data.layout import Dataset, ListedTarget
 from hcft_jax.data.sequence import Sequence as Video
 from hcft_jax.util import opening, text
-from hcft_jax.util.boxes import Boxes
+from hcft_jax.util.boxes import LARGEST, Boxes, coordinate
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import is_dir, is_file
 from hcft_jax.util.names import natural
@@ -82,7 +82,7 @@ def region_box(path: Path, number: int, line: str) -> Boxes:
         if len(parts) == 1 and parts[0].strip().lower() != "nan":
             text.real(path, number, parts[0])
         return unknown
-    values = [text.real(path, number, part) for part in parts]
+    values = [coordinate(path, number, part) for part in parts]
     if len(values) == 4:
         return np.array(values)
     if len(values) % 2 or len(values) < 6:
@@ -95,7 +95,7 @@ def around_mask(values: Sequence[int]) -> Boxes | None:
     if len(values) < 5:
         return None
     x, y, width, height, *runs = values
-    if width < 0 or height < 0 or width * height > _LARGEST or min(runs) < 0:
+    if max(abs(x), abs(y)) > LARGEST or min(width, height, *runs) < 0 or width * height > _LARGEST:
         return None
     ends = list(itertools.accumulate(runs))
     if ends[-1] > width * height:

@@ -21,6 +21,7 @@ from typing import Any
 
 from hcft_jax.experiment.video_settings import XYXY
 from hcft_jax.util import opening, text
+from hcft_jax.util.boxes import coordinate
 from hcft_jax.util.errors import InputError
 from hcft_jax.util.names import natural
 
@@ -129,7 +130,7 @@ def _start(path: Path, line: int, parts: list[str], place: dict[str, int], mot: 
             f"{path}, line {line}: {len(parts)} columns, expected {max(place.values()) + 1}"
         )
     names = ("x1", "y1", "x2", "y2") if "x2" in place else ("x", "y", "w", "h")
-    x, y, w, h = (text.real(path, line, parts[place[name]]) for name in names)
+    x, y, w, h = (coordinate(path, line, parts[place[name]]) for name in names)
     box = corners((x, y, w, h)) if "x2" in place else (x, y, w, h)
     if mot:
         box = box[0] - 1, box[1] - 1, box[2], box[3]

@@ -53,7 +53,8 @@ def parse(path: str | Path, *, gaps: bool = False) -> Boxes:
         gaps: Whether NaN is legal too, by which other programs say that they have no box.
 
     Raises:
-        InputError: The file cannot be read, is empty, or has a row that is not four finite numbers.
+        InputError: The file cannot be read, is empty, or has a row that is not four
+            finite numbers up to ``LARGEST``.
     """
     path = Path(path)
     lines = text.lines(path)
@@ -64,7 +65,7 @@ def parse(path: str | Path, *, gaps: bool = False) -> Boxes:
         values.extend(map(float, match.groups()))
     else:
         boxes = np.array(values).reshape(-1, 4)
-        if np.isfinite(boxes).all():
+        if (np.abs(boxes) <= LARGEST).all():
             return boxes
     header, rows = text.records(path)
     if header and (len(header) != 4 or header[2].startswith(("x", "right"))):
@@ -79,6 +80,20 @@ def _row(path: Path, number: int, parts: list[str], gaps: bool) -> list[float]:
         count = len(parts) if parts != [""] else 0
         raise InputError(f"{path}, line {number}: {count} columns, expected x,y,w,h")
     return [
-        np.nan if gaps and part.lower() == "nan" else text.real(path, number, part)
+        np.nan if gaps and part.lower() == "nan" else coordinate(path, number, part)
         for part in parts
     ]
+
+
+def coordinate(path: Path, line: int, content: str) -> float:
+    """Return the coordinate or size in a part of a line, in pixels.
+
+    Raises:
+        InputError: It is no finite number, or beyond ``LARGEST``.
+    """
+    value = text.real(path, line, content)
+    if abs(value) > LARGEST:
+        raise InputError(
+            f"{path}, line {line}: {content[:40]!r} is in no image, at most {LARGEST:g} pixels"
+        )
+    return value

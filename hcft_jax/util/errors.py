@@ -81,14 +81,14 @@ def foreign(problem: Callable[[str], InputError]) -> Iterator[None]:
     """
     try:
         yield
-    except (InputError, KeyboardInterrupt, GeneratorExit):
+    except (InputError, KeyboardInterrupt):
         raise
     except BaseException as error:
         try:
             said = str(error)
         except Exception:
             said = "its message cannot be read"
-        text = " ".join(f"{type(error).__name__}: {said}".split())
+        text = " ".join(f"{type(error).__name__}: {said}".split()).rstrip(":")
         raise problem(text) from error
 
 

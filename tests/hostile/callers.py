@@ -233,7 +233,10 @@ def _judge_exported(answer: Any) -> str:
 
 def _of_exported(path: Path, sound: bytes) -> Case:
     return Case(
-        lambda: _answers(path.parent), _judge_exported, (path.name, "exported for"), (ExportError,)
+        lambda: _answers(path.parent),
+        _judge_exported,
+        (path.name, "exported for", "the manifest has"),
+        (ExportError,),
     )
 
 

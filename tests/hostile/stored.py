@@ -70,7 +70,7 @@ def resumed(folder: Path) -> bytes:
 def boxes_of(content: bytes) -> list[list[float]]:
     """Return the numbers of a result file."""
     lines = content.decode("utf-8-sig").split("\n")
-    return [[float(part) for part in line.split(",")] for line in lines if line]
+    return [[float(part) for part in line.split(",")] for line in lines if line.strip()]
 
 
 def _of_record(path: Path, sound: bytes) -> Case:
@@ -263,7 +263,9 @@ def _of_published(path: Path, sound: bytes) -> Case:
         if isinstance(there, str):
             return f"other boxes; {there}"
         for run in answer:
-            boxes = np.asarray(run.boxes, np.float32).ravel(order="F")
+            with np.errstate(over="ignore"):
+                boxes = np.asarray(run.boxes, np.float32).ravel(order="F")
+            boxes = np.where(np.isfinite(boxes), boxes, np.nan)
             whole = any(
                 len(a) == len(boxes)
                 and np.array_equal(np.where(np.isfinite(a), a, np.nan), boxes, equal_nan=True)

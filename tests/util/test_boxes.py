@@ -109,7 +109,7 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
         parse(tmp_path, b"\xff\xfe\x00")
 
 
-finite = st.floats(allow_nan=False, allow_infinity=False)
+finite = st.floats(-boxes.LARGEST, boxes.LARGEST)
 
 
 @given(
@@ -130,6 +130,14 @@ def test_what_is_written_is_parsed_back(
     text = end.join(separator.join(map(repr, row)) for row in rows) + tail
     content = text.encode("utf-8-sig" if mark else "utf-8")
     np.testing.assert_array_equal(parse(tmp_path_factory.getbasetemp(), content), rows)
+
+
+@pytest.mark.parametrize("row", ["1e300,1,9,9", "1,1,9,10000000.5", "-2e7 1 9 9"])
+def test_a_number_that_is_in_no_image_is_refused(
+    tmp_path_factory: pytest.TempPathFactory, row: str
+) -> None:
+    with pytest.raises(InputError, match=r"line 2: .* is in no image, at most 1e\+07 pixels"):
+        parse(tmp_path_factory.getbasetemp(), f"1,2,3,4\n{row}\n".encode())
 
 
 @given(st.binary(max_size=60) | st.text("0123456789.,;-+eE \t\r\nna\x00\u2028", max_size=60))
