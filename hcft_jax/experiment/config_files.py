@@ -5,6 +5,7 @@
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 from collections.abc import Collection
 from pathlib import Path
@@ -70,6 +71,9 @@ def execute(path: Path, function: str) -> Any:
     try:
         with foreign(InputError):
             spec.loader.exec_module(module)
-            return getattr(module, function)()
+            made = getattr(module, function)()
+            if inspect.iscoroutine(made):  # else Python warns that nobody has awaited it
+                made.close()
+            return made
     except InputError as error:  # the file is the user's: say where it broke, in one line
         raise InputError(f"{path}: {error}") from error

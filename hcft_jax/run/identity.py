@@ -110,7 +110,7 @@ class Identity:
         """
         frames = recorded["frames"]
         stamp = self.contents and self.contents.stamp(self.first, self.last)
-        if frames["stamp"] == stamp:
+        if frames.get("stamp") == stamp:
             return None
         return {**recorded, "frames": {**frames, "stamp": stamp}}
 

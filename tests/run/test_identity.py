@@ -62,6 +62,15 @@ def test_times_alone_are_no_difference_and_are_noted_anew(paths: list[Path]) -> 
     assert of(paths).renewed(renewed) is None
 
 
+def test_a_record_that_has_lost_its_times_is_noted_anew(paths: list[Path]) -> None:
+    recorded = kept(of(paths))
+    del recorded["frames"]["stamp"]
+    assert of(paths).differs(recorded) == ""
+    renewed = of(paths).renewed(recorded)
+    assert renewed is not None
+    assert of(paths).renewed(renewed) is None
+
+
 def test_equal_stamps_need_no_reading(paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     recorded = kept(of(paths))
 
