@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from hcft_jax.util import files
+from hcft_jax.util import files, opening
 from hcft_jax.util.errors import InputError, SettingError, foreign
 from hcft_jax.util.names import listed, near
 
@@ -62,8 +62,9 @@ def execute(path: Path, function: str) -> Any:
     """Return what a function without arguments of a Python file returns.
 
     Raises:
-        InputError: the file has no such function, or either of them fails.
+        InputError: the file is too large or has no such function, or either of them fails.
     """
+    opening.regular(path, opening.CONFIGURATION).close()
     spec = importlib.util.spec_from_file_location(f"hcft_jax_config_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None

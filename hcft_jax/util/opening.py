@@ -18,6 +18,7 @@ from hcft_jax.util.errors import InputError
 
 # The most bytes that a file of a kind may have, far above real ones.
 TEXT = 16 << 20  # a row of a box has about 25 bytes: half a million frames
+CONFIGURATION = 1 << 20  # of which Python's parser can take 200 MB
 MASKS = 32 << 20  # rows of run lengths: a mask has one or two KB
 IMAGE = 512 << 20  # 8192 x 8192 px of 16 bits and four channels
 WEIGHTS = 4 << 30  # VGG-19 has 0.6 GB; a checkpoint has its optimiser's state besides

@@ -167,6 +167,7 @@ OWN = "from hcft_jax import *\nget_config = lambda:"
         ("def get_config():\n    raise SystemExit(0)\n", "SystemExit: 0"),
         ("class Odd(BaseException): ...\nraise Odd('x')\n", "Odd: x"),
         ("def get_config():\n    return 3\n", "must return an Experiment"),
+        ("(\n" * 600_000, "too large for its kind, at most 1 MiB"),
         ("async def get_config():\n    return 3\n", "must return an Experiment"),
         (f"{OWN} derive('hcft', etta=1)", "etta: no such field"),
         (f"{OWN} derive('hcft', eta=10**400)", "eta: '1000.*' is not a list of numbers"),
