@@ -246,7 +246,6 @@ def _text(value: Any) -> str:
 @command("interrupted; finished figures are kept")
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Run the command and return its exit status."""
-    startup.quiet()
     folder = run(given)
     print(f"figures, and inspect.md that lists them: {folder}")
     return 0

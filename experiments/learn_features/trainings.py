@@ -20,7 +20,6 @@ from hcft_jax.data.sequence import Sequence
 from hcft_jax.evaluation.results import write_boxes, write_json
 from hcft_jax.experiment import settings
 from hcft_jax.run.streaming import track_sequence
-from hcft_jax.util import startup
 from hcft_jax.util.errors import InputError, SettingError, command
 from hcft_jax.weights import lookup, native
 from hcft_jax.weights.native import Weights
@@ -193,7 +192,6 @@ def folds(videos: list[Sequence], count: int) -> list[frozenset[str]]:
 @command("interrupted; the same command continues from the last checkpoint")
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Run the command and return its exit status."""
-    startup.quiet()
     logging.getLogger("absl").setLevel(logging.WARNING)  # orbax reports every file
     run(given, sys.argv[1:])
     return 0

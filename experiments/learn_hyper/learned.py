@@ -272,6 +272,5 @@ def _in_range(given: flags.FlagValues) -> None:
 @command("interrupted; finished steps are kept, and the same command continues")
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Run the command and return its exit status."""
-    startup.quiet()
     startup.keep_programs(given.compilation_cache)
     return run(given, sys.argv[1:])

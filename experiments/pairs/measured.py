@@ -13,7 +13,6 @@ from hcft_jax.data import datasets
 from hcft_jax.evaluation import bootstrap
 from hcft_jax.evaluation.results import write_json
 from hcft_jax.experiment import options, settings
-from hcft_jax.util import startup
 from hcft_jax.util.errors import SettingError, command
 from hcft_jax.weights import lookup
 
@@ -114,7 +113,6 @@ def _numbers(name: str, texts: Sequence[str]) -> list[int]:
 @command("interrupted; settings that are measured are kept")
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Measure a setting, print all that are comparable; return the exit status."""
-    startup.quiet()
     path = measure(given)
     rows = table(comparable(path.parent, path), given.within)
     for i, row in enumerate(rows):

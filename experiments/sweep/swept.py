@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 from absl import flags
 
@@ -15,11 +16,12 @@ from hcft_jax.benchmark import cluster, execute, plan, side_by_side
 from hcft_jax.benchmark.benchmark import tell_rules
 from hcft_jax.benchmark.plan import Planned
 from hcft_jax.benchmark.tasks import Task
+from hcft_jax.core.choices import TrackerConfig
 from hcft_jax.evaluation import results
 from hcft_jax.experiment import options, sweeps
 from hcft_jax.experiment.sweeps import Sweep
-from hcft_jax.util import startup
-from hcft_jax.util.errors import SettingError, command
+from hcft_jax.util import entry, startup
+from hcft_jax.util.errors import InputError, SettingError, command
 from hcft_jax.util.startup import ALONE, Process
 
 _TITLES = {"ope": "One-pass evaluation", "tre": "TRE", "sre": "SRE"}
@@ -95,10 +97,7 @@ def _engine(
 
 
 def _sweep(given: flags.FlagValues) -> Sweep:
-    if not given.sweep:
-        known = ", ".join(sweeps.available())
-        raise SettingError("sweep", f"name a sweep ({known}) or a file.py")
-    sweep = sweeps.load(given.sweep).override(options.changes(given)).validate()
+    sweep = _named(given).override(options.changes(given)).validate()
     if given.engine != "ray":
         return sweep
     # the workers have other working directories
@@ -111,6 +110,36 @@ def _sweep(given: flags.FlagValues) -> Sweep:
         for e in sweep.experiments
     ]
     return dataclasses.replace(sweep, experiments=tuple(experiments))
+
+
+def _named(given: flags.FlagValues) -> Sweep:
+    """Return the sweep that --sweep or --vary describes, without what other flags change."""
+    if bool(given.sweep) == bool(given.vary):
+        known = ", ".join(sweeps.available())
+        raise SettingError(
+            "sweep", f"name a sweep ({known}) or a file.py; or --vary=eta=0.01/0.02, not both"
+        )
+    if given.sweep and given["config"].present:
+        raise SettingError("config", "a sweep has its own; it is for --vary")
+    if given.sweep:
+        return sweeps.load(given.sweep)
+    values: dict[str, list[Any]] = {}
+    for part in given.vary.split():
+        name, _, several = part.partition("=")
+        for value in several.split("/"):
+            for field, found in _parsed(name, value).items():
+                values.setdefault(field, []).append(found)
+    return Sweep(f"vary-{'-'.join(values)}", tuple(sweeps.product(given.config, **values)))
+
+
+def _parsed(name: str, value: str) -> dict[str, Any]:
+    """Return the field of a flag of the tracker, and its value."""
+    define = functools.partial(options.define, only=options.names(TrackerConfig))
+    try:
+        _, given = entry.parsed(["hcft", f"--{name}={value}"], define)
+    except InputError as error:
+        raise SettingError("vary", str(error)) from error
+    return options.changes(given)
 
 
 def _at_least(given: flags.FlagValues, name: str, least: int) -> None:

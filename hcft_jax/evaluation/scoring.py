@@ -1,6 +1,5 @@
 """The scoring of result folders: files, tables, plots, the page, and results in other layouts."""
 
-import logging
 import sys
 import time
 from pathlib import Path
@@ -143,5 +142,4 @@ def run(given: flags.FlagValues) -> int:
 @command()
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Run the command and return the exit status."""
-    logging.getLogger("fontTools").setLevel(logging.WARNING)  # it logs every glyph of a PDF
     return run(given)

@@ -1,6 +1,5 @@
 """The export of the tracker that flags describe."""
 
-import logging
 from collections.abc import Sequence
 
 from absl import flags
@@ -26,7 +25,6 @@ def _pair(name: str, values: Sequence[str]) -> tuple[int, int]:
 @command()
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Write the programs that the flags describe; return the exit status."""
-    logging.getLogger("jax").setLevel(logging.WARNING)  # it reports every absent accelerator
     experiment: Experiment = settings.override(settings.load(given.config), options.changes(given))
     constants = experiment.tracker.validate()
     sizes = _pair("image", given.image), _pair("target", given.target)

@@ -87,7 +87,6 @@ def _box(trax: Any, region: Any) -> boxes.Boxes:
 @command()
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Run the command and return its exit status."""
-    startup.quiet()
     startup.keep_programs()
     try:
         import trax

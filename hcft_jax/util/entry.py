@@ -10,6 +10,7 @@ import difflib
 import errno
 import io
 import itertools
+import logging
 import os
 import re
 import sys
@@ -25,6 +26,9 @@ from hcft_jax.util.version import __version__
 HELP = ("--help", "-help", "-h", "-?", "--helpshort", "--helpfull")
 VERSION = "--version"
 
+# JAX reports every accelerator that is absent, Matplotlib the fonts that it has found, fontTools
+# every glyph of a PDF
+_LOUD = ("jax", "matplotlib", "fontTools")
 _KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false"}
 _UNREADABLE = (
     "invalid literal|could not convert|Exceeds the limit|Non-boolean"  # of Python and absl
@@ -70,6 +74,8 @@ def _run(main: Callable[[list[str]], int], define: Callable[[flags.FlagValues], 
         define(values)
         print(help_of(sys.modules[main.__module__].__doc__ or "", values))
     else:
+        for name in _LOUD:
+            logging.getLogger(name).setLevel(logging.WARNING)
         define(flags.FLAGS)
         flags.FLAGS.set_gnu_getopt()  # flags may stand after words
         app.run(main, flags_parser=_parsed)

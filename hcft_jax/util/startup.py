@@ -1,7 +1,6 @@
 """The start of a command: where compiled programs are kept, and which processes share the work."""
 
 import hashlib
-import logging
 import platform
 import re
 from collections.abc import Collection
@@ -58,15 +57,6 @@ def define(
         group.text("distributed", meaning=what)
 
 
-def quiet() -> None:
-    """Let libraries only log warnings.
-
-    JAX reports every accelerator that is absent, and Matplotlib the list of fonts that it makes.
-    """
-    for name in ("jax", "matplotlib"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
 def keep_programs(folder: str | None = None) -> None:
     """Keep compiled programs for the next start, in a folder or the cache; not with ``NONE``."""
     if folder != NONE:
@@ -83,7 +73,6 @@ def start(given: flags.FlagValues = flags.FLAGS) -> Process:
     Raises:
         SettingError: ``distributed`` is malformed, or the processes do not meet.
     """
-    quiet()
     keep_programs(given.compilation_cache)
     if given.distributed is None:
         return ALONE

@@ -124,7 +124,8 @@ class Film:
             return
         try:
             with self._errors(), contextlib.closing(self._container):
-                self._container.mux(self._stream.encode(None))
+                if not self._faulty:  # FFmpeg crashes where it could not even write the header
+                    self._container.mux(self._stream.encode(None))
         finally:
             if self._faulty:
                 self._temporary.unlink(missing_ok=True)

@@ -1,5 +1,7 @@
 """Videos that are written: what a player needs of them."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -95,3 +97,27 @@ def test_other_encoders_do_where_the_best_is_missing(
             video.write(picture)
     assert video.codec == encoder
     assert len(films.read(tmp_path / "a.mp4")[0]) == 4
+
+
+@pytest.mark.parametrize("frames", [1, 60])
+def test_a_file_that_takes_nothing_ends_in_one_line(tmp_path: Path, frames: int) -> None:
+    """In a process of its own: FFmpeg could end it."""
+    code = f"""
+import resource, signal
+import numpy as np
+from hcft_jax.util.errors import InputError
+from hcft_jax.visual.film import Film
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+rng = np.random.default_rng(0)
+try:
+    with Film({str(tmp_path / "a.mp4")!r}, 25.0) as film:
+        for _ in range({frames}):
+            film.write(rng.integers(0, 256, (48, 64, 3)).astype(np.uint8))
+except InputError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "a.mp4: cannot write the video (File too large)" in done.stdout
+    assert not list(tmp_path.iterdir())

@@ -238,6 +238,19 @@ def test_killed_and_started_twice_it_leaves_the_files_of_an_undisturbed_run(
         assert (command.folder / "out" / path).stat().st_mtime_ns == stamp
 
 
+def test_flags_are_varied_without_a_file(
+    command: Command, capfd: pytest.CaptureFixture[str]
+) -> None:
+    vary = "--vary=layers=hog_4 gamma=1,/0.5 eta=0.01/0.02/0.05"
+    dry = ["--sweep=", vary, "--backbone=hog", "--config=hcft", "--dry_run"]
+    assert command(*dry) == 0
+    out = capfd.readouterr().out
+    labels = re.findall(r"^(hcft\S*)", out, re.MULTILINE)
+    assert len(set(labels)) == 6
+    assert [("gamma=0.5" in label) for label in labels] == [False] * 3 + [True] * 3
+    assert [("eta=0.05" in label) for label in labels] == [False, False, True] * 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -248,6 +261,12 @@ def test_killed_and_started_twice_it_leaves_the_files_of_an_undisturbed_run(
         (["--shard=one"], "--shard: 'one'"),
         (["--max_retries=-1"], "--max_retries: -1 must be at least 0"),
         (["--ray_cpus=0"], "--ray_cpus: 0 must be at least 1"),
+        (["--vary=eta=0.1"], "--sweep: name a sweep (ablation, gamma_eta) or a file.py; or --vary"),
+        (["--config=lite0"], "--config: a sweep has its own; it is for --vary"),
+        (["--sweep=", "--vary=etta=0.1"], "--vary: --etta: unknown flag; did you mean --eta?"),
+        (["--sweep=", "--vary=radius=4/x"], "--vary: --radius: 'x' is not a number"),
+        (["--sweep=", "--vary=eta=0.1/0.2", "--eta=0.3"], "--eta: sweep vary-eta gives it diff"),
+        (["--sweep=", "--vary=eta=0.1/0.1"], "two experiments are called otb,eta=0.1"),
         (["--eta=0.1"], "--eta: sweep grid gives it different values itself"),
         (["--data_dir=nowhere"], "nowhere: no such folder"),
         (["--sequences=synthetic-7"], "no sequence 'synthetic-7'"),
