@@ -2,13 +2,13 @@
 
 ::
 
-    hcft compare --results=results/hcft,results/c5 --data_dir=OTB100 --published=mat
+    hcft compare --results=results/hcft,results/c5 --data_dir=OTB100
     hcft compare --results=results/hcft --data_dir=OTB100 --published=mat --trackers=CF2,KCF
 
 A result folder holds ``ope/<Sequence>.txt`` with lines ``x,y,w,h``, 1-based; the folder of
 published results holds ``<Sequence>_<Tracker>.mat`` of the OTB toolkit. The command prints
-Markdown: everyone's measures on the same targets, and the distance in pixels of the centres of each
-result from those of each published track.
+Markdown: everyone's measures on the same targets, the frames in which the first two differ most,
+and the distance in pixels of the centres of each result from those of each published track.
 """
 
 from absl import flags
@@ -29,8 +29,10 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     group = FlagGroup(into, "What is compared")
     group.folders("results")
     group.text("data_dir")
-    group.text("published", meaning="folder of published results, <Sequence>_<Tracker>.mat")
+    what = "folder of published results, <Sequence>_<Tracker>.mat"
+    group.text("published", meaning=what, shown="none")
     group.many("trackers", ["CF2"])
+    group.whole("frames", 5, meaning="how many frames in which the first two differ most")
 
 
 if __name__ == "__main__":

@@ -11,7 +11,9 @@ from hcft_jax.data.layout import ListedTarget
 from hcft_jax.evaluation import metrics, tables, toolkit
 from hcft_jax.evaluation.tables import Table
 from hcft_jax.util.boxes import Boxes, parse, to_file
-from hcft_jax.util.errors import InputError, command
+from hcft_jax.util.errors import InputError, SettingError, command
+
+_APART = 10  # frames of one target that are shown are at least so far from each other
 
 Tracks = dict[str, Boxes]  # by source, 1-based [T, 4], all of the same frames
 
@@ -38,7 +40,7 @@ def label(folder: Path, folders: Sequence[Path]) -> str:
 
 
 def load(
-    target: ListedTarget, folders: Sequence[Path], published: Path, trackers: Sequence[str]
+    target: ListedTarget, folders: Sequence[Path], published: Path | None, trackers: Sequence[str]
 ) -> tuple[Tracks, Boxes]:
     """Read all tracks of one target by source, and its ground truth, 1-based ``[T, 4]``.
 
@@ -53,6 +55,8 @@ def load(
         tracks[label(folder, folders)] = boxes = parse(path)
         if len(boxes) != len(truth):
             raise InputError(f"{path}: {len(boxes)} boxes for {len(truth)} annotated frames")
+    if published is None:
+        return tracks, truth
     for tracker in trackers:
         path = toolkit.find(published, target.name, tracker)
         try:
@@ -70,8 +74,45 @@ def distances(ours: Boxes, theirs: Boxes) -> metrics.Floats:
     return np.asarray(np.linalg.norm(difference, axis=1))
 
 
-def report(tracks: dict[str, tuple[Tracks, Boxes]], trackers: Sequence[str]) -> str:
-    """Return two Markdown tables by target: everyone's measures, and distances to published."""
+def most_different(
+    tracks: dict[str, tuple[Tracks, Boxes]], pair: tuple[str, str], count: int
+) -> list[tuple[str, int, float, float]]:
+    """Return the frames in which two sources differ most, the most different first.
+
+    As in the report: by the overlap of their boxes, then by the distance of the centres.
+
+    Args:
+        tracks: All tracks, and the ground truth, by target.
+        pair: The two sources.
+        count: How many frames, at most.
+
+    Returns:
+        The target's name, the frame's number from 1, the overlap in [0, 1], and the pixels.
+    """
+    found = []
+    for name, (of, truth) in tracks.items():
+        one, other = (metrics.repair(of[source], truth) for source in pair)
+        overlaps, apart = metrics.overlap(one, other), distances(one, other)
+        found += [(name, t + 1, float(overlaps[t]), float(apart[t])) for t in range(len(one))]
+    chosen: list[tuple[str, int, float, float]] = []
+    for each in sorted(found, key=lambda found: (found[2], -found[3])):
+        if len(chosen) == count or each[2] == 1:
+            break
+        if all(each[0] != name or abs(each[1] - frame) >= _APART for name, frame, *_ in chosen):
+            chosen.append(each)
+    return chosen
+
+
+def report(
+    tracks: dict[str, tuple[Tracks, Boxes]], trackers: Sequence[str], frames: int = 0
+) -> str:
+    """Return Markdown tables: everyone's measures, differences, and distances to published.
+
+    Args:
+        tracks: All tracks, and the ground truth, by target.
+        trackers: The published ones.
+        frames: How many frames are listed in which the first two sources differ most.
+    """
     sources = list(next(iter(tracks.values()))[0])
     scores = {
         name: {s: metrics.score(of[s], truth) for s in sources}
@@ -82,8 +123,22 @@ def report(tracks: dict[str, tuple[Tracks, Boxes]], trackers: Sequence[str]) -> 
         [name, str(of[sources[0]].frames), *(cell for s in sources for cell in _cells(of[s]))]
         for name, of in [*scores.items(), ("mean", means)]
     ]
+    titles = [f"{source} {measure}" for source in sources for measure in ("DP", "OS", "AUC")]
+    shown = [
+        Table("DP@20 px and OS@0.5 in %, AUC of success", ["Target", "frames", *titles], measures)
+    ]
+    if frames and len(sources) > 1:
+        one, other = sources[:2]
+        rows = [
+            [name, str(frame), f"{overlap:.3f}", f"{pixels:.1f}"]
+            for name, frame, overlap, pixels in most_different(tracks, (one, other), frames)
+        ]
+        title = f"Where {one} and {other} differ most"
+        shown.append(Table(title, ["Target", "frame", "overlap", "centres apart, px"], rows))
     published = [f"{tracker} (published)" for tracker in trackers]
     pairs = [(s, tracker) for s in sources if s not in published for tracker in published]
+    if not pairs:
+        return "\n".join(map(tables.markdown, shown))
     apart = {
         name: np.array(
             [
@@ -94,17 +149,10 @@ def report(tracks: dict[str, tuple[Tracks, Boxes]], trackers: Sequence[str]) -> 
         for name, (of, truth) in tracks.items()
     }
     apart["mean"] = np.mean(list(apart.values()), axis=0)
-    titles = [f"{source} {measure}" for source in sources for measure in ("DP", "OS", "AUC")]
     distance_titles = [f"{s} to {t}, {what}" for s, t in pairs for what in ("max", "median")]
-    both = [
-        Table("DP@20 px and OS@0.5 in %, AUC of success", ["Target", "frames", *titles], measures),
-        Table(
-            "Distance of the centres, px",
-            ["Target", *distance_titles],
-            [[name, *(f"{d:.2f}" for d in of.ravel())] for name, of in apart.items()],
-        ),
-    ]
-    return "\n".join(map(tables.markdown, both))
+    cells = [[name, *(f"{d:.2f}" for d in of.ravel())] for name, of in apart.items()]
+    shown.append(Table("Distance of the centres, px", ["Target", *distance_titles], cells))
+    return "\n".join(map(tables.markdown, shown))
 
 
 def _cells(scores: metrics.Scores) -> list[str]:
@@ -119,13 +167,19 @@ def _max_and_median(ours: Boxes, theirs: Boxes) -> tuple[float, float]:
 @command()
 def main(argv: list[str], given: flags.FlagValues) -> int:
     """Print the comparison that the flags ask for; return the exit status."""
-    for name in ("results", "data_dir", "published", "trackers"):
+    for name in ("results", "data_dir"):
         if not given[name].value:
             raise InputError(f"--{name}: must be given")
+    if given.frames < 0:
+        raise SettingError("frames", f"{given.frames} must be at least 0")
     folders = [Path(folder) for folder in given.results]
+    published = Path(given.published) if given.published else None
+    trackers = given.trackers if published else []
+    if published and not trackers:
+        raise SettingError("trackers", "name some of those in --published")
     tracks = {
-        target.name: load(target, folders, Path(given.published), given.trackers)
+        target.name: load(target, folders, published, trackers)
         for target in datasets.find(given.data_dir, names=targets_of(folders))
     }
-    print(report(tracks, given.trackers))
+    print(report(tracks, trackers, given.frames))
     return 0

@@ -53,7 +53,7 @@ def run(places: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_both_tables_are_printed(places: dict[str, str]) -> None:
-    done = run(places)
+    done = run(places, "--frames=0")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
     measures, distances = [row for row in rows if row and row[0] == "mean"]
@@ -64,7 +64,32 @@ def test_both_tables_are_printed(places: dict[str, str]) -> None:
     assert [row[0] for row in rows if len(row) > 2].count("Two") == 2
 
 
-@pytest.mark.parametrize("flag", ["results", "data_dir", "published"])
+def test_results_are_compared_without_anything_published(
+    places: dict[str, str], tmp_path: Path
+) -> None:
+    others = TRUTH + np.array([40, 0, 0, 0]) * np.array([0, 0, 1, 1, 0, 0])[:, None]
+    for name, boxes in (("One", TRUTH), ("Two", others)):
+        results.write_boxes(tmp_path / "theirs" / "ope" / f"{name}.txt", boxes)
+    del places["published"]
+    places["results"] += f",{tmp_path / 'theirs'}"
+    done = run(places, "--frames=1")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Distance of the centres" not in done.stdout
+    (row,) = [line for line in done.stdout.split("differ most")[1].splitlines() if "Two" in line]
+    # (37, -4) px apart: the boxes of 20 x 16 px do not meet
+    assert [cell.strip() for cell in row.split("|")[1:-1]] == ["Two", "3", "0.000", "37.2"]
+
+
+def test_the_most_different_frames_are_not_neighbours() -> None:
+    truth = np.tile([1.0, 1, 20, 20], (40, 1))
+    other = truth + np.linspace(0, 30, 40)[:, None] * np.array([1, 0, 0, 0])
+    of = {"a": truth, "b": other}
+    found = published.most_different({"One": (of, truth)}, ("a", "b"), 9)
+    assert [frame for _, frame, *_ in found] == [40, 30, 20, 10]
+    assert published.most_different({"One": (of, truth)}, ("a", "a"), 9) == []
+
+
+@pytest.mark.parametrize("flag", ["results", "data_dir"])
 def test_a_missing_flag_or_folder_is_one_line_and_status_2(
     flag: str, places: dict[str, str], tmp_path: Path
 ) -> None:
