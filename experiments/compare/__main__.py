@@ -32,7 +32,7 @@ def define_flags(into: flags.FlagValues = flags.FLAGS) -> None:
     what = "folder of published results, <Sequence>_<Tracker>.mat"
     group.text("published", meaning=what, shown="none")
     group.many("trackers", ["CF2"])
-    group.whole("frames", 5, meaning="how many frames in which the first two differ most")
+    group.whole("differences", 5, meaning="how many frames in which the first two differ most")
 
 
 if __name__ == "__main__":

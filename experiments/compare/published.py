@@ -170,8 +170,8 @@ def main(argv: list[str], given: flags.FlagValues) -> int:
     for name in ("results", "data_dir"):
         if not given[name].value:
             raise InputError(f"--{name}: must be given")
-    if given.frames < 0:
-        raise SettingError("frames", f"{given.frames} must be at least 0")
+    if given.differences < 0:
+        raise SettingError("differences", f"{given.differences} must be at least 0")
     folders = [Path(folder) for folder in given.results]
     published = Path(given.published) if given.published else None
     trackers = given.trackers if published else []
@@ -181,5 +181,5 @@ def main(argv: list[str], given: flags.FlagValues) -> int:
         target.name: load(target, folders, published, trackers)
         for target in datasets.find(given.data_dir, names=targets_of(folders))
     }
-    print(report(tracks, trackers, given.frames))
+    print(report(tracks, trackers, given.differences))
     return 0

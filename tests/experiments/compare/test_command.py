@@ -53,7 +53,7 @@ def run(places: dict[str, str], *more: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_both_tables_are_printed(places: dict[str, str]) -> None:
-    done = run(places, "--frames=0")
+    done = run(places, "--differences=0")
     assert (done.returncode, done.stderr) == (0, "")
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in done.stdout.splitlines()]
     measures, distances = [row for row in rows if row and row[0] == "mean"]
@@ -72,7 +72,7 @@ def test_results_are_compared_without_anything_published(
         results.write_boxes(tmp_path / "theirs" / "ope" / f"{name}.txt", boxes)
     del places["published"]
     places["results"] += f",{tmp_path / 'theirs'}"
-    done = run(places, "--frames=1")
+    done = run(places, "--differences=1")
     assert (done.returncode, done.stderr) == (0, "")
     assert "Distance of the centres" not in done.stdout
     (row,) = [line for line in done.stdout.split("differ most")[1].splitlines() if "Two" in line]
