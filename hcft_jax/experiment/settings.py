@@ -156,7 +156,9 @@ class Experiment:
     @property
     def changes(self) -> dict[str, Any]:
         """The fields in which the tracker is not that of the configuration, in their order."""
-        base = self.base or self.tracker
+        return self._differences(self.base or self.tracker)
+
+    def _differences(self, base: TrackerConfig) -> dict[str, Any]:
         own = ((f.name, getattr(self.tracker, f.name)) for f in fields(TrackerConfig))
         return {name: value for name, value in own if value != getattr(base, name)}
 
@@ -164,13 +166,21 @@ class Experiment:
     def label(self) -> str:
         """The configuration's name and what is changed in it: ``hcft,gamma=1+0.5+0.25,eta=0.02``.
 
-        The same settings have the same label, whoever made them and in whatever order.
+        The same settings have the same label, whoever made them and in whatever order. Where the
+        tracker of another configuration has taken over its name stands for it: ``video,lite0``.
         """
         if self.method != METHOD:
             return self.method
-        changed = (f"{flag_of(name)}={_shown(value)}" for name, value in self.changes.items())
-        other = [f"decode={self.decode}"] if self.decode != DECODE[0] else []
-        return ",".join([self.name, *changed, *other])
+        base, taken = self.base or self.tracker, []
+        if self.otherwise in config_files.available():
+            other, whole = load(self.otherwise).tracker, config_files.available()[self.otherwise]
+            if self.tracker.backbone == other.backbone != base.backbone:
+                base = replace(base, **{name: getattr(other, name) for name in whole})
+                taken = [self.otherwise]
+        changes = self._differences(base).items()
+        changed = (f"{flag_of(name)}={_shown(value)}" for name, value in changes)
+        decoded = [f"decode={self.decode}"] if self.decode != DECODE[0] else []
+        return ",".join([self.name, *taken, *changed, *decoded])
 
     def settings(self) -> dict[str, Any]:
         """Return all that is set, as plain data; of a baseline, ``tracker`` is its name alone."""

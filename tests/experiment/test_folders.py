@@ -10,6 +10,7 @@ import pytest
 from hcft_jax.core.config import TrackerConfig
 from hcft_jax.data.synthetic import Synthetic
 from hcft_jax.experiment import settings, sweeps
+from hcft_jax.experiment.config_files import available
 from hcft_jax.experiment.settings import Experiment, folders
 
 STORED: dict[str, Any] = json.loads((Path(__file__).parent / "folders_0_1.json").read_text())
@@ -126,3 +127,21 @@ def test_no_two_experiments_of_one_sweep_share_a_folder(tmp_path: Path) -> None:
     assert place(tmp_path, "otb", "video") == ["hcft-e9500706", "video-e9500706"]
     summary(tmp_path, "video-e9500706")  # a process that starts later decides as the first one
     assert place(tmp_path, "otb", "video") == ["hcft-e9500706", "video-e9500706"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "label"),
+    [
+        ({}, "video,lite0"),
+        ({"eta": (0.02,)}, "video,lite0,eta=0.02"),
+        ({"gamma": (1.0, 0.5, 0.1)}, "video,lite0,gamma=1+0.5+0.1"),
+        ({"search": "paper"}, "video,lite0,search=paper"),
+    ],
+)
+def test_a_tracker_that_has_taken_over_is_named_by_its_configuration(
+    changes: dict[str, Any], label: str
+) -> None:
+    lite0 = settings.override(settings.load("video"), available()["lite0"])
+    experiment = settings.override(lite0, changes)
+    assert experiment.label == label
+    assert experiment.digest(DIGEST) == settings.derive("lite0", **changes).digest(DIGEST)

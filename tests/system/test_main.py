@@ -334,7 +334,7 @@ def test_the_demo_runs_on_a_bare_machine(tmp_path: Path, capfd: pytest.CaptureFi
     assert "no VGG-19 weights here, so this is --config=lite0's tracker" in notes[0]
     assert "hcft_jax.weights fetch" in notes[0]
     done = Run(0, "", "", tmp_path / "out")
-    assert list(done.folder.glob("demo,backbone=efficientnet_lite0,*"))
+    assert list(done.folder.glob("demo,lite0-*"))
     assert done.written("overlay/*.mp4") == ["synthetic-1.mp4"]
     assert done.summary["mean"]["dp20"] > 0.9
 
