@@ -2,7 +2,6 @@
 
 import base64
 import importlib
-import io
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +14,7 @@ from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from hcft_jax.visual.track_plot import Shown
 
 Floats = npt.NDArray[np.float32]
 
@@ -88,7 +87,7 @@ class Track(NamedTuple):
         """
         return importlib.import_module("pandas").DataFrame(self.columns)
 
-    def plot(self) -> "Figure":
+    def plot(self) -> "Shown":
         """Return a figure of the path of the box, its size and the score; lost frames are shaded.
 
         A notebook shows it; ``figure.savefig("track.png")`` writes it.
@@ -99,9 +98,7 @@ class Track(NamedTuple):
 
     def _repr_html_(self) -> str:
         """Return a line about the track and its figure, for a notebook."""
-        picture = io.BytesIO()
-        self.plot().savefig(picture, format="png", dpi=80)
-        shown = base64.b64encode(picture.getvalue()).decode()
+        shown = base64.b64encode(self.plot()._repr_png_()).decode()
         count = len(self.boxes)
         line = f"{count} frame{'' if count == 1 else 's'}, lost in {int(self.lost.sum())}"
         return f'<p>{line}</p><img alt="{line}" src="data:image/png;base64,{shown}">'

@@ -120,13 +120,15 @@ from nbclient import NotebookClient
 cells = [
     "import hcft_jax; from tests.test_boards import TINY",
     f"hcft_jax.run_benchmark(TINY, {sys.argv[1]!r}, output_dir={sys.argv[2]!r})",
+    "from tests.test_answers import TRACK; TRACK.plot()",
     "from hcft_jax import main; main.main([]), main.main(['hcft', '--etta=1'])",
 ]
 notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
 NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
 (shown,) = [o for o in notebook.cells[1].outputs if o.output_type == "execute_result"]
 print(shown.data["text/html"])
-print([o.text if o.output_type == "stream" else o.data for o in notebook.cells[2].outputs])
+print([o.text if o.output_type == "stream" else o.data for o in notebook.cells[3].outputs])
+print([o.data.keys() for o in notebook.cells[2].outputs])
 print({kind for o in notebook.cells[1].outputs if "data" in o for kind in o.data})
 """
 
@@ -140,4 +142,5 @@ def test_a_notebook_runs_a_benchmark_and_shows_its_table(data: Path, tmp_path: P
     assert "application/vnd.jupyter.widget-view+json" in done.stdout  # its progress
     assert "--data_dir: name the folder" in done.stdout
     assert "--etta: unknown flag; did you mean --eta?" in done.stdout
+    assert "'image/png'" in done.stdout  # the figure
     assert "'(2, 2)'" in done.stdout

@@ -88,7 +88,7 @@ def run(given: flags.FlagValues, words: list[str]) -> int:
     better = settings.override(base, final)
     content = depends | {
         "command": shlex.join(["python", "-m", "hcft_jax.experiments.learn_hyper", *words]),
-        "use": options.command(better),
+        "use": options.command(better, given.config),
         "start": steps[0],
         "learned": steps[-1],
         "values": {name: [step[name] for step in steps] for name in constants.LEARNED},

@@ -133,14 +133,20 @@ def equipped(experiment: Experiment) -> Experiment:
     return other
 
 
-def command(experiment: Experiment) -> str | None:
-    """Return the command that runs one experiment; None if no shipped configuration is its base."""
-    if experiment.name not in config_files.available():
+def command(experiment: Experiment, config: str | None = None) -> str | None:
+    """Return the command that runs one experiment; None if its configuration is not known.
+
+    Args:
+        experiment: What is run.
+        config: The name or file of its configuration; None: the shipped one of its name.
+    """
+    if config is None and experiment.name not in config_files.available():
         return None
-    shipped = settings.load(experiment.name)
+    config = config or experiment.name
+    shipped = settings.load(config)
     if (experiment.base, experiment.synthetic) != (shipped.tracker, shipped.synthetic):
         return None
-    words = ["python", "-m", "hcft_jax.main", f"--config={experiment.name}"]
+    words = ["python", "-m", "hcft_jax.main", f"--config={config}"]
     for name, field, _ in _settable():
         value, default = (_value(e, field.name) for e in (experiment, shipped))
         if value == default:

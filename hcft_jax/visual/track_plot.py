@@ -1,5 +1,6 @@
 """A page of plots of one track: its errors over the frames and its curves."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -69,9 +70,18 @@ def plot_track(
     plots.save(figure, path, dpi=110)
 
 
+class Shown(Figure):
+    """A figure that notebooks show, whatever of Matplotlib they have set up."""
+
+    def _repr_png_(self) -> bytes:
+        picture = io.BytesIO()
+        self.savefig(picture, format="png", dpi=80)
+        return picture.getvalue()
+
+
 def answers(
     frames: npt.ArrayLike, boxes: npt.ArrayLike, scores: npt.ArrayLike, lost: npt.ArrayLike
-) -> Figure:
+) -> Shown:
     """Return a figure of a track without truth: the box's centre, its size, and the score.
 
     Args:
@@ -83,7 +93,7 @@ def answers(
     numbers, rows = np.asarray(frames), np.asarray(boxes, np.float64)
     order = np.argsort(numbers, kind="stable")  # a video may be tracked backwards
     numbers, rows, gone = numbers[order], rows[order], np.asarray(lost)[order]
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
+    figure = Shown(figsize=(11, 3.6), layout="constrained")
     path, *others = figure.subplot_mosaic([["path", "size"], ["path", "score"]]).values()
     centres = rows[:, :2] + rows[:, 2:] / 2
     path.plot(*centres.T, linewidth=0.8, color="0.6")

@@ -110,6 +110,18 @@ def test_experiments_that_main_does_not_know_have_no_command() -> None:
     assert options.command(Experiment("hcft", TrackerConfig(eta=0.5))) is None
 
 
+def test_an_experiment_of_ones_own_file_has_the_command_that_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from hcft_jax import Experiment, TrackerConfig\n\n\n"
+        "def get_config():\n    return Experiment('mine', TrackerConfig(radius=5.0))\n"
+    )
+    own = settings.override(settings.load(str(path)), {"eta": (0.5,)})
+    assert options.command(own) is None
+    said = options.command(own, str(path))
+    assert said == f"python -m hcft_jax.main --config={path} --eta=0.5"
+
+
 def test_a_flag_changes_all_experiments() -> None:
     sweep = sweeps.load("ablation").override({"update": "cf2", "data_dir": "x"})
     assert {e.tracker.update for e in sweep.experiments} == {"cf2"}
