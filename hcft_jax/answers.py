@@ -14,7 +14,7 @@ from hcft_jax.util.errors import InputError
 from hcft_jax.util.files import replacing
 
 if TYPE_CHECKING:
-    from hcft_jax.visual.track_plot import Shown
+    from matplotlib.figure import Figure
 
 Floats = npt.NDArray[np.float32]
 
@@ -87,7 +87,7 @@ class Track(NamedTuple):
         """
         return importlib.import_module("pandas").DataFrame(self.columns)
 
-    def plot(self) -> "Shown":
+    def plot(self) -> "Figure":
         """Return a figure of the path of the box, its size and the score; lost frames are shaded.
 
         A notebook shows it; ``figure.savefig("track.png")`` writes it.
@@ -98,7 +98,9 @@ class Track(NamedTuple):
 
     def _repr_html_(self) -> str:
         """Return a line about the track and its figure, for a notebook."""
-        shown = base64.b64encode(self.plot()._repr_png_()).decode()
+        from hcft_jax.visual import track_plot
+
+        shown = base64.b64encode(track_plot.png(self.plot())).decode()
         count = len(self.boxes)
         line = f"{count} frame{'' if count == 1 else 's'}, lost in {int(self.lost.sum())}"
         return f'<p>{line}</p><img alt="{line}" src="data:image/png;base64,{shown}">'

@@ -40,9 +40,8 @@ _PROTOCOLS = (*SCHEMES, "tls", "srtp", "crypto", "httpproxy", "rtmpe", "rtmpte",
 _OF_SOUND = ("wav", "mp3", "flac", "aac", "ac3", "aiff")
 _ANNOUNCE_FRAMES = ("mov,mp4,m4a,3gp,3g2,mj2",)
 _ANNOUNCE_SECONDS = ("matroska,webm", "avi", "asf", "flv")
-_FRAME = (
-    512 << 20
-)  # most bytes that are read for a frame: 8192 x 8192 px of 16 bits and four channels
+# most bytes that are read for a frame: 8192 x 8192 px of 16 bits and four channels
+_FRAME = 512 << 20
 _GAPS = 2.5  # longest gaps between frames by which a video may end before the announced time
 _MOST_FAILURES = 3  # reads that fail one after the other, before the rest is given up
 # whose pictures begin with something else than zeros
@@ -51,10 +50,16 @@ _NEVER_ZEROS = ("av1", "ffv1", "h264", "hevc", "mjpeg", "mpeg1video", "mpeg2vide
 _HARMLESS = ("mmco: unref short failure", "co located POCs unavailable")
 
 
-class _Source:
+class Source:
     """A file as FFmpeg reads it: there is an end of what it may read for one frame."""
 
     def __init__(self, path: Path):
+        """Open a file.
+
+        Raises:
+            InputError: It is no regular file.
+            OSError: It cannot be opened.
+        """
         self.name = str(path)  # by which FFmpeg guesses what the content does not tell
         self.fault = ""
         self._file = opening.regular(path, opening.VIDEO)
@@ -65,6 +70,7 @@ class _Source:
         self._read = 0
 
     def read(self, size: int) -> bytes:
+        """Return so many bytes, fewer at the end; nothing where a frame would be too large."""
         if self._read > _FRAME:  # an exception would be printed: FFmpeg is told that it ends here
             self.fault = f"no frame in {_FRAME >> 20} MiB"
             return b""
@@ -73,15 +79,18 @@ class _Source:
         return content
 
     def seek(self, offset: int, whence: int) -> int:
+        """Go to a place; return it, or a negative number that means an error to FFmpeg."""
         try:
             return self._file.seek(offset, whence)
         except (OSError, ValueError):  # of a damaged file; FFmpeg knows what to do then
             return -errno.EINVAL
 
     def tell(self) -> int:
+        """Return the place."""
         return self._file.tell()
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def __del__(self) -> None:
@@ -94,7 +103,7 @@ class Container(NamedTuple):
 
     file: Any
     stream: Any
-    source: _Source | None = None
+    source: Source | None = None
 
     def close(self) -> None:
         """Close what is open."""
@@ -111,7 +120,7 @@ def open_file(path: Path) -> Container:
     """
     options = {"format_whitelist": f"{FORMATS},{','.join(_OF_SOUND)}", "protocol_whitelist": "none"}
     try:
-        source = _Source(path)
+        source = Source(path)
     except OSError as error:
         raise InputError(f"{path}: not a video that can be read ({reason(error)})") from error
     try:
@@ -138,7 +147,7 @@ def open_address(url: str) -> Container:
     return _open(url, url, options)
 
 
-def _open(name: str, location: str | _Source, options: dict[str, str]) -> Container:
+def _open(name: str, location: str | Source, options: dict[str, str]) -> Container:
     try:
         file: Any = av.open(location, timeout=TIMEOUT, options=options)
     except (av.error.FFmpegError, OSError, ValueError) as error:

@@ -70,18 +70,23 @@ def plot_track(
     plots.save(figure, path, dpi=110)
 
 
-class Shown(Figure):
+class _Shown(Figure):
     """A figure that notebooks show, whatever of Matplotlib they have set up."""
 
     def _repr_png_(self) -> bytes:
-        picture = io.BytesIO()
-        self.savefig(picture, format="png", dpi=80)
-        return picture.getvalue()
+        return png(self)
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as a PNG file, as notebooks show it."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=80)
+    return picture.getvalue()
 
 
 def answers(
     frames: npt.ArrayLike, boxes: npt.ArrayLike, scores: npt.ArrayLike, lost: npt.ArrayLike
-) -> Shown:
+) -> Figure:
     """Return a figure of a track without truth: the box's centre, its size, and the score.
 
     Args:
@@ -93,7 +98,7 @@ def answers(
     numbers, rows = np.asarray(frames), np.asarray(boxes, np.float64)
     order = np.argsort(numbers, kind="stable")  # a video may be tracked backwards
     numbers, rows, gone = numbers[order], rows[order], np.asarray(lost)[order]
-    figure = Shown(figsize=(11, 3.6), layout="constrained")
+    figure = _Shown(figsize=(11, 3.6), layout="constrained")
     path, *others = figure.subplot_mosaic([["path", "size"], ["path", "score"]]).values()
     centres = rows[:, :2] + rows[:, 2:] / 2
     path.plot(*centres.T, linewidth=0.8, color="0.6")
