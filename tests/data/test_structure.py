@@ -88,7 +88,7 @@ def before(content: bytes, kind: bytes) -> bytes:
         ("a.avi", lambda c: c.replace(b"00dc", b"00wb", 3), "chunk at byte .* is of no stream"),
         ("a.mp4", lambda c: after(c, b"stsz", 12, b"\0\x7f"), "are larger than their place"),
         ("a.mp4", lambda c: after(c, b"stsz", 4, b"\x7f"), "are larger than their place"),
-        ("a.mp4", lambda c: after(c, b"stco", 4, b"\x7f"), "out of order|longer than its place"),
+        ("a.mp4", lambda c: after(c, b"stco", 4, b"\x7f"), "contradict|longer than its"),
         ("a.mp4", lambda c: after(c, b"stco", 8, b"\x7f"), "are larger than their place"),
         (
             "a.mkv",
