@@ -90,6 +90,7 @@ class Planned:
                 standing = task.standing
                 if standing.done:
                     outcome.judge(task)
+                    discard(task.partial, task.folder)  # it was ended between the two
                 else:
                     without.append(task)
                 if standing.note:

@@ -368,6 +368,16 @@ def test_ctrl_c_while_the_plot_is_drawn_keeps_all_boxes(
     assert kept.read_bytes() == whole[f"ope/{NAME}.txt"]
 
 
+def test_a_run_that_ended_between_its_result_and_the_rest_leaves_nothing_partial(
+    start: Start, tracked: list[str]
+) -> None:
+    folder = start().folder
+    shutil.copytree(folder / "ope", folder / "partial")
+    assert start().failed == {}
+    assert tracked == []
+    assert not (folder / "partial").exists()
+
+
 def test_a_record_that_is_deleted_before_the_boxes_are_there_is_written_again(
     start: Start, tracked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
