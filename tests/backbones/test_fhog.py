@@ -140,7 +140,7 @@ def test_sizes_may_be_floats() -> None:
     np.testing.assert_array_equal(found, fhog(image, 4, jnp.asarray([17, 21], jnp.int32)))
 
 
-@pytest.mark.parametrize("shape", [(16, 21), (17, 16, 3)])
+@pytest.mark.parametrize("shape", [pytest.param((16, 21), marks=pytest.mark.slow), (17, 16, 3)])
 def test_gradients_are_central_differences(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(3)
     image, weights, way = (
@@ -161,7 +161,7 @@ def test_gradients_are_central_differences(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(slope, (ahead - behind) / 2e-7, rtol=1e-5)
 
 
-@pytest.mark.parametrize("cell", [1, 4])
+@pytest.mark.parametrize("cell", [pytest.param(1, marks=pytest.mark.slow), 4])
 def test_gradients_are_finite_where_the_image_is_flat_or_padded(cell: int) -> None:
     image = picture((24, 29))
     image[:, 20:] = np.nan

@@ -64,7 +64,7 @@ def boxes(outcome: Outcome) -> dict[str, bytes]:
     return {str(f.relative_to(outcome.folder)): f.read_bytes() for f in files}
 
 
-@pytest.mark.parametrize("lanes", [2, 3, 64])
+@pytest.mark.parametrize("lanes", [2, *(pytest.param(n, marks=pytest.mark.slow) for n in (3, 64))])
 def test_lanes_leave_the_files_of_one_after_the_other(
     data: Path, tmp_path: Path, lanes: int
 ) -> None:
@@ -76,6 +76,7 @@ def test_lanes_leave_the_files_of_one_after_the_other(
     assert laned.rows("ope").keys() == alone.rows("ope").keys()
 
 
+@pytest.mark.slow
 def test_all_protocols_go_through_lanes(data: Path, tmp_path: Path) -> None:
     some = {"sequences": ("synthetic-0", "synthetic-2")}
     alone = run(data, tmp_path / "alone", "ope", "tre", "sre", **some)

@@ -77,13 +77,17 @@ def problem(
 @pytest.mark.parametrize(
     ("changes", "bucket"),
     [
-        ({}, None),
-        ({}, PADDED),
-        ({"search": "soft"}, PADDED),
-        ({"update": "cf2", "search": "sum"}, PADDED),
-        ({"dft": "fft", "hypercolumn": True, "eta": 0.02}, None),
+        pytest.param({}, None, marks=pytest.mark.slow, id="exact"),
+        pytest.param({}, PADDED, marks=pytest.mark.slow, id="padded"),
+        pytest.param({"search": "soft"}, PADDED, marks=pytest.mark.slow, id="soft"),
+        pytest.param({"update": "cf2", "search": "sum"}, PADDED, id="cf2"),
+        pytest.param(
+            {"dft": "fft", "hypercolumn": True, "eta": 0.02},
+            None,
+            marks=pytest.mark.slow,
+            id="fft, hypercolumn",
+        ),
     ],
-    ids=["exact", "padded", "soft", "cf2", "fft, hypercolumn"],
 )
 def test_gradients_are_those_of_finite_differences(
     drawn: Any, changes: dict[str, Any], bucket: Bucket | None
@@ -122,6 +126,7 @@ def test_gradients_are_those_of_finite_differences(
     assert config.dft == "fft" or paths[-1] in checked, "the window has no gradient"
 
 
+@pytest.mark.slow
 def test_padding_changes_no_gradient(drawn: Any) -> None:
     exact, padded = (
         jax.jit(jax.grad(loss, argnums=(0, 1, 2)))(*point)
@@ -140,6 +145,7 @@ def test_the_unrolled_frames_are_those_of_track(drawn: Any) -> None:
     np.testing.assert_array_equal(seen.searched[1:], np.asarray(output.box)[:-1, 1::-1] + [9, 11])
 
 
+@pytest.mark.slow
 def test_memory_of_an_unroll_grows_by_states_and_not_by_maps(drawn: Any) -> None:
     def temporary(count: int) -> int:
         images = jnp.zeros((count + 1, 64, 80, 3), jnp.uint8)

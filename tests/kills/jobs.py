@@ -123,7 +123,14 @@ def prepared(inputs: Path) -> Iterator[list[Job]]:
             Job(
                 "learn_features",
                 "hcft_jax.experiments.learn_features",
-                (two_levels, "--drawn=2", "--clips=8", "--batch=2", "--steps=6", "--every=2"),
+                (
+                    two_levels,
+                    "--drawn=2",
+                    "--clips=8",
+                    "--batch=2",
+                    "--steps=6",
+                    "--checkpoint_every=2",
+                ),
                 missing=learn,
             ),
             Job(
@@ -133,7 +140,7 @@ def prepared(inputs: Path) -> Iterator[list[Job]]:
                     two_levels,
                     of_data,
                     "--steps=4",
-                    "--frames=2",
+                    "--snippet_frames=2",
                     "--batch=1",
                     "--held_out=synthetic-2,synthetic-3",
                 ),

@@ -1,14 +1,17 @@
 """The quickest of the commands is ended and given again; and what is wrong would be found."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from hcft_jax.util import entry
 
 from . import chains
 from .__main__ import main
 from .chains import Cell, Tally
 from .endings import ENDINGS, KILL
-from .jobs import Job
+from .jobs import Job, prepared
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +24,16 @@ def test_a_download_that_is_ended_goes_on(capsys: pytest.CaptureFixture[str]) ->
     table = capsys.readouterr().out
     count = len(ENDINGS) - table.count("not tried: full disk")
     assert f"{count} tried, {count} ended with equal files, 0 wrong" in table
+
+
+def test_every_job_has_flags_that_its_command_has(tmp_path: Path) -> None:
+    with prepared(tmp_path) as jobs:
+        for job in jobs:
+            module = import_module(job.module)
+            if not hasattr(module, "define_flags"):  # a package
+                module = import_module(f"{job.module}.__main__")
+            define = module.define_flags
+            entry.parsed(["hcft", *job.arguments, "--output_dir=out"], define)
 
 
 def tried(how: str, tmp_path: Path) -> Tally:

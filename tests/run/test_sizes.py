@@ -53,9 +53,16 @@ CONFIGS: dict[str, Callable[[], TrackerConfig]] = {
         looks=2,
     ),
 }
-every = pytest.mark.parametrize("name", CONFIGS)
+QUICK = ("kcf", "lost")  # what they do includes most of what the others do
+
+
+def named(name: str, *more: Any) -> Any:
+    return pytest.param(name, *more, marks=() if name in QUICK else pytest.mark.slow)
+
+
+every = pytest.mark.parametrize("name", [named(name) for name in CONFIGS])
 # the others differ from these in nothing that a way of tracking does
-some = pytest.mark.parametrize("name", ["scaled", "kcf", "cnn", "lost"])
+some = pytest.mark.parametrize("name", [named(name) for name in ["scaled", "kcf", "cnn", "lost"]])
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +132,10 @@ def test_an_fft_gives_the_same_boxes(
 
 @pytest.mark.parametrize(
     ("name", "batched"),
-    [*((name, True) for name in CONFIGS), *((name, False) for name in ("scaled", "cnn", "lost"))],
+    [
+        *(named(name, True) for name in CONFIGS),
+        *(named(name, False) for name in ("scaled", "cnn", "lost")),
+    ],
 )
 def test_lanes_of_one_bucket_give_the_same_boxes(
     name: str,
@@ -188,7 +198,7 @@ def test_settings_side_by_side_give_the_same_boxes(
     np.testing.assert_array_equal([s.boxes[0] for s in seen], alone(name)[0])
 
 
-@pytest.mark.parametrize("name", ["first", "kcf", "cnn", "lost"])
+@pytest.mark.parametrize("name", [named(name) for name in ["first", "kcf", "cnn", "lost"]])
 def test_exported_programs_give_the_same_boxes(
     name: str,
     alone: Callable[[str], list[np.ndarray]],

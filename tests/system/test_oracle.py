@@ -67,7 +67,11 @@ def distances(boxes: np.ndarray, expected: np.ndarray) -> np.ndarray:
 
 
 BEGINNINGS = pytest.mark.parametrize(
-    ("name", "frames"), [("Deer", 25), ("David", 15), ("Girl", 10)]
+    ("name", "frames"),
+    [
+        ("Deer", 25),
+        *(pytest.param(*more, marks=pytest.mark.slow) for more in (("David", 15), ("Girl", 10))),
+    ],
 )
 
 

@@ -73,6 +73,7 @@ def test_everything_that_is_promised_is_written(
             assert min(image.size) > 300
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_values(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -56,6 +56,7 @@ def run(*flags: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, text=True, capture_output=True, timeout=300, check=False)
 
 
+@pytest.mark.slow
 def test_the_command_writes_what_it_prints(folder: Path, tmp_path: Path) -> None:
     done = run(f"--photos={folder}", "--looks=2", f"--output_dir={tmp_path}")
     assert done.returncode == 0, done.stderr

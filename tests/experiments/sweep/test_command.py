@@ -212,6 +212,7 @@ def test_ctrl_c_leaves_a_table_of_what_is_finished(
     )
 
 
+@pytest.mark.slow
 def test_killed_and_started_twice_it_leaves_the_files_of_an_undisturbed_run(
     command: Command, tmp_path: Path
 ) -> None:

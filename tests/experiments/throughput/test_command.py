@@ -40,6 +40,7 @@ def command(*arguments: str) -> int:
     return call(throughput, *arguments)
 
 
+@pytest.mark.slow
 def test_the_file_has_what_it_promises(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

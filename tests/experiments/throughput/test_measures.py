@@ -71,6 +71,7 @@ def test_the_bare_network_is_set_against_xla_without_pytorch(network: Any) -> No
         assert ordered(of["seconds"]["placed"])
 
 
+@pytest.mark.slow
 def test_growth_has_a_point_a_value_and_a_plot_an_axis(network: Any, tmp_path: Path) -> None:
     axes = growth.Axes(lanes=(1, 2), lengths=(12,), images=((96, 128),), frames=4, clip=4)
     measure = growth.Growth(
