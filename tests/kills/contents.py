@@ -222,7 +222,8 @@ def _of_run(record: Path) -> list[Path]:
     found = [record, *(folder / name for name in content["extras"])]
     result = folder / "ope" / f"{record.stem}.txt"
     if result.exists() and results.digest(result) == content["result"]:
-        return [*found, result]
+        # where the folder was deleted meanwhile a film may be gone: it is made again
+        return [*found, result] if all(path.exists() for path in found) else []
     return []
 
 
