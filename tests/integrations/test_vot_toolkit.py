@@ -109,7 +109,7 @@ def test_a_broken_image_is_one_line(tmp_path: Path) -> None:
     files = json.dumps([str(tmp_path / "broken.png")] * 2)
     done = run([sys.executable, "-c", CLIENT, "[1, 1, 9, 9]", files, *command(tmp_path, "random")])
     # the client's traceback may share the line: both print to one standard error
-    assert re.search("error: .*broken.png: not a JPEG, PNG or BMP image", done.stderr)
+    assert re.search("error: .*broken.png: not an image", done.stderr)
 
 
 def test_without_a_toolkit_it_ends_with_one_line(tmp_path: Path) -> None:
