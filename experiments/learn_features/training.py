@@ -5,9 +5,11 @@ from a checkpoint ends with the same parameters as one that was never stopped.
 """
 
 import contextlib
+import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +21,8 @@ from tqdm.auto import tqdm
 from hcft_jax.util import interrupts
 from hcft_jax.util.errors import InputError, StorageError, of_storage
 from hcft_jax.util.files import locked, replacing
+
+_OF_ORBAX = ("absl", "asyncio")  # loggers
 
 Params = Any
 
@@ -90,12 +94,12 @@ def run(
         stack.enter_context(locked(folder / "training.lock", waiting))
         for unfinished in place.glob("*.orbax-checkpoint-tmp*"):  # of one that was killed
             shutil.rmtree(unfinished, ignore_errors=True)
-        with interrupts.deferred():
+        with interrupts.deferred(), unheard():
             manager = stack.enter_context(ocp.CheckpointManager(place, options=options))
         if (latest := manager.latest_step()) is not None:
             like = jax.tree.map(np.asarray, now._asdict())
             try:
-                with interrupts.deferred():
+                with interrupts.deferred(), unheard():
                     kept = manager.restore(latest, args=ocp.args.StandardRestore(like))
             except (ValueError, KeyError, TypeError) as error:
                 raise InputError(
@@ -121,11 +125,31 @@ def run(
                 logs.save(index + 1)
                 made = Trained(params, state, index + 1)._asdict()
                 try:
-                    with interrupts.deferred():  # Orbax's threads would go on without it
+                    # Orbax's threads would go on without the first
+                    with interrupts.deferred(), unheard():
                         manager.save(index + 1, args=ocp.args.StandardSave(made))
                 except (OSError, ValueError) as error:
                     raise _unsaved(place, error) from error
     return params
+
+
+@contextlib.contextmanager
+def unheard() -> Iterator[None]:
+    """Let Orbax's threads and tasks print nothing: what fails is raised, and told in one line.
+
+    After a failure they stay silent: a task that nobody asks any more tells of its exception when
+    it is forgotten.
+    """
+    levels = {logging.getLogger(name): logging.getLogger(name).level for name in _OF_ORBAX}
+    for logger in levels:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    except BaseException:
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        raise
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 def _unsaved(place: Path, error: Exception) -> InputError:

@@ -34,9 +34,9 @@ def track(settings: Mapping[str, Experiment], weights: Weights) -> tuple[Scored,
         with Line("held out", todo) as line, closing(execute.work(planned, todo, line)) as work:
             for done in work:
                 planned.settle(done)
-    if not planned.confirm(todo):
-        for outcome in planned.outcomes:
-            save(outcome)
+    planned.confirm(todo)
+    for outcome in planned.outcomes:  # also of results that an ended run has left without
+        save(outcome)
     scored: Scored = {}
     failed: dict[str, str] = {}
     for name, outcome in zip(settings, planned.outcomes, strict=True):

@@ -1,6 +1,8 @@
 """An interrupted training ends as one that is not interrupted."""
 
 import errno
+import io
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -116,3 +118,25 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert float(rate(0)) < 0.1
     assert float(rate(5)) == pytest.approx(1.0)
     assert float(rate(99)) < 0.1
+
+
+@pytest.mark.parametrize("name", ["absl", "asyncio"])
+def test_what_orbax_prints_is_not_heard_where_it_fails(name: str) -> None:
+    logger, heard = logging.getLogger(name), io.StringIO()
+    levels = {one: one.level for one in map(logging.getLogger, ("absl", "asyncio"))}
+    handler = logging.StreamHandler(heard)
+    logger.addHandler(handler)
+    logger.setLevel(logging.WARNING)
+    try:
+        with training.unheard():
+            logger.error("in a thread")
+        assert logger.level == logging.WARNING
+        logger.error("of somebody else")
+        with pytest.raises(ValueError, match="not saved"), training.unheard():
+            raise ValueError("not saved")
+        logger.error("a task that is forgotten")
+    finally:
+        logger.removeHandler(handler)
+        for one, level in levels.items():
+            one.setLevel(level)
+    assert heard.getvalue() == "of somebody else\n"

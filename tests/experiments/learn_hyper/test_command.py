@@ -72,6 +72,13 @@ def test_everything_that_is_promised_is_written(
         with Image.open(out / name) as image:
             assert min(image.size) > 300
 
+    whole = {path: read(path)["mean"] for path in out.glob("held_out/*/summary.json")}
+    assert len(whole) == 2
+    for path in whole:  # as a run leaves them that was ended
+        path.write_text("{}")
+    assert command(f"--data_dir={data}", f"--output_dir={out}") == 0
+    assert {path: read(path)["mean"] for path in whole} == whole
+
 
 @pytest.mark.slow
 def test_an_interrupted_run_goes_on_to_the_same_values(
