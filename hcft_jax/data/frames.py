@@ -104,7 +104,7 @@ def _decoded(
     if content.startswith(_JPEG) and (frame := _sound_jpeg(content, out)) is not None:
         return frame
     if content.startswith(_JPEG):
-        content = content.replace(_EXIF, bytes(len(_EXIF)))  # Pillow warns of each fault in it
+        content = content.replace(_EXIF, bytes(len(_EXIF)), 1)  # Pillow warns of faults in it
     if content.startswith(png.SIGNATURE) and (at := png.damaged(content)) is not None:
         raise InputError(f"{path}: the image is damaged: a wrong checksum of its part at byte {at}")
     with Image.open(io.BytesIO(content), formats=FORMATS) as image:

@@ -7,6 +7,7 @@ A box file has one line ``x,y,w,h`` per frame, **1-based**, as MATLAB programs e
 import hashlib
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -113,7 +114,11 @@ def read_json(path: str | Path) -> dict[str, Any]:
         InputError: the file is missing or holds no JSON object.
     """
     try:
-        content = json.loads("\n".join(text.lines(Path(path), empty=True)))
+        content = json.loads(
+            "\n".join(text.lines(Path(path), empty=True)),
+            parse_float=_finite,
+            parse_constant=_finite,
+        )
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}, line {error.lineno}: not JSON ({error.msg}); remove it"
@@ -123,6 +128,14 @@ def read_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object")
     return content
+
+
+def _finite(number: str) -> float:
+    """Return a number of a file; ``write_json`` writes none that is not finite."""
+    value = float(number)
+    if not math.isfinite(value):
+        raise ValueError(number)
+    return value
 
 
 def table(rows: Sequence[tuple[str, Scores, float | None]], mean: Scores) -> str:

@@ -58,7 +58,7 @@ def test_json_is_read_back(tmp_path: Path) -> None:
     assert results.read_json(tmp_path / "a.json") == content
 
 
-@pytest.mark.parametrize("text", ["", "{", "[1]", None])
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"a": 1e999}', '{"a": NaN}', None])
 def test_json_that_cannot_be_read_is_named(text: str | None, tmp_path: Path) -> None:
     if text is not None:
         (tmp_path / "a.json").write_text(text)

@@ -110,6 +110,11 @@ def _is_image(value: Any) -> np.ndarray | None:
     return None
 
 
+def _shown(value: Any) -> tuple[str, ...]:
+    """How a text is named in a message."""
+    return (repr(value)[:20],) if isinstance(value, str) else ()
+
+
 def _fine(result: Any) -> str:
     box = np.asarray(result.box)
     good = box.shape == (4,) and np.isfinite(box).all() and (box[2:] > 0).all()
@@ -119,7 +124,7 @@ def _fine(result: Any) -> str:
 @PYTHON.kind("An image of another kind, shape, type or range.")
 def first_image(rng: Rng, folder: Path) -> Case:
     value = pick(rng, odd_values())
-    return Case(lambda: tracker().init(value, BOX), _fine, ("image", "box"))
+    return Case(lambda: tracker().init(value, BOX), _fine, ("image", "box", *_shown(value)))
 
 
 @PYTHON.kind("A later image of another kind, shape, type or range: the state stays.")
@@ -139,7 +144,7 @@ def later_image(rng: Rng, folder: Path) -> Case:
     def judge(result: Any) -> str:
         return _fine(result) if _is_image(value) is not None else f"{type(value)} is taken"
 
-    return Case(open_, judge, ("image", repr(value)[:20]))
+    return Case(open_, judge, ("image", *_shown(value)))
 
 
 @PYTHON.kind("A box that is none.")
