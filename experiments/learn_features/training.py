@@ -7,10 +7,13 @@ from a checkpoint ends with the same parameters as one that was never stopped.
 import contextlib
 import logging
 import shutil
+import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -143,13 +146,23 @@ def unheard() -> Iterator[None]:
     levels = {logging.getLogger(name): logging.getLogger(name).level for name in _OF_ORBAX}
     for logger in levels:
         logger.setLevel(logging.CRITICAL)
+    hook, sys.excepthook = sys.excepthook, _of_the_main_thread
     try:
         yield
     except BaseException:
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         raise
+    sys.excepthook = hook
     for logger, level in levels.items():
         logger.setLevel(level)
+
+
+def _of_the_main_thread(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Print an exception, unless one of TensorStore's threads has it."""
+    if threading.current_thread() is threading.main_thread():
+        sys.__excepthook__(kind, error, trace)
 
 
 def _unsaved(place: Path, error: Exception) -> InputError:

@@ -4,6 +4,8 @@ import errno
 import io
 import logging
 import os
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,28 @@ def test_a_checkpoint_that_cannot_be_saved_is_one_line(
     with pytest.raises(InputError, match="checkpoints: cannot save a checkpoint") as raised:
         run(tmp_path, 4)
     assert type(raised.value) is kind
+
+
+def test_exceptions_of_other_threads_are_not_printed_where_it_fails(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+
+    def told() -> str:
+        error = RuntimeError("Event loop is closed")
+        thread = threading.Thread(target=sys.excepthook, args=(RuntimeError, error, None))
+        thread.start()
+        thread.join()
+        return capsys.readouterr().err
+
+    with training.unheard():
+        assert told() == ""
+    assert "Event loop is closed" in told()
+    with pytest.raises(ValueError, match="not saved"), training.unheard():
+        raise ValueError("not saved")
+    assert told() == ""
+    sys.excepthook(RuntimeError, RuntimeError("in the main thread"), None)
+    assert "in the main thread" in capsys.readouterr().err
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
