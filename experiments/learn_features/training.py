@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 import jax
@@ -146,23 +145,30 @@ def unheard() -> Iterator[None]:
     levels = {logging.getLogger(name): logging.getLogger(name).level for name in _OF_ORBAX}
     for logger in levels:
         logger.setLevel(logging.CRITICAL)
-    hook, sys.excepthook = sys.excepthook, _of_the_main_thread
+    before, sys.stderr = sys.stderr, _OfTheMainThread(sys.stderr)
     try:
         yield
     except BaseException:
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
         raise
-    sys.excepthook = hook
+    sys.stderr = before
     for logger, level in levels.items():
         logger.setLevel(level)
 
 
-def _of_the_main_thread(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Print an exception, unless one of TensorStore's threads has it."""
-    if threading.current_thread() is threading.main_thread():
-        sys.__excepthook__(kind, error, trace)
+class _OfTheMainThread:
+    """A standard error that drops what TensorStore's threads print, past all hooks of Python's."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if threading.current_thread() is threading.main_thread():
+            self._stream.write(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _unsaved(place: Path, error: Exception) -> InputError:
