@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from hcft_jax.data import transport
+from hcft_jax.data import matroska, transport
 
 Found = TypeVar("Found")
 
@@ -17,7 +17,6 @@ _BOXES = (  # that may stand alone in a file
     *(b"ftyp", b"styp", b"moov", b"moof", b"mdat", b"free", b"skip", b"wide", b"udta", b"meta"),
     *(b"uuid", b"sidx", b"ssix", b"mfra", b"emsg", b"prft", b"pdin"),
 )
-_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 
 
 def missing(path: Path, container: str) -> str:
@@ -75,16 +74,11 @@ def _boxes(file: BinaryIO, size: int) -> str:
 def _elements(file: BinaryIO, size: int) -> str:
     """Check the segment of Matroska and WebM."""
     at = 0
-    for name in (_EBML, _SEGMENT):
-        file.seek(at)
-        head = file.read(12)
-        if not head.startswith(name) or len(head) < 5 or not head[4]:
+    for name in (matroska.EBML, matroska.SEGMENT):
+        found = matroska.head(file, at)
+        if found is None or found[0] != name or found[2] is None:
             return ""
-        width = 9 - head[4].bit_length()
-        length = int.from_bytes(head[4 : 4 + width], "big") & ((1 << 7 * width) - 1)
-        if length == (1 << 7 * width) - 1:  # not known when it was written
-            return ""
-        at += 4 + width + length
+        at = found[1] + found[2]
     return _lacks(at - size) if at > size else ""
 
 

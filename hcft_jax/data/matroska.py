@@ -4,10 +4,10 @@ import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from hcft_jax.data.parts import MOST, Fault, read_at
+from hcft_jax.data.faults import MOST, Fault, read_at
 
 # names of elements of Matroska
-_EBML, _SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
+EBML, SEGMENT = b"\x1a\x45\xdf\xa3", b"\x18\x53\x80\x67"
 _CLUSTER = b"\x1f\x43\xb6\x75"
 _TRACKS, _TRACK, _TRACK_NUMBER = b"\x16\x54\xae\x6b", b"\xae", b"\xd7"
 _BLOCK, _GROUP, _BLOCK_OF_GROUP = b"\xa3", b"\xa0", b"\xa1"
@@ -35,9 +35,9 @@ def check(file: BinaryIO, size: int) -> None:
     at, end, left = 0, size, [MOST]
     while found := _element(file, at, end):
         name, first, last = found
-        if name == _SEGMENT:
+        if name == SEGMENT:
             _elements(file, first, last, left)
-        elif name not in (_EBML, *_FILLING):
+        elif name not in (EBML, *_FILLING):
             return  # what somebody has appended
         at = last
 
@@ -70,13 +70,13 @@ def _elements(file: BinaryIO, at: int, end: int, left: list[int]) -> None:
 
 def _sound(file: BinaryIO, first: int, last: int) -> bool:
     """Compare an element's content with its checksum, which not all programs write."""
-    head = read_at(file, first, 6)
-    if not head.startswith(_CHECKSUM):
+    checksum = read_at(file, first, 6)
+    if not checksum.startswith(_CHECKSUM):
         return True
-    left, found = last - first - len(head), 0
+    left, found = last - first - len(checksum), 0
     while left > 0 and (content := file.read(min(left, _BLOCK_SIZE))):
         found, left = zlib.crc32(content, found), left - len(content)
-    return found == int.from_bytes(head[2:], "little")
+    return found == int.from_bytes(checksum[2:], "little")
 
 
 def _track_of(block: bytes) -> int:
@@ -102,20 +102,37 @@ def _numbers_of_tracks(file: BinaryIO, at: int, end: int) -> Iterator[int]:
                     yield int.from_bytes(read_at(file, begin, stop - begin), "big")
 
 
+def head(file: BinaryIO, at: int) -> tuple[bytes, int, int | None] | None:
+    """Return the head of an EBML element: its name, where its content begins, and its bytes.
+
+    Args:
+        file: The open file.
+        at: Where it begins.
+
+    Returns:
+        None where there is no element; None bytes where their number was not known when it was
+        written.
+    """
+    found = read_at(file, at, 12)
+    if len(found) < 2 or not found[0]:
+        return None
+    named = 9 - found[0].bit_length()
+    sized = 9 - found[named].bit_length() if named < len(found) else 0
+    if not 1 <= named <= 4 or not 1 <= sized <= 8 or len(found) < named + sized:
+        return None
+    unknown = (1 << 7 * sized) - 1
+    length = int.from_bytes(found[named : named + sized], "big") & unknown
+    return found[:named], at + named + sized, None if length == unknown else length
+
+
 def _element(file: BinaryIO, at: int, end: int) -> tuple[bytes, int, int] | None:
     """Return the name of an EBML element, and where its content begins and ends.
 
     None where there is none. One of unknown size ends where everything does.
     """
-    head = read_at(file, at, 12)
-    if len(head) < 2 or not head[0]:
+    found = head(file, at)
+    if found is None:
         return None
-    named = 9 - head[0].bit_length()
-    sized = 9 - head[named].bit_length() if named < len(head) else 0
-    if not 1 <= named <= 4 or not 1 <= sized <= 8 or len(head) < named + sized:
-        return None
-    unknown = (1 << 7 * sized) - 1
-    length = int.from_bytes(head[named : named + sized], "big") & unknown
-    first = at + named + sized
-    last = end if length == unknown else first + length
-    return (head[:named], first, last) if last <= end else None
+    name, first, length = found
+    last = end if length is None else first + length
+    return (name, first, last) if last <= end else None

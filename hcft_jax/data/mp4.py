@@ -6,7 +6,7 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from hcft_jax.data.parts import MOST, Fault, read_at
+from hcft_jax.data.faults import MOST, Fault, read_at
 
 _TABLES = 64 << 20  # bytes of the tables, of which an hour has one MB
 

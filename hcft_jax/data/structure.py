@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hcft_jax.data import endings, matroska, mp4, transport
-from hcft_jax.data.parts import MOST, Fault, read_at
+from hcft_jax.data.faults import MOST, Fault, read_at
 
 _HEADERS = 1 << 20  # bytes of the headers of an AVI, which has five KB
 _BESIDE = (b"JUNK", b"junk", b"idx1", b"LIST")  # chunks that may stand among frames

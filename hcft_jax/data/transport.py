@@ -4,7 +4,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from hcft_jax.data.parts import Fault, read_at
+from hcft_jax.data.faults import Fault, read_at
 
 SIZES = (188, 192, 204)
 """Bytes of a packet: alone, after a time, before a code that corrects errors."""
